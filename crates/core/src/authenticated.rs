@@ -1,0 +1,90 @@
+//! Who presented a token.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    digest::TokenId,
+    error::{AuthError, ClaimsError},
+    jwt::ClaimSet,
+    record::{TokenKey, TokenRecord},
+    subject::Subject,
+};
+
+/// Proof that a token was presented and is good: its signature, its claims, its record and its subject.
+///
+/// Only [`Knox::authenticate`](crate::Knox::authenticate) makes one. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Authenticated(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: TokenId,
+    record: TokenRecord,
+    claims: ClaimSet,
+}
+
+impl Authenticated {
+    pub(crate) fn new(record: TokenRecord, claims: ClaimSet) -> Self {
+        Self(Arc::new(Inner { id: record.id(), record, claims }))
+    }
+
+    /// Who the token is for.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.0.record.subject
+    }
+
+    /// Which of the subject's logins it is.
+    #[must_use]
+    pub fn token_id(&self) -> &TokenId {
+        &self.0.id
+    }
+
+    /// The key of the record, as [`Knox::revoke`](crate::Knox::revoke) takes it.
+    #[must_use]
+    pub fn key(&self) -> TokenKey {
+        TokenKey { subject: self.subject().clone(), id: self.token_id().clone() }
+    }
+
+    /// What the store keeps of the login.
+    #[must_use]
+    pub fn record(&self) -> &TokenRecord {
+        &self.0.record
+    }
+
+    /// The claims of the token as a type of the application: its own claims, and the registered ones if the type has
+    /// fields for them. The secret (`jti`) is not among them.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError::Mismatch`] if the claims do not fit `T`, as when the token was issued before a field was added.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
+        self.0.claims.read()
+    }
+
+    /// The scopes that the token grants.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.0.claims.scopes()
+    }
+
+    /// Whether the token grants `scope`.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes().any(|granted| granted == scope)
+    }
+
+    /// Goes on only if the token grants `scope`.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::InsufficientScope`] if it does not.
+    pub fn require_scope(&self, scope: &str) -> Result<(), AuthError> {
+        if self.has_scope(scope) { Ok(()) } else { Err(AuthError::InsufficientScope { scope: scope.to_owned() }) }
+    }
+
+    pub(crate) fn claim_set(&self) -> &ClaimSet {
+        &self.0.claims
+    }
+}

@@ -1,0 +1,273 @@
+//! Hashes of secrets, and the public name that follows from one.
+
+use std::{fmt, str::FromStr};
+
+use sha2::{Digest as _, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+
+use crate::secret::Secret;
+
+/// The hash that turns a secret into what the store keeps.
+///
+/// Each digest names its algorithm, and so does each token, so logins of both kinds live side by side: changing the
+/// algorithm logs nobody out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum HashAlgorithm {
+    /// SHA-256, the default.
+    #[default]
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl HashAlgorithm {
+    /// The name that digests and tokens carry: `sha256` or `sha512`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// The algorithm of that name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Sha256, Self::Sha512].into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// The length of a digest, in bytes.
+    fn bytes(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+
+    /// Hashes the text of `secret`.
+    pub(crate) fn digest(self, secret: &Secret) -> TokenDigest {
+        let text = secret.expose().as_bytes();
+        let bytes = match self {
+            Self::Sha256 => Sha256::digest(text).to_vec(),
+            Self::Sha512 => Sha512::digest(text).to_vec(),
+        };
+        TokenDigest { algorithm: self, bytes: bytes.into_boxed_slice() }
+    }
+}
+
+/// The hash of a secret, as the store keeps it: `sha256:` or `sha512:` and lower-case hex.
+///
+/// [`Display`](fmt::Display) gives that text and [`FromStr`] reads it. Equality takes the same time wherever two digests
+/// differ. `Debug` shows the public part only.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::TokenDigest;
+///
+/// let stored = format!("sha256:{}", "ab".repeat(32));
+/// let digest: TokenDigest = stored.parse()?;
+/// assert_eq!(digest.to_string(), stored);
+/// assert_eq!(digest.token_id().as_str(), "ab".repeat(16));
+/// # Ok::<(), jwt_knox::DigestError>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenDigest {
+    algorithm: HashAlgorithm,
+    bytes: Box<[u8]>,
+}
+
+impl TokenDigest {
+    /// The longest text of a digest, in bytes.
+    pub const MAX_TEXT_BYTES: usize = "sha512:".len() + 128;
+
+    /// The hash that made this digest.
+    #[must_use]
+    pub fn algorithm(&self) -> HashAlgorithm {
+        self.algorithm
+    }
+
+    /// The public name of the login: the first 16 bytes of the digest.
+    #[must_use]
+    pub fn token_id(&self) -> TokenId {
+        let mut id = [0; TokenId::BYTES];
+        id.copy_from_slice(&self.bytes[..TokenId::BYTES]);
+        TokenId::from_bytes(id)
+    }
+}
+
+impl PartialEq for TokenDigest {
+    fn eq(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && bool::from(self.bytes.ct_eq(&other.bytes))
+    }
+}
+
+impl Eq for TokenDigest {}
+
+impl fmt::Display for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm.name(), base16ct::lower::encode_string(&self.bytes))
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenDigest({}:{}…)", self.algorithm.name(), self.token_id())
+    }
+}
+
+impl FromStr for TokenDigest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let (name, hex) = text.split_once(':').ok_or(DigestError)?;
+        let algorithm = HashAlgorithm::from_name(name).ok_or(DigestError)?;
+        let bytes = base16ct::lower::decode_vec(hex).map_err(|_| DigestError)?;
+        if bytes.len() != algorithm.bytes() {
+            return Err(DigestError);
+        }
+        Ok(Self { algorithm, bytes: bytes.into_boxed_slice() })
+    }
+}
+
+/// A text is no [`TokenDigest`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a token digest is `sha256:` and 64, or `sha512:` and 128, lower-case hexadecimal digits")]
+pub struct DigestError;
+
+/// The public name of one login: the first 16 bytes of its digest, as 32 lower-case hexadecimal digits.
+///
+/// Safe to log, to list and to put in a URL: it proves nothing and opens nothing.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::TokenId;
+///
+/// let id: TokenId = "00112233445566778899aabbccddeeff".parse()?;
+/// assert_eq!(id.as_str(), "00112233445566778899aabbccddeeff");
+/// # Ok::<(), jwt_knox::TokenIdError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(Box<str>);
+
+impl TokenId {
+    /// How many bytes of the digest an id holds; its text is twice as long.
+    const BYTES: usize = 16;
+
+    /// The length of the text, in bytes (and characters).
+    pub const TEXT_BYTES: usize = Self::BYTES * 2;
+
+    fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(base16ct::lower::encode_string(&bytes).into_boxed_str())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenId({})", self.0)
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = TokenIdError;
+
+    fn from_str(text: &str) -> Result<Self, TokenIdError> {
+        let mut bytes = [0; Self::BYTES];
+        if text.len() != Self::TEXT_BYTES {
+            return Err(TokenIdError);
+        }
+        base16ct::lower::decode(text, &mut bytes).map_err(|_| TokenIdError)?;
+        Ok(Self::from_bytes(bytes))
+    }
+}
+
+/// A text is no [`TokenId`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a token id is 32 lower-case hexadecimal digits")]
+pub struct TokenIdError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::from_token(text.to_owned()).unwrap()
+    }
+
+    /// The one-block examples of FIPS 180-4 that NIST publishes: the message is `abc`.
+    #[test]
+    fn digests_are_sha_2_of_the_text() {
+        assert_eq!(
+            HashAlgorithm::Sha256.digest(&secret("abc")).to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(
+            HashAlgorithm::Sha512.digest(&secret("abc")).to_string(),
+            "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        );
+    }
+
+    #[test]
+    fn the_token_id_is_the_first_16_bytes() {
+        let digest = HashAlgorithm::Sha256.digest(&secret("abc"));
+        assert_eq!(digest.token_id().as_str(), "ba7816bf8f01cfea414140de5dae2223");
+        assert_eq!(digest.token_id().as_str().parse(), Ok(digest.token_id()));
+    }
+
+    #[test]
+    fn text_and_digest_turn_into_each_other() {
+        for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
+            let digest = algorithm.digest(&secret("abc"));
+            assert!(digest.to_string().len() <= TokenDigest::MAX_TEXT_BYTES);
+            assert_eq!(digest.to_string().parse(), Ok(digest));
+        }
+    }
+
+    #[test]
+    fn digests_differ_by_any_bit_and_by_algorithm() {
+        let digest = HashAlgorithm::Sha256.digest(&secret("abc"));
+        assert_ne!(digest, HashAlgorithm::Sha256.digest(&secret("abd")));
+        assert_ne!(digest, HashAlgorithm::Sha512.digest(&secret("abc")));
+    }
+
+    #[test]
+    fn what_is_no_digest_or_id_is_refused() {
+        let hex = "a".repeat(64);
+        for text in [
+            "",
+            "sha256",
+            "sha256:",
+            &hex,
+            &format!("md5:{hex}"),
+            &format!("sha512:{hex}"),
+            &format!("SHA256:{hex}"),
+            &format!("sha256:{}", "A".repeat(64)),
+            &format!("sha256:{hex}a"),
+        ] {
+            assert_eq!(text.parse::<TokenDigest>(), Err(DigestError), "{text}");
+        }
+        for text in ["", "ab", &"g".repeat(32), &"A".repeat(32), &"a".repeat(33), &"é".repeat(16)] {
+            assert_eq!(text.parse::<TokenId>(), Err(TokenIdError), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_of_a_digest_shows_no_more_than_the_token_id() {
+        let digest = HashAlgorithm::Sha256.digest(&secret("abc"));
+        assert_eq!(format!("{digest:?}"), "TokenDigest(sha256:ba7816bf8f01cfea414140de5dae2223…)");
+    }
+}

@@ -1,0 +1,296 @@
+//! Writing and reading the JWT: the signature by `jwt-simple`, the claims by the rules of RFC 7519 and one clock.
+
+use std::{fmt, time::Duration};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use jiff::Timestamp;
+use jwt_simple::JWTError;
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::{
+    digest::HashAlgorithm,
+    error::{AuthError, ClaimsError, IssueError},
+    keys::KeyRing,
+    secret::{Secret, Token},
+    subject::Subject,
+};
+
+/// The claims that the library writes itself. `jti_alg` is private to it: the hash of the secret, where that is not SHA-256.
+const RESERVED: [&str; 9] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "jti_alg", "scope"];
+
+/// What a token must be to be one of ours.
+#[derive(Debug)]
+pub(crate) struct Jwt {
+    pub(crate) keys: KeyRing,
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) leeway: Duration,
+    pub(crate) max_bytes: usize,
+}
+
+/// What is signed into a new token.
+pub(crate) struct Payload<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) secret: &'a Secret,
+    pub(crate) algorithm: HashAlgorithm,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) scope: Option<&'a str>,
+    pub(crate) custom: &'a CustomClaims,
+}
+
+/// A token whose signature and claims are good. Whether it has been revoked is not known yet.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) subject: Subject,
+    pub(crate) secret: Secret,
+    pub(crate) algorithm: HashAlgorithm,
+    pub(crate) claims: ClaimSet,
+}
+
+impl Jwt {
+    /// Signs a token.
+    pub(crate) fn issue(&self, payload: &Payload<'_>) -> Result<Token, IssueError> {
+        let mut claims = payload.custom.0.clone();
+        let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+        set("sub", payload.subject.as_str().into());
+        set("jti", payload.secret.expose().into());
+        set("iat", payload.issued_at.as_second().into());
+        if let Some(expires_at) = payload.expires_at {
+            set("exp", expires_at.as_second().into());
+        }
+        if let Some(issuer) = &self.issuer {
+            set("iss", issuer.as_str().into());
+        }
+        if let Some(audience) = &self.audience {
+            set("aud", audience.as_str().into());
+        }
+        if let Some(scope) = payload.scope {
+            set("scope", scope.into());
+        }
+        if payload.algorithm != HashAlgorithm::default() {
+            set("jti_alg", payload.algorithm.name().into());
+        }
+        let jwt = self.keys.signing().sign(claims).map_err(|error| IssueError::Signing(error.into()))?;
+        if jwt.len() > self.max_bytes {
+            return Err(IssueError::TooLarge { bytes: jwt.len(), max: self.max_bytes });
+        }
+        Ok(Token::new(jwt))
+    }
+
+    /// Reads a token: size, header, signature, then the claims against `now`.
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, AuthError> {
+        if token.len() > self.max_bytes {
+            return Err(AuthError::Malformed("it is too long"));
+        }
+        let mut segments = token.split('.');
+        let (Some(header), Some(payload), Some(_signature), None) =
+            (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
+            return Err(AuthError::Malformed("it does not have three segments"));
+        };
+        let header: Header = decode(header)?;
+        header.check()?;
+        let key = self.keys.verifying(header.kid.as_deref()).ok_or(AuthError::UnknownKey)?;
+        key.verify_signature(token, self.max_bytes).map_err(|error| refusal(&error))?;
+        self.check_claims(decode(payload)?, now)
+    }
+
+    /// Judges the claims of a token whose signature is good.
+    fn check_claims(&self, mut claims: Map<String, Value>, now: Timestamp) -> Result<Verified, AuthError> {
+        let secret = Secret::from_token(required_text(&mut claims, "jti")?)
+            .ok_or(AuthError::Malformed("`jti` is empty or too long"))?;
+        let algorithm = match optional_text(&mut claims, "jti_alg")? {
+            None => HashAlgorithm::default(),
+            Some(name) => {
+                HashAlgorithm::from_name(&name).ok_or(AuthError::Malformed("`jti_alg` is not a known hash"))?
+            }
+        };
+        let claims = ClaimSet(claims);
+        // RFC 7519 §4.1.4: the current time must be before `exp`.
+        if let Some(expires_at) = claims.date("exp")?
+            && self.with_leeway(now) >= expires_at
+        {
+            return Err(AuthError::Expired);
+        }
+        let latest_start = now.checked_add(self.leeway).unwrap_or(Timestamp::MAX);
+        for name in ["nbf", "iat"] {
+            if claims.date(name)?.is_some_and(|start| start > latest_start) {
+                return Err(AuthError::NotYetValid);
+            }
+        }
+        // RFC 8725 §3.8: an issuer that is named must be the one expected.
+        if claims.text("iss")? != self.issuer.as_deref() {
+            return Err(AuthError::WrongIssuer);
+        }
+        // RFC 7519 §4.1.3: a token with an audience is only for those that are named in it.
+        let audiences = claims.audiences()?;
+        let is_ours = match &self.audience {
+            Some(expected) => audiences.is_some_and(|audiences| audiences.contains(&expected.as_str())),
+            None => audiences.is_none(),
+        };
+        if !is_ours {
+            return Err(AuthError::WrongAudience);
+        }
+        claims.text("scope")?;
+        let subject = claims.text("sub")?.ok_or(AuthError::Malformed("`sub` is missing"))?;
+        let subject = Subject::new(subject).map_err(|_| AuthError::Malformed("`sub` is not a subject"))?;
+        Ok(Verified { subject, secret, algorithm, claims })
+    }
+
+    /// `now`, put back by the leeway: what ends before this moment is over.
+    pub(crate) fn with_leeway(&self, now: Timestamp) -> Timestamp {
+        now.checked_sub(self.leeway).unwrap_or(Timestamp::MIN)
+    }
+}
+
+/// The part of the JOSE header that decides. Keys and key addresses in a header (`jwk`, `jku`, `x5u`) are never used.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(default, deserialize_with = "present")]
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<Value>,
+}
+
+impl Header {
+    fn check(&self) -> Result<(), AuthError> {
+        // RFC 7515 §4.1.11: an extension that is not understood must be refused, and we understand none.
+        if self.crit.is_some() {
+            return Err(AuthError::Malformed("`crit` names an extension"));
+        }
+        // RFC 8725 §3.11: a token of another type, such as an OAuth `at+jwt`, is not one of ours.
+        if self.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err(AuthError::Malformed("`typ` is not JWT"));
+        }
+        Ok(())
+    }
+}
+
+/// A member that is there must have a value: `null` is not the same as absent.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+fn decode<T: DeserializeOwned>(segment: &str) -> Result<T, AuthError> {
+    let json = Base64UrlUnpadded::decode_vec(segment)
+        .map_err(|_| AuthError::Malformed("a segment is not base64url without padding"))?;
+    serde_json::from_slice(&json).map_err(|_| AuthError::Malformed("a segment is not the JSON object of a JWT"))
+}
+
+/// Why the signing library refuses a token.
+fn refusal(error: &jwt_simple::Error) -> AuthError {
+    match error.downcast_ref() {
+        Some(JWTError::AlgorithmMismatch) => AuthError::AlgorithmMismatch,
+        Some(JWTError::InvalidAuthenticationTag | JWTError::InvalidSignature) => AuthError::InvalidSignature,
+        _ => AuthError::Malformed("it is not a signed JWT"),
+    }
+}
+
+/// The claims of a verified token, without its secret.
+#[derive(Clone, PartialEq)]
+pub(crate) struct ClaimSet(Map<String, Value>);
+
+impl ClaimSet {
+    /// All claims but the secret, as the type that the application wants.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
+        serde_json::from_value(Value::Object(self.0.clone())).map_err(ClaimsError::Mismatch)
+    }
+
+    /// The scopes (RFC 8693 §4.2: a list separated by spaces).
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.0.get("scope").and_then(Value::as_str).unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// The claims that the application has put in.
+    pub(crate) fn custom(&self) -> CustomClaims {
+        CustomClaims(
+            self.0
+                .iter()
+                .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        )
+    }
+
+    /// A NumericDate (RFC 7519 §2), which may have a fraction.
+    pub(crate) fn date(&self, name: &'static str) -> Result<Option<Timestamp>, AuthError> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let date = match value.as_i64() {
+            Some(second) => Timestamp::from_second(second).ok(),
+            // A float too large for an i64 becomes the largest one, which is no timestamp either.
+            None => value.as_f64().and_then(|second| Timestamp::from_microsecond((second * 1e6) as i64).ok()),
+        };
+        date.map(Some).ok_or(AuthError::Malformed("`exp`, `nbf` or `iat` is not a date"))
+    }
+
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<&str>, AuthError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(not_text()),
+        }
+    }
+
+    /// The audiences; `None` if there is no `aud`.
+    fn audiences(&self) -> Result<Option<Vec<&str>>, AuthError> {
+        match self.0.get("aud") {
+            None => Ok(None),
+            Some(Value::String(audience)) => Ok(Some(vec![audience])),
+            Some(Value::Array(audiences)) => audiences
+                .iter()
+                .map(|audience| audience.as_str().ok_or_else(not_text))
+                .collect::<Result<_, _>>()
+                .map(Some),
+            Some(_) => Err(not_text()),
+        }
+    }
+}
+
+impl fmt::Debug for ClaimSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+fn optional_text(claims: &mut Map<String, Value>, name: &str) -> Result<Option<String>, AuthError> {
+    match claims.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(not_text()),
+    }
+}
+
+fn required_text(claims: &mut Map<String, Value>, name: &str) -> Result<String, AuthError> {
+    optional_text(claims, name)?.ok_or(AuthError::Malformed("`jti` is missing"))
+}
+
+fn not_text() -> AuthError {
+    AuthError::Malformed("a claim that must be text is not")
+}
+
+/// The claims that an application adds to a token.
+#[derive(Clone, Default)]
+pub(crate) struct CustomClaims(Map<String, Value>);
+
+impl CustomClaims {
+    pub(crate) fn new(claims: &impl Serialize) -> Result<Self, ClaimsError> {
+        let claims = match serde_json::to_value(claims).map_err(ClaimsError::Mismatch)? {
+            Value::Object(claims) => claims,
+            _ => return Err(ClaimsError::NotAnObject),
+        };
+        if let Some(name) = claims.keys().find(|name| RESERVED.contains(&name.as_str())) {
+            return Err(ClaimsError::Reserved { name: name.clone() });
+        }
+        Ok(Self(claims))
+    }
+}
+
+impl fmt::Debug for CustomClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,334 @@
+//! The handle that everything is done with.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    authenticated::Authenticated,
+    builder::KnoxBuilder,
+    clock::Clock,
+    digest::HashAlgorithm,
+    error::{AuthError, AuthenticateError, IssueError, StoreError},
+    jwt::{Jwt, Payload, Verified},
+    keys::KeyRing,
+    new_token::{Issued, NewToken},
+    policy::{Lifetime, TokenLimit, deadline},
+    record::{TokenKey, TokenRecord, whole_microseconds},
+    secret::{FillRandom, Secret},
+    store::{InsertOutcome, TokenStore},
+    subject::Subject,
+    subject_check::{SubjectCheck, SubjectStatus},
+};
+
+/// Issues, verifies and revokes tokens.
+///
+/// One handle for the whole application: cheap to clone, without type parameters.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{Knox, MemoryStore, SigningKey, Subject};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+/// let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+///
+/// let issued = knox.issue(Subject::new("user-42")?).await?;
+///
+/// let auth = knox.authenticate(issued.token.expose()).await?;
+/// assert_eq!(auth.subject().as_str(), "user-42");
+///
+/// knox.revoke(&auth.key()).await?;
+/// assert!(knox.authenticate(issued.token.expose()).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Knox(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) jwt: Jwt,
+    pub(crate) store: Arc<dyn TokenStore>,
+    pub(crate) subject_check: Option<Arc<dyn SubjectCheck>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) limit: Option<TokenLimit>,
+    pub(crate) touch_interval: Duration,
+    pub(crate) hash_algorithm: HashAlgorithm,
+    pub(crate) secret_bytes: usize,
+    pub(crate) secret_prefix: String,
+    pub(crate) fill_random: FillRandom,
+}
+
+impl Knox {
+    /// How many expired records are removed in one step.
+    const PURGE_BATCH: NonZeroU32 = NonZeroU32::new(1000).expect("1000 is not 0");
+
+    /// Starts a handle that signs with `keys`: a [`SigningKey`](crate::SigningKey), or a [`KeyRing`] of several.
+    pub fn builder(keys: impl Into<KeyRing>) -> KnoxBuilder {
+        KnoxBuilder::new(keys.into())
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Logs `subject` in: issues a token and keeps its record.
+    ///
+    /// # Errors
+    ///
+    /// As for [`issue_with`](Self::issue_with).
+    pub async fn issue(&self, subject: Subject) -> Result<Issued, IssueError> {
+        self.issue_with(NewToken::for_subject(subject)).await
+    }
+
+    /// Issues a token with a label, claims, scopes, attributes or a lifetime of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError`]: the limit is reached, the subject is not active, the token would be too large, or the store or the
+    /// random source failed. No token is good after any of them.
+    pub async fn issue_with(&self, new: NewToken) -> Result<Issued, IssueError> {
+        let lifetime = new.lifetime.unwrap_or(self.0.lifetime);
+        lifetime.check()?;
+        self.check_subject(&new.subject).await.map_err(|error| match error {
+            AuthenticateError::Refused(error) => IssueError::Refused(error),
+            AuthenticateError::Store(error) => IssueError::Store(error),
+        })?;
+
+        let now = self.now();
+        let secret = self.mint()?;
+        let absolute = lifetime.deadline(now);
+        let mut record = TokenRecord::new(new.subject, self.0.hash_algorithm.digest(&secret), now);
+        record.idle_timeout = lifetime.idle_timeout().map(|timeout| Duration::from_secs(timeout.as_secs()));
+        record.expires_at = earliest(absolute, record.idle_timeout.map(|timeout| deadline(now, timeout)));
+        record.label = new.label;
+        record.attributes = new.attributes;
+        // Signed before it is stored, so that a token which cannot be made leaves no record behind.
+        let token = self.0.jwt.issue(&Payload {
+            subject: &record.subject,
+            secret: &secret,
+            algorithm: self.0.hash_algorithm,
+            issued_at: now,
+            expires_at: absolute,
+            scope: new.scope.as_deref(),
+            custom: &new.custom,
+        })?;
+
+        match self.0.store.insert(record.clone(), self.0.limit, self.live_since(now)).await? {
+            InsertOutcome::Inserted { evicted } => {
+                tracing::debug!(subject = %record.subject, token_id = %record.id(), evicted, "token issued");
+                Ok(Issued { token, record })
+            }
+            InsertOutcome::LimitReached => {
+                let max = self.0.limit.map_or(0, |limit| limit.max());
+                tracing::debug!(subject = %record.subject, max, "no token issued: the limit is reached");
+                Err(IssueError::LimitReached { max })
+            }
+        }
+    }
+
+    /// Decides whether `token` is good. This is the one way in; nothing else makes an [`Authenticated`].
+    ///
+    /// Verifies the signature and the claims, reads one record by its primary key, compares digests in constant time, then
+    /// checks the deadline and the subject.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticateError::Refused`] if the token is not good, [`AuthenticateError::Store`] if that cannot be told.
+    pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
+        let outcome = self.decide(token).await;
+        match &outcome {
+            Ok(auth) => tracing::trace!(subject = %auth.subject(), token_id = %auth.token_id(), "token accepted"),
+            Err(AuthenticateError::Refused(error)) => tracing::debug!(reason = error.reason(), "token refused"),
+            Err(AuthenticateError::Store(error)) => {
+                tracing::error!(error = error as &dyn std::error::Error, "a token could not be checked");
+            }
+        }
+        outcome
+    }
+
+    async fn decide(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
+        let now = self.now();
+        let Verified { subject, secret, algorithm, claims } = self.0.jwt.verify(token, now)?;
+        let digest = algorithm.digest(&secret);
+        drop(secret);
+        let key = TokenKey { subject, id: digest.token_id() };
+        let mut record = self.0.store.find(&key).await?.ok_or(AuthError::Revoked)?;
+        // The subject too, in case a database takes `Alice` for `alice`.
+        if record.digest != digest || record.subject != key.subject {
+            return Err(AuthError::Revoked.into());
+        }
+        if !record.is_live(self.live_since(now)) {
+            return Err(AuthError::Expired.into());
+        }
+        self.check_subject(&record.subject).await?;
+        self.touch(&key, &mut record, claims.date("exp")?, now).await;
+        Ok(Authenticated::new(record, claims))
+    }
+
+    /// Ends one login. `true`: it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the login has ended.
+    pub async fn revoke(&self, key: &TokenKey) -> Result<bool, StoreError> {
+        let removed = self.0.store.remove(key).await?;
+        tracing::debug!(subject = %key.subject, token_id = %key.id, removed, "token revoked");
+        Ok(removed)
+    }
+
+    /// Ends all logins of the subject but the one that `auth` came with, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the logins have ended.
+    pub async fn revoke_others(&self, auth: &Authenticated) -> Result<u64, StoreError> {
+        self.remove_all(auth.subject(), Some(auth)).await
+    }
+
+    /// Ends all logins of `subject`, and says how many. Call it when a password is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the logins have ended.
+    pub async fn revoke_all(&self, subject: &Subject) -> Result<u64, StoreError> {
+        self.remove_all(subject, None).await
+    }
+
+    async fn remove_all(&self, subject: &Subject, except: Option<&Authenticated>) -> Result<u64, StoreError> {
+        let except = except.map(Authenticated::token_id);
+        let count = self.0.store.remove_all(subject, except, self.live_since(self.now())).await?;
+        tracing::debug!(%subject, count, "tokens revoked");
+        Ok(count)
+    }
+
+    /// The live logins of `subject`, newest first: the list of devices.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot answer.
+    pub async fn tokens(&self, subject: &Subject) -> Result<Vec<TokenRecord>, StoreError> {
+        self.0.store.list(subject, self.live_since(self.now())).await
+    }
+
+    /// Gives the login that `auth` came with a new secret, and so a new token; the old token is dead at once.
+    ///
+    /// Label, attributes, claims, the moment of login and the absolute deadline stay. Of parallel calls with the same token,
+    /// one wins.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Refused`] with [`AuthError::Revoked`] if the login has ended or was rotated in the meantime; otherwise
+    /// as for [`issue_with`](Self::issue_with).
+    pub async fn rotate(&self, auth: &Authenticated) -> Result<Issued, IssueError> {
+        let now = self.now();
+        let secret = self.mint()?;
+        let claims = auth.claim_set();
+        let mut record = auth.record().clone();
+        record.digest = self.0.hash_algorithm.digest(&secret);
+        record.last_used_at = Some(now);
+        let token = self.0.jwt.issue(&Payload {
+            subject: &record.subject,
+            secret: &secret,
+            algorithm: self.0.hash_algorithm,
+            issued_at: now,
+            expires_at: claims.date("exp")?,
+            scope: claims.text("scope")?,
+            custom: &claims.custom(),
+        })?;
+        if !self.0.store.replace(&auth.key(), record.clone()).await? {
+            return Err(AuthError::Revoked.into());
+        }
+        tracing::debug!(subject = %record.subject, old = %auth.token_id(), token_id = %record.id(), "token rotated");
+        Ok(Issued { token, record })
+    }
+
+    /// Removes the records of logins that are over, in batches of 1000, and says how many. Run it now and then; nothing
+    /// else deletes them, and nothing depends on it but the size of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot answer. What was removed until then stays removed.
+    pub async fn purge_expired(&self) -> Result<u64, StoreError> {
+        let now = self.live_since(self.now());
+        let mut total = 0;
+        loop {
+            let removed = self.0.store.remove_expired(now, Self::PURGE_BATCH).await?;
+            total += removed;
+            if removed < u64::from(Self::PURGE_BATCH.get()) {
+                tracing::debug!(total, "expired tokens purged");
+                return Ok(total);
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        whole_microseconds(self.0.clock.now())
+    }
+
+    /// The moment that a record must reach beyond to be live: the leeway holds for records as for tokens.
+    fn live_since(&self, now: Timestamp) -> Timestamp {
+        self.0.jwt.with_leeway(now)
+    }
+
+    fn mint(&self) -> Result<Secret, IssueError> {
+        Ok(Secret::mint(&self.0.secret_prefix, self.0.secret_bytes, self.0.fill_random)?)
+    }
+
+    async fn check_subject(&self, subject: &Subject) -> Result<(), AuthenticateError> {
+        let Some(check) = &self.0.subject_check else { return Ok(()) };
+        match check.check(subject).await? {
+            SubjectStatus::Active => Ok(()),
+            SubjectStatus::Inactive => Err(AuthError::SubjectInactive.into()),
+            SubjectStatus::Unknown => Err(AuthError::SubjectUnknown.into()),
+        }
+    }
+
+    /// Notes the use of a login, if that was not done lately, and slides its idle deadline, never past `absolute`.
+    ///
+    /// The token was good before, so a store that cannot write now does not make it bad: the login at most ends earlier.
+    async fn touch(&self, key: &TokenKey, record: &mut TokenRecord, absolute: Option<Timestamp>, now: Timestamp) {
+        let throttle = match record.idle_timeout {
+            Some(timeout) => self.0.touch_interval.min(timeout / 4),
+            None => self.0.touch_interval,
+        };
+        let last = record.last_used_at.unwrap_or(record.created_at);
+        if last.checked_add(throttle).is_ok_and(|due| now < due) {
+            return;
+        }
+        let slid = record.idle_timeout.and_then(|timeout| earliest(absolute, Some(deadline(now, timeout))));
+        match self.0.store.touch(key, now, slid).await {
+            Ok(true) => {
+                record.last_used_at = Some(now);
+                record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
+            }
+            Ok(false) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, token_id = %key.id, "the use of a token could not be noted");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Knox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Knox")
+            .field("keys", &self.0.jwt.keys)
+            .field("store", &self.0.store)
+            .field("lifetime", &self.0.lifetime)
+            .field("limit", &self.0.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The earlier of two deadlines, where `None` is none.
+fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}

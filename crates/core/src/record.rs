@@ -1,0 +1,117 @@
+//! What the store keeps of a login.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    digest::{TokenDigest, TokenId},
+    subject::Subject,
+};
+
+/// The primary key of a record: whose login, and which.
+///
+/// Every store operation names one subject, so a store can be sharded by subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenKey {
+    /// Who the login is for.
+    pub subject: Subject,
+    /// Which of the subject's logins it is.
+    pub id: TokenId,
+}
+
+/// One login, as the store keeps it. Nothing in it can be turned back into a token.
+///
+/// Timestamps are UTC and whole microseconds, which every database can keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenRecord {
+    /// Who the login is for.
+    pub subject: Subject,
+    /// The hash of the token's secret.
+    pub digest: TokenDigest,
+    /// When the login began.
+    pub created_at: Timestamp,
+    /// When it ends unless it is used again, exclusive: at this moment it is over. `None`: it has no deadline.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, give or take the touch interval. `None`: not since the login.
+    pub last_used_at: Option<Timestamp>,
+    /// How long it may stay unused, in whole seconds. `None`: for as long as it lives.
+    pub idle_timeout: Option<Duration>,
+    /// What to call it in a list of devices: at most 255 characters, no control characters.
+    pub label: Option<String>,
+    /// What else the application wants to keep with the login.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl TokenRecord {
+    /// The longest label, in characters.
+    pub const MAX_LABEL_CHARS: usize = 255;
+
+    /// A record with nothing but what it must have; a store sets the other fields to what it has read.
+    #[must_use]
+    pub fn new(subject: Subject, digest: TokenDigest, created_at: Timestamp) -> Self {
+        Self {
+            subject,
+            digest,
+            created_at,
+            expires_at: None,
+            last_used_at: None,
+            idle_timeout: None,
+            label: None,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// The public name of the login, which follows from the digest.
+    #[must_use]
+    pub fn id(&self) -> TokenId {
+        self.digest.token_id()
+    }
+
+    /// The record's primary key.
+    #[must_use]
+    pub fn key(&self) -> TokenKey {
+        TokenKey { subject: self.subject.clone(), id: self.id() }
+    }
+
+    /// Whether the login is not over at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
+/// Cuts `label` to what a record may hold; `None` if nothing is left.
+pub(crate) fn clean_label(label: &str) -> Option<String> {
+    let label: String = label.trim().chars().filter(|c| !c.is_control()).take(TokenRecord::MAX_LABEL_CHARS).collect();
+    (!label.is_empty()).then_some(label)
+}
+
+/// The moment cut to the microseconds that every store keeps.
+pub(crate) fn whole_microseconds(moment: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(moment.as_microsecond()).unwrap_or(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_over_at_its_deadline_and_not_before() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+        let mut record = TokenRecord::new(Subject::new("alice").unwrap(), digest, at(0));
+        assert!(record.is_live(Timestamp::MAX));
+        record.expires_at = Some(at(100));
+        assert!(record.is_live(at(99)));
+        assert!(!record.is_live(at(100)));
+    }
+
+    #[test]
+    fn labels_are_cut_and_cleaned() {
+        assert_eq!(clean_label(" Fire\0fox\r\n "), Some("Firefox".to_owned()));
+        assert_eq!(clean_label(&"é".repeat(300)).unwrap().chars().count(), 255);
+        assert_eq!(clean_label(" \t\u{7f}"), None);
+    }
+}

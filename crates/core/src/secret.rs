@@ -1,0 +1,135 @@
+//! What is secret: the random part of a token, and the token that carries it.
+
+use std::fmt;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Fills a buffer with random bytes from the operating system; replaced only by the tests of this crate.
+pub(crate) type FillRandom = fn(&mut [u8]) -> Result<(), RandomError>;
+
+/// Fills `buffer` from the random source of the operating system.
+pub(crate) fn fill_from_os(buffer: &mut [u8]) -> Result<(), RandomError> {
+    getrandom::fill(buffer).map_err(|error| RandomError { source: Box::new(error) })
+}
+
+/// The random text that makes a login its own: it travels as the JWT's `jti` and is never stored, only its digest is.
+///
+/// Wiped from memory when dropped.
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// How many random bytes a secret may have: at least 128 bits, at most what keeps a JWT small.
+    pub(crate) const BYTES: std::ops::RangeInclusive<usize> = 16..=128;
+
+    /// The longest secret that is read from a token, in bytes of text.
+    pub(crate) const MAX_TEXT_BYTES: usize = 512;
+
+    /// Mints a secret of `bytes` random bytes, as base64url behind `prefix`.
+    pub(crate) fn mint(prefix: &str, bytes: usize, fill: FillRandom) -> Result<Self, RandomError> {
+        let mut random = Zeroizing::new(vec![0; bytes]);
+        fill(&mut random)?;
+        let encoded = Zeroizing::new(Base64UrlUnpadded::encode_string(&random));
+        Ok(Self(Zeroizing::new(format!("{prefix}{}", *encoded))))
+    }
+
+    /// Takes the secret that a token carries; `None` if it is empty or over-long.
+    pub(crate) fn from_token(mut text: String) -> Option<Self> {
+        if text.is_empty() || text.len() > Self::MAX_TEXT_BYTES {
+            text.zeroize();
+            return None;
+        }
+        Some(Self(Zeroizing::new(text)))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+/// The JWT that a client presents. Whoever holds it is logged in.
+///
+/// It has no `Display`, its `Debug` is redacted, and it is wiped from memory when dropped, so it does not slip into a log by
+/// accident. [`expose`](Self::expose) hands the text out, to be sent to the client once and then forgotten.
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    pub(crate) fn new(jwt: String) -> Self {
+        Self(Zeroizing::new(jwt))
+    }
+
+    /// The JWT as text. Send it to the client; do not log or store it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// The random source of the operating system failed, so no secret could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system's random source failed; no token was issued")]
+pub struct RandomError {
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+#[cfg(test)]
+impl RandomError {
+    /// A random source that always fails.
+    pub(crate) fn broken_source(_: &mut [u8]) -> Result<(), Self> {
+        Err(Self { source: "no entropy".into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mints_base64url_of_the_length_asked_for() {
+        let secret = Secret::mint("", 32, fill_from_os).unwrap();
+        assert_eq!(secret.expose().len(), 43);
+        assert_eq!(Base64UrlUnpadded::decode_vec(secret.expose()).unwrap().len(), 32);
+        let prefixed = Secret::mint("acme_", 16, fill_from_os).unwrap();
+        assert_eq!(prefixed.expose().len(), 5 + 22);
+        assert!(prefixed.expose().starts_with("acme_"));
+    }
+
+    #[test]
+    fn mints_a_different_secret_each_time() {
+        let secrets: std::collections::HashSet<String> =
+            (0..1000).map(|_| Secret::mint("", 16, fill_from_os).unwrap().expose().to_owned()).collect();
+        assert_eq!(secrets.len(), 1000);
+    }
+
+    #[test]
+    fn a_random_source_that_fails_is_an_error() {
+        let error = Secret::mint("", 32, RandomError::broken_source).unwrap_err();
+        assert!(error.to_string().contains("no token was issued"));
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no entropy");
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", Secret::mint("", 32, fill_from_os).unwrap()), "Secret(redacted)");
+        assert_eq!(format!("{:?}", Token::new("a.b.c".into())), "Token(redacted)");
+    }
+
+    #[test]
+    fn an_empty_or_over_long_text_is_no_secret() {
+        assert!(Secret::from_token(String::new()).is_none());
+        assert!(Secret::from_token("x".repeat(513)).is_none());
+        assert!(Secret::from_token("x".repeat(512)).is_some());
+    }
+}

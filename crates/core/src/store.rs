@@ -1,0 +1,189 @@
+//! The trait that a database implements to keep logins.
+
+use std::{fmt, num::NonZeroU32, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    digest::TokenId,
+    error::StoreError,
+    policy::TokenLimit,
+    record::{TokenKey, TokenRecord},
+    subject::Subject,
+};
+
+/// Where logins are kept.
+///
+/// # Contract
+///
+/// - **A record is live** at `now` if it has no `expires_at` or one later than `now`. A record that is not live counts
+///   nowhere: not in lists, not in limits, not in the numbers that are returned, whether or not it is still there.
+/// - **The caller tells the time.** Judge by the `now` that is passed in, not by the clock of the database.
+/// - **Revocation is at once.** When `remove` or `remove_all` has returned, no `find` on any node that shares the store
+///   gives the record, and no `touch`, `replace` or late write brings it back.
+/// - **Subjects and ids compare byte for byte.** A database may think that `Alice` and `alice` are the same, or `é` and
+///   `e` with an accent; give the columns a binary collation.
+/// - **Timestamps keep their microseconds**, all of them.
+/// - **An error means "I do not know".** If the store cannot answer, it returns [`StoreError`] and neither `None` nor `false`.
+/// - **No call waits for ever.** Give the connection a timeout.
+///
+/// Each operation names one subject, except [`remove_expired`](Self::remove_expired), so a store can be sharded by
+/// subject and each operation touches one shard.
+///
+/// # Wrappers
+///
+/// The trait is implemented for `Arc<T>` and `Box<T>` of a store, including `Arc<dyn TokenStore>`.
+#[async_trait]
+pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
+    /// Adds `record`, unless `limit` forbids it.
+    ///
+    /// Counting the subject's live records, evicting the oldest and inserting are one atomic step: of 64 parallel calls at
+    /// limit N, exactly N records are live afterwards. Without a limit the record is just added.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the record is in, and if a record with that key exists already.
+    async fn insert(
+        &self,
+        record: TokenRecord,
+        limit: Option<TokenLimit>,
+        now: Timestamp,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// The record of that key. One that is no longer live may still come back; the caller judges.
+    ///
+    /// Costs one read by primary key, however many records there are.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot answer.
+    async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError>;
+
+    /// The live records of `subject`, newest first: by `created_at`, then by id, both descending.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot answer.
+    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError>;
+
+    /// Notes that a record was used, and perhaps moves its deadline. `true`: it was written.
+    ///
+    /// Writes only if the record is there, is live at `last_used_at`, and was not used later already. `expires_at` of
+    /// `None` leaves the deadline alone; a new deadline is written only if it is later than the old one, and a record
+    /// without a deadline never gets one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot answer.
+    async fn touch(
+        &self,
+        key: &TokenKey,
+        last_used_at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError>;
+
+    /// Puts `new` in the place of the record `old` of the same subject, in one atomic step. `false`: `old` was not there
+    /// and nothing has changed. Of parallel calls with the same `old`, exactly one gets `true`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the record was replaced.
+    async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError>;
+
+    /// Removes a record. `true`: it was there. Removing it again is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the record is gone.
+    async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError>;
+
+    /// Removes all records of `subject`, but for the one called `except`, and says how many of them were live at `now`.
+    ///
+    /// One statement: a login that happens at the same time is either removed whole or there whole.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the records are gone.
+    async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Removes at most `batch` records that are not live at `now`, and says how many. Fewer than `batch`: none are left.
+    ///
+    /// Holds no lock for longer than one batch takes. A store whose database drops expired records by itself returns 0.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot answer.
+    async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError>;
+}
+
+/// What became of a record that was to be inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum InsertOutcome {
+    /// It is in the store.
+    Inserted {
+        /// How many older live records were removed to make room.
+        evicted: u64,
+    },
+    /// The limit denies it; nothing has changed.
+    LimitReached,
+}
+
+macro_rules! forward_to_inner {
+    ($wrapper:ident) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: TokenStore + ?Sized> TokenStore for $wrapper<T> {
+            async fn insert(
+                &self,
+                record: TokenRecord,
+                limit: Option<TokenLimit>,
+                now: Timestamp,
+            ) -> Result<InsertOutcome, StoreError> {
+                (**self).insert(record, limit, now).await
+            }
+
+            async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
+                (**self).find(key).await
+            }
+
+            async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+                (**self).list(subject, now).await
+            }
+
+            async fn touch(
+                &self,
+                key: &TokenKey,
+                last_used_at: Timestamp,
+                expires_at: Option<Timestamp>,
+            ) -> Result<bool, StoreError> {
+                (**self).touch(key, last_used_at, expires_at).await
+            }
+
+            async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
+                (**self).replace(old, new).await
+            }
+
+            async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
+                (**self).remove(key).await
+            }
+
+            async fn remove_all(
+                &self,
+                subject: &Subject,
+                except: Option<&TokenId>,
+                now: Timestamp,
+            ) -> Result<u64, StoreError> {
+                (**self).remove_all(subject, except, now).await
+            }
+
+            async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
+                (**self).remove_expired(now, batch).await
+            }
+        }
+    };
+}
+
+forward_to_inner!(Arc);
+forward_to_inner!(Box);
