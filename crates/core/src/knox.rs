@@ -265,6 +265,12 @@ impl Knox {
         }
     }
 
+    /// The longest JWT that is issued or read, in bytes.
+    #[must_use]
+    pub fn max_token_bytes(&self) -> usize {
+        self.0.jwt.max_bytes
+    }
+
     fn now(&self) -> Timestamp {
         whole_microseconds(self.0.clock.now())
     }

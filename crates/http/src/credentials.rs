@@ -1,0 +1,270 @@
+//! Reading credentials out of a request: a bearer token, or a user name and a password.
+
+use std::fmt;
+
+use base64ct::{Base64, Encoding};
+use jwt_knox::AuthError;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::{
+    request::{Authorization, Body, Request},
+    response::Response,
+};
+
+/// A user name and a password that a client sent.
+///
+/// Neither has a control character, and neither is longer than 1024 bytes. `Debug` is redacted, and the password is wiped
+/// from memory when dropped.
+pub struct Credentials {
+    username: String,
+    password: Zeroizing<String>,
+}
+
+impl Credentials {
+    /// The longest user name and the longest password, in bytes.
+    const MAX_BYTES: usize = 1024;
+
+    /// The user name.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Takes a user name and a password if they can be anybody's.
+    fn new(username: &str, password: &str) -> Option<Self> {
+        let is_plausible = |text: &str| text.len() <= Self::MAX_BYTES && !text.chars().any(char::is_control);
+        (!username.is_empty() && is_plausible(username) && is_plausible(password))
+            .then(|| Self { username: username.to_owned(), password: Zeroizing::new(password.to_owned()) })
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(redacted)")
+    }
+}
+
+/// What a client sent to log in with.
+pub(crate) enum Presented {
+    Nothing,
+    /// By HTTP Basic; `None` if it cannot be anybody's credentials.
+    Basic(Option<Credentials>),
+    /// In a JSON body; likewise.
+    Json(Option<Credentials>),
+    /// A body that cannot be read, and the response that says why.
+    Unreadable(Response),
+}
+
+/// The bearer token of a request.
+pub(crate) fn bearer<'a>(request: &Request<'a>, scheme: &str, max_bytes: usize) -> Result<&'a str, AuthError> {
+    let value = match request.authorization {
+        Authorization::None => return Err(AuthError::Missing),
+        Authorization::One(value) => value,
+        Authorization::Several => return Err(AuthError::Malformed("there are two Authorization headers")),
+    };
+    // Room for the scheme and for generous spacing, and a bound on what is looked at.
+    if value.len() > max_bytes + 1024 {
+        return Err(AuthError::Malformed("the Authorization header is too long"));
+    }
+    let token = after_scheme(value, scheme).ok_or(AuthError::Missing)?;
+    if token.is_empty() {
+        return Err(AuthError::Malformed("there is no token after the scheme"));
+    }
+    if token.iter().any(|&byte| is_blank(byte)) {
+        return Err(AuthError::Malformed("the token has spaces in it"));
+    }
+    std::str::from_utf8(token).map_err(|_| AuthError::Malformed("the token is not UTF-8"))
+}
+
+/// What a client sent to log in with: HTTP Basic if there is any, otherwise the body.
+pub(crate) fn login(request: &Request<'_>) -> Presented {
+    if let Authorization::One(value) = request.authorization
+        && let Some(encoded) = after_scheme(value, "Basic")
+    {
+        return Presented::Basic(basic(encoded));
+    }
+    if matches!(request.authorization, Authorization::Several) {
+        return Presented::Basic(None);
+    }
+    match request.body {
+        Body::TooLarge => Presented::Unreadable(Response::problem(413, "The body may have 8192 bytes at most.")),
+        Body::Bytes([]) => Presented::Nothing,
+        Body::Bytes(_) if !is_json(request.content_type) => Presented::Unreadable(Response::problem(
+            415,
+            "Log in with HTTP Basic, or with a JSON body and the header `Content-Type: application/json`.",
+        )),
+        Body::Bytes(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
+            Ok(sent) => Presented::Json(Credentials::new(&sent.username, &sent.password)),
+            Err(_) => Presented::Unreadable(Response::problem(
+                400,
+                r#"The body must be JSON of the form {"username": "…", "password": "…"}."#,
+            )),
+        },
+    }
+}
+
+/// Whether a login looks at the body at all. What nobody looks at, nobody should wait for.
+pub(crate) fn login_needs_body(request: &Request<'_>) -> bool {
+    match request.authorization {
+        Authorization::None => true,
+        Authorization::One(value) => after_scheme(value, "Basic").is_none(),
+        Authorization::Several => false,
+    }
+}
+
+#[derive(Deserialize)]
+struct JsonCredentials<'a> {
+    #[serde(borrow)]
+    username: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    password: std::borrow::Cow<'a, str>,
+}
+
+/// RFC 7617 §2: base64 of the user name, a colon and the password, as UTF-8.
+fn basic(encoded: &[u8]) -> Option<Credentials> {
+    const MAX_ENCODED_BYTES: usize = (2 * Credentials::MAX_BYTES + 1).div_ceil(3) * 4;
+    if encoded.len() > MAX_ENCODED_BYTES {
+        return None;
+    }
+    let decoded = Zeroizing::new(Base64::decode_vec(std::str::from_utf8(encoded).ok()?).ok()?);
+    let (username, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Credentials::new(username, password)
+}
+
+/// What stands behind `scheme`, which compares without regard to case (RFC 9110 §11.1), with blanks cut off; `None` if the
+/// header is empty or of another scheme.
+fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let value = trim(value);
+    let end = value.iter().position(|&byte| is_blank(byte)).unwrap_or(value.len());
+    let (found, rest) = value.split_at(end);
+    found.eq_ignore_ascii_case(scheme.as_bytes()).then(|| trim(rest))
+}
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_blank(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_blank(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn is_json(content_type: Option<&[u8]>) -> bool {
+    let essence = content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
+    trim(essence).eq_ignore_ascii_case(b"application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request<'a>(authorization: &'a [&'a [u8]]) -> Request<'a> {
+        Request::new("POST", "/", move |name| match name {
+            "authorization" => authorization.to_vec(),
+            _ => Vec::new(),
+        })
+    }
+
+    fn token<'a>(values: &'a [&'a [u8]]) -> Result<&'a str, &'static str> {
+        bearer(&request(values), "Bearer", 100).map_err(|error| error.reason())
+    }
+
+    #[test]
+    fn the_scheme_is_of_any_case_and_blanks_do_not_matter() {
+        for value in ["Bearer a.b", "bEaReR a.b", "BEARER\ta.b", "Bearer   \t a.b", " \tBearer a.b \t"] {
+            assert_eq!(token(&[value.as_bytes()]), Ok("a.b"), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn no_header_an_empty_one_and_another_scheme_are_no_credential() {
+        assert_eq!(token(&[]), Err("missing"));
+        for value in ["", " ", "\t", "Basic YTpi", "Bearers a.b", "Bear", "a.b", "Bearer:a.b", "\u{ff22}earer a.b"] {
+            assert_eq!(token(&[value.as_bytes()]), Err("missing"), "{value:?}");
+        }
+        assert_eq!(token(&[b"\xff\xfe a.b"]), Err("missing"));
+    }
+
+    #[test]
+    fn a_broken_credential_is_malformed() {
+        let long = format!("Bearer {}", "a".repeat(2000));
+        for value in ["Bearer", "Bearer ", "bearer\t", "Bearer a b", "Bearer a\tb", "Bearer a, Bearer b", long.as_str()]
+        {
+            assert_eq!(token(&[value.as_bytes()]), Err("malformed"), "{value:.20}");
+        }
+        assert_eq!(token(&[b"Bearer \xff\xfe"]), Err("malformed"));
+        assert_eq!(token(&[b"Bearer a", b"Bearer a"]), Err("malformed"));
+        assert_eq!(token(&[b"Basic a", b"Bearer a"]), Err("malformed"));
+    }
+
+    #[test]
+    fn basic_is_read_up_to_the_first_colon() {
+        let read = |text: &[u8]| basic(Base64::encode_string(text).as_bytes());
+        let credentials = read(b"alice:won:der").unwrap();
+        assert_eq!((credentials.username(), credentials.password()), ("alice", "won:der"));
+        assert_eq!(read("Zoë:ü".as_bytes()).unwrap().password(), "ü");
+        assert_eq!(read(b"alice:").unwrap().password(), "");
+        for text in [b"alice".as_slice(), b":x", b"", b"\xff:x", b"a\0:x", b"a:x\n", &[b'a'; 3000], b"a:\x7f"] {
+            assert!(read(text).is_none());
+        }
+        for encoded in ["YTpi=", "YT pi", "****", "YTpi\n", "YWxpY2U6eA"] {
+            assert!(basic(encoded.as_bytes()).is_none(), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn json_is_read_if_it_is_called_json() {
+        let read = |content_type: &'static str, body: &'static str| {
+            let request = Request::new("POST", "/", move |name| match name {
+                "content-type" => vec![content_type.as_bytes()],
+                _ => Vec::new(),
+            });
+            match login(&request.with_body(Some(body.as_bytes()))) {
+                Presented::Json(Some(credentials)) => Ok(credentials.username().to_owned()),
+                Presented::Json(None) => Err(401),
+                Presented::Unreadable(response) => Err(response.status()),
+                Presented::Nothing | Presented::Basic(_) => Err(0),
+            }
+        };
+        let good = r#"{"username":"al\u0069ce","password":"x"}"#;
+        assert_eq!(read("application/json", good), Ok("alice".to_owned()));
+        assert_eq!(read("Application/JSON ; charset=utf-8", good), Ok("alice".to_owned()));
+        for content_type in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert_eq!(read(content_type, good), Err(415), "{content_type}");
+        }
+        for body in [
+            "{",
+            "[]",
+            "null",
+            r#"{"username":"a"}"#,
+            r#"{"username":1,"password":"x"}"#,
+            r#"{"username":"\ud800","password":"x"}"#,
+        ] {
+            assert_eq!(read("application/json", body), Err(400), "{body}");
+        }
+        assert_eq!(read("application/json", r#"{"username":"a\u0000","password":"x"}"#), Err(401));
+        assert_eq!(read("application/json", r#"{"username":"","password":"x"}"#), Err(401));
+        assert_eq!(read("application/json", ""), Err(0));
+    }
+
+    #[test]
+    fn debug_shows_no_credentials() {
+        assert_eq!(format!("{:?}", Credentials::new("alice", "wonderland")), "Some(Credentials(redacted))");
+    }
+}

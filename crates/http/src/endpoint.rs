@@ -1,0 +1,66 @@
+//! The routes of the contract.
+
+/// One of the ready routes. Which of them are on is said by [`KnoxHttp::endpoints`](crate::KnoxHttp::endpoints).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `POST /get_token`: logs in.
+    GetToken,
+    /// `GET`, `HEAD` or `POST /verify`: says whether the token is good.
+    Verify,
+    /// `POST /logout`: ends this login.
+    Logout,
+    /// `POST /logout_other`: ends the subject's other logins.
+    LogoutOther,
+    /// `POST /logout_all`: ends all logins of the subject.
+    LogoutAll,
+    /// `GET /debug_verify`: shows claims and record of the token. Off unless switched on.
+    DebugVerify,
+    /// `GET /sessions`: lists the subject's logins.
+    Sessions,
+    /// `DELETE /sessions/{id}`: ends one of them.
+    Session,
+}
+
+impl Endpoint {
+    /// All routes, whether on or off.
+    pub const ALL: [Self; 8] = [
+        Self::GetToken,
+        Self::Verify,
+        Self::Logout,
+        Self::LogoutOther,
+        Self::LogoutAll,
+        Self::DebugVerify,
+        Self::Sessions,
+        Self::Session,
+    ];
+
+    /// The path, from where the routes are mounted. A `{id}` in it stands for one segment.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::GetToken => "/get_token",
+            Self::Verify => "/verify",
+            Self::Logout => "/logout",
+            Self::LogoutOther => "/logout_other",
+            Self::LogoutAll => "/logout_all",
+            Self::DebugVerify => "/debug_verify",
+            Self::Sessions => "/sessions",
+            Self::Session => "/sessions/{id}",
+        }
+    }
+
+    /// The methods that are answered, as in the header `Allow`.
+    pub(crate) fn allow(self) -> &'static str {
+        match self {
+            Self::Verify => "GET, HEAD, POST",
+            Self::DebugVerify | Self::Sessions => "GET, HEAD",
+            Self::GetToken | Self::Logout | Self::LogoutOther | Self::LogoutAll => "POST",
+            Self::Session => "DELETE",
+        }
+    }
+
+    pub(crate) fn allows(self, method: &str) -> bool {
+        self.allow().split(", ").any(|allowed| allowed == method)
+    }
+}

@@ -1,0 +1,158 @@
+//! The handle of the contract.
+
+use std::{fmt, sync::Arc};
+
+use jwt_knox::{Authenticated, Issued, Knox};
+
+use crate::{
+    builder::KnoxHttpBuilder, credentials, endpoint::Endpoint, login::Login, refusal::Refusal, request::Request,
+    response::Response, scope::Scope,
+};
+
+/// The HTTP contract on top of a [`Knox`]: what an adapter keeps in its framework's state. Cheap to clone.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{Knox, MemoryStore, SigningKey, Subject};
+/// use jwt_knox_http::{KnoxHttp, Request};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+/// let http = KnoxHttp::builder(Knox::builder(key).store(MemoryStore::new()).build()?).build()?;
+///
+/// let request = Request::new("GET", "/me", |_| None);
+/// let refusal = http.authenticate(&request).await.unwrap_err();
+/// assert_eq!(refusal.status(), 401);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct KnoxHttp(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) knox: Knox,
+    pub(crate) scheme: String,
+    pub(crate) realm: String,
+    pub(crate) login: Option<Arc<dyn Login>>,
+    pub(crate) token_response: Option<TokenResponse>,
+    pub(crate) debug_verify: bool,
+}
+
+/// Makes the answer to a login.
+pub(crate) type TokenResponse = Box<dyn Fn(&Issued) -> Response + Send + Sync>;
+
+impl KnoxHttp {
+    /// Starts a handle on top of `knox`.
+    pub fn builder(knox: Knox) -> KnoxHttpBuilder {
+        KnoxHttpBuilder::new(knox)
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The [`Knox`] underneath, for what goes beyond the contract.
+    #[must_use]
+    pub fn knox(&self) -> &Knox {
+        &self.0.knox
+    }
+
+    /// Decides who sends `request`, by its bearer token.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], with the response to send: 401 without a good token, 503 if the store cannot tell.
+    pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, Refusal> {
+        let token = credentials::bearer(request, self.scheme(), self.knox().max_token_bytes())
+            .map_err(|error| Refusal::auth(self, error))?;
+        self.knox().authenticate(token).await.map_err(|error| Refusal::authenticate(self, error))
+    }
+
+    /// Makes the outcome of [`authenticate`](Self::authenticate) that of optional authentication: no credential is
+    /// `None`; a bad one, or a store that is down, stays what it is.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] that came in, unless it was for want of a credential.
+    pub fn optional(outcome: Result<Authenticated, Refusal>) -> Result<Option<Authenticated>, Refusal> {
+        match outcome {
+            Ok(auth) => Ok(Some(auth)),
+            Err(refusal) if refusal.is_missing_credential() => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Lets `auth` pass only if its token grants the scope `S`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with 403 and `insufficient_scope` ([RFC 6750 §3.1]) if it does not.
+    ///
+    /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+    pub fn require_scope<S: Scope>(&self, auth: &Authenticated) -> Result<(), Refusal> {
+        auth.require_scope(S::NAME).map_err(|error| Refusal::auth(self, error))
+    }
+
+    /// Wraps an outcome of [`authenticate`](Self::authenticate), to be kept with its request, so that a request is verified
+    /// once however many guards ask.
+    #[must_use]
+    pub fn remember(&self, outcome: &Result<Authenticated, Refusal>) -> Verification {
+        Verification { by: self.clone(), outcome: outcome.clone() }
+    }
+
+    /// The outcome that was kept with a request; `None` if it is that of another handle, whose word counts for nothing here.
+    #[must_use]
+    pub fn recall(&self, verification: &Verification) -> Option<Result<Authenticated, Refusal>> {
+        Arc::ptr_eq(&self.0, &verification.by.0).then(|| verification.outcome.clone())
+    }
+
+    /// The ready routes that are on. An adapter mounts them for all methods; which of these are answered is decided here.
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        Endpoint::ALL.into_iter().filter(|endpoint| match endpoint {
+            Endpoint::GetToken => self.0.login.is_some(),
+            Endpoint::DebugVerify => self.0.debug_verify,
+            _ => true,
+        })
+    }
+
+    /// Whether [`respond`](Self::respond) needs the body of this request. If not, an adapter does not wait for it.
+    #[must_use]
+    pub fn needs_body(&self, endpoint: Endpoint, request: &Request<'_>) -> bool {
+        endpoint == Endpoint::GetToken && endpoint.allows(request.method) && credentials::login_needs_body(request)
+    }
+
+    pub(crate) fn scheme(&self) -> &str {
+        &self.0.scheme
+    }
+
+    pub(crate) fn realm(&self) -> &str {
+        &self.0.realm
+    }
+
+    pub(crate) fn login(&self) -> Option<&dyn Login> {
+        self.0.login.as_deref()
+    }
+
+    pub(crate) fn token_response(&self) -> Option<&TokenResponse> {
+        self.0.token_response.as_ref()
+    }
+}
+
+impl fmt::Debug for KnoxHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnoxHttp")
+            .field("knox", &self.0.knox)
+            .field("scheme", &self.0.scheme)
+            .field("realm", &self.0.realm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`KnoxHttp::authenticate`] decided of a request, kept with it. Only [`KnoxHttp::recall`] of the same handle opens it.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    by: KnoxHttp,
+    outcome: Result<Authenticated, Refusal>,
+}

@@ -1,0 +1,55 @@
+//! How an application checks who logs in.
+
+use std::fmt;
+
+use jwt_knox::{NewToken, StoreError, async_trait};
+
+use crate::credentials::Credentials;
+
+/// Checks a user name and a password, and says what token they are worth.
+///
+/// Take as long for an unknown user as for a wrong password, or the time tells who is a user: hash the password against some
+/// fixed hash if there is no user. Password hashing takes long on purpose; run it where it blocks no other request.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{async_trait, NewToken, Subject};
+/// use jwt_knox_http::{Credentials, Login, LoginError};
+///
+/// #[derive(Debug)]
+/// struct OneUser;
+///
+/// #[async_trait]
+/// impl Login for OneUser {
+///     async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError> {
+///         if credentials.username() == "alice" && credentials.password() == "wonderland" {
+///             let subject = Subject::new("user-1").map_err(|_| LoginError::InvalidCredentials)?;
+///             Ok(NewToken::for_subject(subject))
+///         } else {
+///             Err(LoginError::InvalidCredentials)
+///         }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Login: fmt::Debug + Send + Sync + 'static {
+    /// The token for whoever has these credentials: its subject and, if wanted, scopes, claims, a label and a lifetime.
+    /// Without a label, the browser's `User-Agent` becomes the label.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError`]: the credentials are wrong, or it cannot be told.
+    async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError>;
+}
+
+/// Why a login is not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// There is no such user, the password is wrong, or the user may not log in. The client is told no more than that: 401.
+    #[error("the user name or the password is wrong, or the user is inactive")]
+    InvalidCredentials,
+    /// The users cannot be read: 503.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}

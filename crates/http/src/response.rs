@@ -1,0 +1,110 @@
+//! What an adapter sends out.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A whole HTTP response: status, headers and body. An adapter sends it as it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+impl Response {
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The headers, with names in lower case and values of printable ASCII.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.headers.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// The body; empty if there is none. A response to HEAD is sent without it.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// The body, taken out.
+    #[must_use]
+    pub fn into_body(self) -> String {
+        self.body
+    }
+
+    /// The answer of an adapter that finds no [`KnoxHttp`](crate::KnoxHttp) where its framework keeps such things: 500.
+    #[must_use]
+    pub fn unconfigured() -> Self {
+        Self::problem(500, "The server is not set up to check tokens. Its log says what is missing.")
+    }
+
+    /// 204, nothing to say.
+    pub(crate) fn no_content() -> Self {
+        Self { status: 204, headers: vec![no_store()], body: String::new() }
+    }
+
+    /// 200, with a body in JSON.
+    pub(crate) fn json(body: &impl Serialize) -> Self {
+        match serde_json::to_string(body) {
+            Ok(body) => Self::with_body(200, "application/json", body),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a response does not serialize");
+                Self::problem(500, "The server could not write its answer.")
+            }
+        }
+    }
+
+    /// A refusal or failure as problem details (RFC 9457).
+    pub(crate) fn problem(status: u16, detail: &str) -> Self {
+        #[derive(Serialize)]
+        struct Problem<'a> {
+            r#type: &'a str,
+            title: &'a str,
+            status: u16,
+            detail: &'a str,
+        }
+        let problem = Problem { r#type: "about:blank", title: title(status), status, detail };
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        Self::with_body(status, "application/problem+json", body)
+    }
+
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn with_body(status: u16, content_type: &str, body: String) -> Self {
+        Self { status, headers: vec![no_store(), ("content-type", content_type.to_owned())], body }
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body may be a token.
+        f.debug_struct("Response").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// No answer of ours may be kept by a cache: it holds a token, or depends on one.
+fn no_store() -> (&'static str, String) {
+    ("cache-control", "no-store".to_owned())
+}
+
+/// The reason phrase of RFC 9110 §15, which RFC 9457 §4.2.1 asks for in a problem without a type of its own.
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
+}
