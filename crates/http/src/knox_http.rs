@@ -5,8 +5,14 @@ use std::{fmt, sync::Arc};
 use jwt_knox::{Authenticated, Issued, Knox};
 
 use crate::{
-    builder::KnoxHttpBuilder, credentials, endpoint::Endpoint, login::Login, refusal::Refusal, request::Request,
-    response::Response, scope::Scope,
+    builder::KnoxHttpBuilder,
+    credentials,
+    endpoint::Endpoint,
+    login::Login,
+    refusal::Refusal,
+    request::Request,
+    response::Response,
+    scope::{self, Scope},
 };
 
 /// The HTTP contract on top of a [`Knox`]: what an adapter keeps in its framework's state. Cheap to clone.
@@ -65,6 +71,9 @@ impl KnoxHttp {
     ///
     /// [`Refusal`], with the response to send: 401 without a good token, 503 if the store cannot tell.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, Refusal> {
+        if let Some(outcome) = request.verification.and_then(|verification| self.recall(verification)) {
+            return outcome;
+        }
         let token = credentials::bearer(request, self.scheme(), self.knox().max_token_bytes())
             .map_err(|error| Refusal::auth(self, error))?;
         self.knox().authenticate(token).await.map_err(|error| Refusal::authenticate(self, error))
@@ -92,19 +101,19 @@ impl KnoxHttp {
     ///
     /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
     pub fn require_scope<S: Scope>(&self, auth: &Authenticated) -> Result<(), Refusal> {
+        const { assert!(scope::is_valid(S::NAME), "a scope is printable ASCII without spaces, quotes and backslashes") };
         auth.require_scope(S::NAME).map_err(|error| Refusal::auth(self, error))
     }
 
-    /// Wraps an outcome of [`authenticate`](Self::authenticate), to be kept with its request, so that a request is verified
-    /// once however many guards ask.
+    /// Wraps an outcome of [`authenticate`](Self::authenticate), for the adapter to keep with the request and hand in with
+    /// [`Request::with_verification`] when another guard asks about the same request.
     #[must_use]
     pub fn remember(&self, outcome: &Result<Authenticated, Refusal>) -> Verification {
         Verification { by: self.clone(), outcome: outcome.clone() }
     }
 
     /// The outcome that was kept with a request; `None` if it is that of another handle, whose word counts for nothing here.
-    #[must_use]
-    pub fn recall(&self, verification: &Verification) -> Option<Result<Authenticated, Refusal>> {
+    fn recall(&self, verification: &Verification) -> Option<Result<Authenticated, Refusal>> {
         Arc::ptr_eq(&self.0, &verification.by.0).then(|| verification.outcome.clone())
     }
 
@@ -150,7 +159,7 @@ impl fmt::Debug for KnoxHttp {
     }
 }
 
-/// What [`KnoxHttp::authenticate`] decided of a request, kept with it. Only [`KnoxHttp::recall`] of the same handle opens it.
+/// What [`KnoxHttp::authenticate`] decided of a request, kept with it. It counts only for the handle that made it.
 #[derive(Debug, Clone)]
 pub struct Verification {
     by: KnoxHttp,

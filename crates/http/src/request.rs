@@ -1,5 +1,7 @@
 //! What an adapter hands in.
 
+use crate::knox_http::Verification;
+
 /// The part of an HTTP request that the contract looks at, in plain bytes.
 ///
 /// An adapter says how to find the values of a header; which headers matter is decided here.
@@ -22,6 +24,7 @@ pub struct Request<'a> {
     pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
     pub(crate) body: Body<'a>,
+    pub(crate) verification: Option<&'a Verification>,
 }
 
 /// The `Authorization` header, of which there may be one at most (RFC 9110 §11.6.2).
@@ -63,6 +66,7 @@ impl<'a> Request<'a> {
             content_type: first("content-type"),
             user_agent: first("user-agent"),
             body: Body::Bytes(&[]),
+            verification: None,
         }
     }
 
@@ -74,6 +78,13 @@ impl<'a> Request<'a> {
             _ => Body::TooLarge,
         };
         Self { body, ..self }
+    }
+
+    /// Adds what [`KnoxHttp::remember`](crate::KnoxHttp::remember) gave for this request before, so that it is verified
+    /// once however many guards ask.
+    #[must_use]
+    pub fn with_verification(self, verification: Option<&'a Verification>) -> Self {
+        Self { verification, ..self }
     }
 }
 

@@ -26,3 +26,29 @@ pub trait Scope: Send + Sync + 'static {
     /// [RFC 8693 §4.2]: https://www.rfc-editor.org/rfc/rfc8693#section-4.2
     const NAME: &'static str;
 }
+
+/// RFC 6749 §3.3. Checked when a guard is compiled.
+pub(crate) const fn is_valid(scope: &str) -> bool {
+    let bytes = scope.as_bytes();
+    let mut index = 0;
+    while index < bytes.len() {
+        if !bytes[index].is_ascii_graphic() || bytes[index] == b'"' || bytes[index] == b'\\' {
+            return false;
+        }
+        index += 1;
+    }
+    !bytes.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_one_printable_word() {
+        assert!(is_valid("admin") && is_valid("users:read") && is_valid("https://example.com/x"));
+        for scope in ["", "a b", "a\"", "a\\", "é", "a\n"] {
+            assert!(!is_valid(scope), "{scope}");
+        }
+    }
+}

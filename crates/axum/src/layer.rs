@@ -1,0 +1,118 @@
+//! The layer that guards a whole router.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use jwt_knox::Authenticated;
+use jwt_knox_http::{KnoxHttp, Refusal, Scope};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{rejection::KnoxRejection, translate::authenticate};
+
+/// Guards everything behind it: a request without a good token gets no further.
+///
+/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use jwt_knox_axum::{KnoxHttp, RequireAuth, Scope};
+///
+/// struct Admin;
+///
+/// impl Scope for Admin {
+///     const NAME: &'static str = "admin";
+/// }
+///
+/// fn app(knox: KnoxHttp) -> Router {
+///     let admin = Router::new()
+///         .route("/users", get(|| async { "all users" }))
+///         .layer(RequireAuth::new(knox.clone()).with_scope::<Admin>());
+///     let private = Router::new()
+///         .route("/inbox", get(|| async { "your mail" }))
+///         .layer(RequireAuth::new(knox));
+///     Router::new().nest("/admin", admin).merge(private)
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RequireAuth {
+    knox: KnoxHttp,
+    check: Option<ScopeCheck>,
+}
+
+/// [`KnoxHttp::require_scope`] for the scope that is asked for.
+type ScopeCheck = fn(&KnoxHttp, &Authenticated) -> Result<(), Refusal>;
+
+impl RequireAuth {
+    /// A layer that asks for a good token.
+    #[must_use]
+    pub fn new(knox: KnoxHttp) -> Self {
+        Self { knox, check: None }
+    }
+
+    /// Asks for a token that grants the scope `S` as well.
+    #[must_use]
+    pub fn with_scope<S: Scope>(self) -> Self {
+        Self { check: Some(KnoxHttp::require_scope::<S>), ..self }
+    }
+
+    async fn admit(&self, request: Request) -> Result<Request, KnoxRejection> {
+        let (mut parts, body) = request.into_parts();
+        let auth = authenticate(&mut parts, &self.knox).await?;
+        if let Some(check) = self.check {
+            check(&self.knox, &auth)?;
+        }
+        Ok(Request::from_parts(parts, body))
+    }
+}
+
+impl<S> Layer<S> for RequireAuth {
+    type Service = RequireAuthService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireAuthService { guard: self.clone(), inner }
+    }
+}
+
+/// A service behind [`RequireAuth`].
+#[derive(Debug, Clone)]
+pub struct RequireAuthService<S> {
+    guard: RequireAuth,
+    inner: S,
+}
+
+impl<S> Service<Request> for RequireAuthService<S>
+where
+    S: Service<Request, Response = Response> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The service that was polled ready is the one to call; its clone takes the place.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let guard = self.guard.clone();
+        Box::pin(async move {
+            match guard.admit(request).await {
+                Ok(request) => inner.call(request).await,
+                Err(rejection) => Ok(rejection.into_response()),
+            }
+        })
+    }
+}

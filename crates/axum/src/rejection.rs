@@ -1,0 +1,54 @@
+//! What a guard answers when it lets nobody in.
+
+use std::{error::Error, fmt};
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use jwt_knox_http::Refusal;
+
+use crate::translate;
+
+/// A request that is refused or cannot be decided. As a response it is what the contract says: 401, 403 or 503, with a
+/// problem in JSON.
+#[derive(Debug, Clone)]
+pub struct KnoxRejection(Refusal);
+
+impl KnoxRejection {
+    /// The status code of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Why, and what is answered.
+    #[must_use]
+    pub fn refusal(&self) -> &Refusal {
+        &self.0
+    }
+}
+
+impl From<Refusal> for KnoxRejection {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl IntoResponse for KnoxRejection {
+    fn into_response(self) -> Response {
+        translate::response(self.0.response().clone())
+    }
+}
+
+impl fmt::Display for KnoxRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for KnoxRejection {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

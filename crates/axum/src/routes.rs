@@ -1,0 +1,40 @@
+//! The ready routes.
+
+use axum::{Router, body::to_bytes, extract::Request, response::Response, routing::any};
+use jwt_knox_http::{Endpoint, KnoxHttp};
+
+use crate::translate;
+
+/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/sessions` and `/sessions/{id}`,
+/// and `/debug_verify` if it is switched on.
+///
+/// # Examples
+///
+/// ```
+/// use axum::Router;
+/// use jwt_knox_axum::{KnoxHttp, routes};
+///
+/// fn app(knox: KnoxHttp) -> Router {
+///     Router::new().nest("/auth", routes(knox))
+/// }
+/// ```
+pub fn routes<S>(knox: KnoxHttp) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    knox.endpoints().fold(Router::new(), |router, endpoint| {
+        let knox = knox.clone();
+        router.route(endpoint.path(), any(move |request: Request| respond(knox, endpoint, request)))
+    })
+}
+
+async fn respond(knox: KnoxHttp, endpoint: Endpoint, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut request = translate::request(&parts);
+    let bytes;
+    if knox.needs_body(endpoint, &request) {
+        bytes = to_bytes(body, jwt_knox_http::Request::MAX_BODY_BYTES).await.ok();
+        request = request.with_body(bytes.as_deref());
+    }
+    translate::response(knox.respond(endpoint, &request).await)
+}
