@@ -1,0 +1,54 @@
+//! Records as rows and back.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use jiff::Timestamp;
+use jwt_knox::{StoreError, Subject, TokenDigest, TokenRecord};
+use sea_orm::{DbErr, Set};
+
+use crate::entity;
+
+/// A failure of this store.
+pub(crate) fn store_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::new("SeaORM", error)
+}
+
+/// The row of a record.
+pub(crate) fn row(record: &TokenRecord) -> Result<entity::ActiveModel, StoreError> {
+    Ok(entity::ActiveModel {
+        subject: Set(record.subject.as_str().to_owned()),
+        id: Set(record.id().as_str().to_owned()),
+        digest: Set(record.digest.to_string()),
+        created_at: Set(date(record.created_at)?),
+        expires_at: Set(record.expires_at.map(date).transpose()?),
+        last_used_at: Set(record.last_used_at.map(date).transpose()?),
+        idle_seconds: Set(record.idle_timeout.map(|timeout| timeout.as_secs() as i64)),
+        label: Set(record.label.clone()),
+        attributes: Set(serde_json::to_string(&record.attributes).map_err(store_error)?),
+    })
+}
+
+/// The record of a row. A row that cannot be one is a fault of the store, not of the client.
+pub(crate) fn record(row: entity::Model) -> Result<TokenRecord, StoreError> {
+    let subject = Subject::new(row.subject).map_err(store_error)?;
+    let digest: TokenDigest = row.digest.parse().map_err(store_error)?;
+    let attributes: BTreeMap<String, String> = serde_json::from_str(&row.attributes).map_err(store_error)?;
+    let mut record = TokenRecord::new(subject, digest, timestamp(row.created_at)?);
+    record.expires_at = row.expires_at.map(timestamp).transpose()?;
+    record.last_used_at = row.last_used_at.map(timestamp).transpose()?;
+    record.idle_timeout = row.idle_seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
+    record.label = row.label;
+    record.attributes = attributes;
+    Ok(record)
+}
+
+/// The moment as the database driver takes it, to the microsecond.
+pub(crate) fn date(moment: Timestamp) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_micros(moment.as_microsecond())
+        .ok_or_else(|| store_error(DbErr::Type(format!("{moment} is no date of the database"))))
+}
+
+fn timestamp(date: DateTime<Utc>) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(date.timestamp_micros()).map_err(store_error)
+}

@@ -1,0 +1,165 @@
+//! Making the tables.
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, DynIden, Statement};
+use sea_orm_migration::{
+    MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
+    prelude::{Alias, ColumnDef, Index, IntoIden, Table},
+};
+
+use crate::entity::{Column, Entity, subject_lock};
+
+/// Makes and updates the tables of this crate, on its own.
+///
+/// It keeps its progress in a table of its own, `jwt_knox_migrations`, so that it does not meddle with the application's
+/// migrations. To have the tables made by the application's own migrator instead, add [`CreateTokens`] to its list.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_sea_orm::Migrator;
+/// use sea_orm::Database;
+/// use sea_orm_migration::MigratorTrait;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), sea_orm::DbErr> {
+/// let connection = Database::connect("sqlite::memory:").await?;
+/// Migrator::up(&connection, None).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(CreateTokens)]
+    }
+
+    fn migration_table_name() -> DynIden {
+        Alias::new("jwt_knox_migrations").into_iden()
+    }
+}
+
+/// The migration that makes the tables `jwt_knox_tokens` and `jwt_knox_subjects`.
+///
+/// # Examples
+///
+/// In a migrator of the application:
+///
+/// ```
+/// use jwt_knox_sea_orm::CreateTokens;
+/// use sea_orm_migration::{MigrationTrait, MigratorTrait};
+///
+/// struct AppMigrator;
+///
+/// impl MigratorTrait for AppMigrator {
+///     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+///         vec![Box::new(CreateTokens)]
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct CreateTokens;
+
+impl MigrationName for CreateTokens {
+    fn name(&self) -> &str {
+        "jwt_knox_0001_create_tokens"
+    }
+}
+
+const EXPIRY_INDEX: &str = "jwt_knox_tokens_expires_at";
+
+// The trait elides the lifetime of its parameter, and an implementation must do the same.
+#[allow(elided_lifetimes_in_paths)]
+#[async_trait::async_trait]
+impl MigrationTrait for CreateTokens {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let types = Types::of(manager).await?;
+        let column = |column: Column, of_type: &str| ColumnDef::new(column).custom(Alias::new(of_type)).to_owned();
+        manager
+            .create_table(
+                Table::create()
+                    .table(Entity)
+                    .if_not_exists()
+                    .col(column(Column::Subject, &types.subject).not_null())
+                    .col(column(Column::Id, types.ascii_32).not_null())
+                    .col(column(Column::Digest, types.ascii_160).not_null())
+                    .col(column(Column::CreatedAt, types.timestamp).not_null())
+                    .col(column(Column::ExpiresAt, types.timestamp).null())
+                    .col(column(Column::LastUsedAt, types.timestamp).null())
+                    .col(ColumnDef::new(Column::IdleSeconds).big_integer().null())
+                    .col(ColumnDef::new(Column::Label).text().null())
+                    .col(ColumnDef::new(Column::Attributes).text().not_null())
+                    .primary_key(Index::create().col(Column::Subject).col(Column::Id))
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_index(Index::create().name(EXPIRY_INDEX).table(Entity).col(Column::ExpiresAt).to_owned())
+            .await?;
+        let subject = subject_lock::Column::Subject;
+        manager
+            .create_table(
+                Table::create()
+                    .table(subject_lock::Entity)
+                    .if_not_exists()
+                    .col(ColumnDef::new(subject).custom(Alias::new(types.subject)).not_null())
+                    .primary_key(Index::create().col(subject))
+                    .to_owned(),
+            )
+            .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table(subject_lock::Entity).if_exists().to_owned()).await?;
+        manager.drop_table(Table::drop().table(Entity).if_exists().to_owned()).await
+    }
+}
+
+/// The column types of a database that keep texts byte for byte and timestamps to the microsecond.
+struct Types {
+    subject: String,
+    ascii_32: &'static str,
+    ascii_160: &'static str,
+    timestamp: &'static str,
+}
+
+impl Types {
+    async fn of(manager: &SchemaManager<'_>) -> Result<Self, DbErr> {
+        Ok(match manager.get_database_backend() {
+            DatabaseBackend::Postgres => Self {
+                subject: r#"varchar(255) COLLATE "C""#.to_owned(),
+                ascii_32: r#"varchar(32) COLLATE "C""#,
+                ascii_160: r#"varchar(160) COLLATE "C""#,
+                timestamp: "timestamp with time zone",
+            },
+            DatabaseBackend::MySql => Self {
+                subject: format!("varchar(255) CHARACTER SET utf8mb4 COLLATE {}", bytewise_collation(manager).await?),
+                ascii_32: "varchar(32) CHARACTER SET ascii COLLATE ascii_bin",
+                ascii_160: "varchar(160) CHARACTER SET ascii COLLATE ascii_bin",
+                timestamp: "datetime(6)",
+            },
+            // SQLite compares texts byte for byte unless told otherwise, and keeps timestamps as texts that sort by time.
+            _ => Self {
+                subject: "varchar(255)".to_owned(),
+                ascii_32: "varchar(32)",
+                ascii_160: "varchar(160)",
+                timestamp: "timestamp_with_timezone_text",
+            },
+        })
+    }
+}
+
+/// The collation that tells `alice` from `Alice` and from `alice` with a blank behind it. MySQL and MariaDB name it
+/// differently, and `utf8mb4_bin`, which both have, pads with blanks.
+async fn bytewise_collation(manager: &SchemaManager<'_>) -> Result<&'static str, DbErr> {
+    let connection = manager.get_connection();
+    let query = Statement::from_string(DatabaseBackend::MySql, "SELECT VERSION() AS version");
+    let version: Option<String> = match connection.query_one_raw(query).await? {
+        Some(row) => row.try_get("", "version")?,
+        None => None,
+    };
+    let is_mariadb = version.is_some_and(|version| version.contains("MariaDB"));
+    Ok(if is_mariadb { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" })
+}
