@@ -1,7 +1,8 @@
 //! The ready routes.
 
 use axum::{Router, body::to_bytes, extract::Request, response::Response, routing::any};
-use jwt_knox_http::{Endpoint, KnoxHttp};
+use jwt_knox_http::{Body, Endpoint, KnoxHttp};
+use tokio::time::timeout;
 
 use crate::translate;
 
@@ -33,8 +34,13 @@ async fn respond(knox: KnoxHttp, endpoint: Endpoint, request: Request) -> Respon
     let mut request = translate::request(&parts);
     let bytes;
     if knox.needs_body(endpoint, &request) {
-        bytes = to_bytes(body, jwt_knox_http::Request::MAX_BODY_BYTES).await.ok();
-        request = request.with_body(bytes.as_deref());
+        bytes =
+            timeout(jwt_knox_http::Request::BODY_TIMEOUT, to_bytes(body, jwt_knox_http::Request::MAX_BODY_BYTES)).await;
+        request = request.with_body(match &bytes {
+            Ok(Ok(bytes)) => Body::Complete(bytes),
+            Ok(Err(_)) => Body::TooLarge,
+            Err(_) => Body::TooSlow,
+        });
     }
     translate::response(knox.respond(endpoint, &request).await)
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     digest::TokenId,
     error::{AuthError, ClaimsError},
-    jwt::ClaimSet,
+    jwt::{ClaimSet, CustomClaims},
     record::{TokenKey, TokenRecord},
     subject::Subject,
 };
@@ -57,6 +57,9 @@ impl Authenticated {
     /// The claims of the token as a type of the application: its own claims, and the registered ones if the type has
     /// fields for them. The secret (`jti`) is not among them.
     ///
+    /// The signing key alone vouches for claims of the application. What must hold even if that key is stolen belongs into
+    /// the scope or into the record's attributes, which the store keeps too.
+    ///
     /// # Errors
     ///
     /// [`ClaimsError::Mismatch`] if the claims do not fit `T`, as when the token was issued before a field was added.
@@ -66,7 +69,7 @@ impl Authenticated {
 
     /// The scopes that the token grants.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.claims.scopes()
+        self.record().scope.as_deref().unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
     }
 
     /// Whether the token grants `scope`.
@@ -84,7 +87,8 @@ impl Authenticated {
         if self.has_scope(scope) { Ok(()) } else { Err(AuthError::InsufficientScope { scope: scope.to_owned() }) }
     }
 
-    pub(crate) fn claim_set(&self) -> &ClaimSet {
-        &self.0.claims
+    /// The claims that the application has put into the token.
+    pub(crate) fn custom_claims(&self) -> CustomClaims {
+        self.0.claims.custom()
     }
 }

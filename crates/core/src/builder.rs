@@ -67,7 +67,7 @@ impl KnoxBuilder {
         self
     }
 
-    /// Asks the application about a subject on each authentication. Default: no question is asked.
+    /// Asks the application about a subject on each authentication and each login. Default: no question is asked.
     pub fn subject_check(mut self, check: impl SubjectCheck) -> Self {
         self.subject_check = Some(Arc::new(check));
         self

@@ -16,8 +16,9 @@ use crate::{
     subject::Subject,
 };
 
-/// The claims that the library writes itself. `jti_alg` is private to it: the hash of the secret, where that is not SHA-256.
-const RESERVED: [&str; 9] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "jti_alg", "scope"];
+/// The claims that an application cannot set: the library writes them, or the signing library reads them (`nonce`).
+/// `jti_alg` is private to this one: the hash of the secret, where that is not SHA-256.
+const RESERVED: [&str; 10] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "jti_alg", "nonce", "scope"];
 
 /// What a token must be to be one of ours.
 #[derive(Debug)]
@@ -133,7 +134,6 @@ impl Jwt {
         if !is_ours {
             return Err(AuthError::WrongAudience);
         }
-        claims.text("scope")?;
         let subject = claims.text("sub")?.ok_or(AuthError::Malformed("`sub` is missing"))?;
         let subject = Subject::new(subject).map_err(|_| AuthError::Malformed("`sub` is not a subject"))?;
         Ok(Verified { subject, secret, algorithm, claims })
@@ -200,11 +200,6 @@ impl ClaimSet {
         serde_json::from_value(Value::Object(self.0.clone())).map_err(ClaimsError::Mismatch)
     }
 
-    /// The scopes (RFC 8693 §4.2: a list separated by spaces).
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.get("scope").and_then(Value::as_str).unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
-    }
-
     /// The claims that the application has put in.
     pub(crate) fn custom(&self) -> CustomClaims {
         CustomClaims(
@@ -217,7 +212,7 @@ impl ClaimSet {
     }
 
     /// A NumericDate (RFC 7519 §2), which may have a fraction.
-    pub(crate) fn date(&self, name: &'static str) -> Result<Option<Timestamp>, AuthError> {
+    fn date(&self, name: &'static str) -> Result<Option<Timestamp>, AuthError> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let date = match value.as_i64() {
             Some(second) => Timestamp::from_second(second).ok(),
@@ -278,7 +273,9 @@ pub(crate) struct CustomClaims(Map<String, Value>);
 
 impl CustomClaims {
     pub(crate) fn new(claims: &impl Serialize) -> Result<Self, ClaimsError> {
-        let claims = match serde_json::to_value(claims).map_err(ClaimsError::Mismatch)? {
+        // Through text, so that what is too deeply nested to be read is not written either.
+        let json = serde_json::to_string(claims).map_err(ClaimsError::Mismatch)?;
+        let claims = match serde_json::from_str(&json).map_err(ClaimsError::Mismatch)? {
             Value::Object(claims) => claims,
             _ => return Err(ClaimsError::NotAnObject),
         };

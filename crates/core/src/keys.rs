@@ -87,10 +87,14 @@ impl SigningKey {
     }
 
     fn new(bytes: &[u8], inner: Inner) -> Self {
-        Self { key_id: symmetric_thumbprint(bytes).into(), inner: Arc::new(inner) }
+        let key_id = symmetric_thumbprint(bytes);
+        Self { inner: Arc::new(inner.with_key_id(&key_id)), key_id: key_id.into() }
     }
 
     /// Names the key: the `kid` of its tokens, 1 to 128 printable ASCII characters without spaces.
+    ///
+    /// Tokens that the key has signed under another name are refused from then on. To rename a key in use, put it into the
+    /// [`KeyRing`] under both names.
     ///
     /// # Errors
     ///
@@ -100,7 +104,7 @@ impl SigningKey {
         if !is_key_id(&key_id) {
             return Err(KeyError::InvalidKeyId);
         }
-        Ok(Self { key_id: key_id.into(), ..self })
+        Ok(Self { inner: Arc::new(self.inner.with_key_id(&key_id)), key_id: key_id.into() })
     }
 
     /// The key's id, which its tokens carry as `kid`.
@@ -133,11 +137,10 @@ impl SigningKey {
             nonce: None,
             custom: claims,
         };
-        let key_id = &*self.key_id;
         match &*self.inner {
-            Inner::Hs256(key) => key.clone().with_key_id(key_id).authenticate(claims),
-            Inner::Hs384(key) => key.clone().with_key_id(key_id).authenticate(claims),
-            Inner::Hs512(key) => key.clone().with_key_id(key_id).authenticate(claims),
+            Inner::Hs256(key) => key.authenticate(claims),
+            Inner::Hs384(key) => key.authenticate(claims),
+            Inner::Hs512(key) => key.authenticate(claims),
         }
     }
 
@@ -156,6 +159,16 @@ impl SigningKey {
             Inner::Hs256(key) => key.verify_token::<NoCustomClaims>(token, Some(options)).map(drop),
             Inner::Hs384(key) => key.verify_token::<NoCustomClaims>(token, Some(options)).map(drop),
             Inner::Hs512(key) => key.verify_token::<NoCustomClaims>(token, Some(options)).map(drop),
+        }
+    }
+}
+
+impl Inner {
+    fn with_key_id(&self, key_id: &str) -> Self {
+        match self {
+            Self::Hs256(key) => Self::Hs256(key.clone().with_key_id(key_id)),
+            Self::Hs384(key) => Self::Hs384(key.clone().with_key_id(key_id)),
+            Self::Hs512(key) => Self::Hs512(key.clone().with_key_id(key_id)),
         }
     }
 }

@@ -100,10 +100,11 @@ impl Knox {
 
         let now = self.now();
         let secret = self.mint()?;
-        let absolute = lifetime.deadline(now);
         let mut record = TokenRecord::new(new.subject, self.0.hash_algorithm.digest(&secret), now);
         record.idle_timeout = lifetime.idle_timeout().map(|timeout| Duration::from_secs(timeout.as_secs()));
-        record.expires_at = earliest(absolute, record.idle_timeout.map(|timeout| deadline(now, timeout)));
+        record.deadline = lifetime.deadline(now);
+        record.expires_at = next_expiry(&record, now);
+        record.scope = new.scope;
         record.label = new.label;
         record.attributes = new.attributes;
         // Signed before it is stored, so that a token which cannot be made leaves no record behind.
@@ -112,8 +113,8 @@ impl Knox {
             secret: &secret,
             algorithm: self.0.hash_algorithm,
             issued_at: now,
-            expires_at: absolute,
-            scope: new.scope.as_deref(),
+            expires_at: record.deadline,
+            scope: record.scope.as_deref(),
             custom: &new.custom,
         })?;
 
@@ -161,11 +162,15 @@ impl Knox {
         if record.digest != digest || record.subject != key.subject {
             return Err(AuthError::Revoked.into());
         }
+        // The signature vouches for the scope, and so does the record: a stolen key is not enough to widen it.
+        if record.scope.as_deref() != claims.text("scope")? {
+            return Err(AuthError::Revoked.into());
+        }
         if !record.is_live(self.live_since(now)) {
             return Err(AuthError::Expired.into());
         }
         self.check_subject(&record.subject).await?;
-        self.touch(&key, &mut record, claims.date("exp")?, now).await;
+        self.touch(&key, &mut record, now).await;
         Ok(Authenticated::new(record, claims))
     }
 
@@ -225,19 +230,21 @@ impl Knox {
     /// as for [`issue_with`](Self::issue_with).
     pub async fn rotate(&self, auth: &Authenticated) -> Result<Issued, IssueError> {
         let now = self.now();
+        // What `auth` knows of the record may be old by now.
+        let found = self.0.store.find(&auth.key()).await?;
+        let mut record = found.filter(|found| found.is_live(self.live_since(now))).ok_or(AuthError::Revoked)?;
         let secret = self.mint()?;
-        let claims = auth.claim_set();
-        let mut record = auth.record().clone();
         record.digest = self.0.hash_algorithm.digest(&secret);
         record.last_used_at = Some(now);
+        record.expires_at = next_expiry(&record, now);
         let token = self.0.jwt.issue(&Payload {
             subject: &record.subject,
             secret: &secret,
             algorithm: self.0.hash_algorithm,
             issued_at: now,
-            expires_at: claims.date("exp")?,
-            scope: claims.text("scope")?,
-            custom: &claims.custom(),
+            expires_at: record.deadline,
+            scope: record.scope.as_deref(),
+            custom: &auth.custom_claims(),
         })?;
         if !self.0.store.replace(&auth.key(), record.clone()).await? {
             return Err(AuthError::Revoked.into());
@@ -293,19 +300,19 @@ impl Knox {
         }
     }
 
-    /// Notes the use of a login, if that was not done lately, and slides its idle deadline, never past `absolute`.
+    /// Notes the use of a login, if that was not done lately, and slides its expiry if it has an idle timeout.
     ///
     /// The token was good before, so a store that cannot write now does not make it bad: the login at most ends earlier.
-    async fn touch(&self, key: &TokenKey, record: &mut TokenRecord, absolute: Option<Timestamp>, now: Timestamp) {
+    async fn touch(&self, key: &TokenKey, record: &mut TokenRecord, now: Timestamp) {
         let throttle = match record.idle_timeout {
             Some(timeout) => self.0.touch_interval.min(timeout / 4),
             None => self.0.touch_interval,
         };
         let last = record.last_used_at.unwrap_or(record.created_at);
-        if last.checked_add(throttle).is_ok_and(|due| now < due) {
+        if now < last.checked_add(throttle).unwrap_or(Timestamp::MAX) {
             return;
         }
-        let slid = record.idle_timeout.and_then(|timeout| earliest(absolute, Some(deadline(now, timeout))));
+        let slid = record.idle_timeout.and_then(|_| next_expiry(record, now));
         match self.0.store.touch(key, now, slid).await {
             Ok(true) => {
                 record.last_used_at = Some(now);
@@ -331,10 +338,8 @@ impl fmt::Debug for Knox {
     }
 }
 
-/// The earlier of two deadlines, where `None` is none.
-fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, other) => one.or(other),
-    }
+/// When a login ends that is used at `now`: after its idle timeout, if it has one, and at its deadline at the latest.
+fn next_expiry(record: &TokenRecord, now: Timestamp) -> Option<Timestamp> {
+    let idle = record.idle_timeout.map(|timeout| deadline(now, timeout));
+    [idle, record.deadline].into_iter().flatten().min()
 }

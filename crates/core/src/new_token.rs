@@ -68,7 +68,7 @@ impl NewToken {
         if self.label.is_some() { self } else { self.label(label) }
     }
 
-    /// Keeps a value of the application with the login, in the store only: the client does not see it.
+    /// Keeps a value of the application with the login, in the store only and not in the JWT.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.insert(name.into(), value.into());
@@ -80,7 +80,7 @@ impl NewToken {
     /// # Errors
     ///
     /// [`ClaimsError`] if `claims` does not serialize to a JSON object, or has a field that the library writes itself
-    /// (`iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `jti_alg`, `scope`).
+    /// (`iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `jti_alg`, `nonce`, `scope`).
     pub fn claims(mut self, claims: &impl Serialize) -> Result<Self, ClaimsError> {
         self.custom = CustomClaims::new(claims)?;
         Ok(self)
@@ -164,5 +164,10 @@ mod tests {
             matches!(token().claims(&serde_json::json!({"jti": "x"})), Err(ClaimsError::Reserved { name }) if name == "jti")
         );
         assert!(token().claims(&serde_json::json!({"role": "editor"})).is_ok());
+        let mut nested = serde_json::json!(1);
+        for _ in 0..200 {
+            nested = serde_json::json!([nested]);
+        }
+        assert!(matches!(token().claims(&serde_json::json!({"deep": nested})), Err(ClaimsError::Mismatch(_))));
     }
 }

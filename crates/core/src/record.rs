@@ -36,8 +36,13 @@ pub struct TokenRecord {
     pub expires_at: Option<Timestamp>,
     /// When it was last used, give or take the touch interval. `None`: not since the login.
     pub last_used_at: Option<Timestamp>,
+    /// When it ends however much it is used. `None`: never. Use moves `expires_at` up to this moment and not beyond.
+    pub deadline: Option<Timestamp>,
     /// How long it may stay unused, in whole seconds. `None`: for as long as it lives.
     pub idle_timeout: Option<Duration>,
+    /// What the token may be used for: scopes, separated by spaces. Kept here as well as in the token, so that whoever steals
+    /// the signing key cannot grant themselves more.
+    pub scope: Option<String>,
     /// What to call it in a list of devices: at most 255 characters, no control characters.
     pub label: Option<String>,
     /// What else the application wants to keep with the login.
@@ -57,6 +62,8 @@ impl TokenRecord {
             created_at,
             expires_at: None,
             last_used_at: None,
+            deadline: None,
+            scope: None,
             idle_timeout: None,
             label: None,
             attributes: BTreeMap::new(),

@@ -91,7 +91,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] if the store cannot tell whether the record was replaced.
     async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError>;
 
-    /// Removes a record. `true`: it was there. Removing it again is no error.
+    /// Removes a record. `true`: it was there, live or not. Removing it again is no error.
     ///
     /// # Errors
     ///
@@ -100,14 +100,15 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Removes all records of `subject`, but for the one called `except`, and says how many of them were live at `now`.
     ///
-    /// One statement: a login that happens at the same time is either removed whole or there whole.
+    /// A login that happens at the same time is either removed whole or there whole.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot tell whether the records are gone.
     async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Removes at most `batch` records that are not live at `now`, and says how many. Fewer than `batch`: none are left.
+    /// Removes at most `batch` records that are not live at `now`, and says how many. Fewer than `batch`: there is nothing
+    /// more for this caller to do now.
     ///
     /// Holds no lock for longer than one batch takes. A store whose database drops expired records by itself returns 0.
     ///
@@ -118,6 +119,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// What became of a record that was to be inserted.
+///
+/// Exhaustive on purpose: whoever inserts must know every way in which that can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum InsertOutcome {

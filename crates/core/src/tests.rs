@@ -338,6 +338,10 @@ async fn an_idle_login_slides_with_use_and_never_past_its_absolute_deadline() {
     fixture.set(1000);
     assert_eq!(fixture.refusal(issued.token.expose()).await, AuthError::Expired);
 
+    // Whoever has stolen the signing key cannot lift the absolute deadline either.
+    let forged = with_claims(&issued, json!({"exp": null}));
+    assert_eq!(fixture.refusal(&forged).await, AuthError::Expired);
+
     let unused = fixture.login("alice").await;
     fixture.set(1300);
     assert_eq!(fixture.refusal(unused.token.expose()).await, AuthError::Expired);
@@ -715,6 +719,7 @@ async fn forged_claims_are_refused_even_with_the_key() {
         (json!({"aud": [1]}), "malformed"),
         (json!({"aud": {}}), "malformed"),
         (json!({"scope": ["a"]}), "malformed"),
+        (json!({"scope": "admin"}), "revoked"),
     ];
     for (changes, reason) in cases {
         let error = fixture.refusal(&with_claims(&issued, changes.clone())).await;
@@ -854,6 +859,31 @@ async fn a_rotated_login_keeps_all_but_its_secret_and_one_rotation_wins() {
     assert_eq!(claims(new)["role"], "editor");
     assert!(rotated.has_scope("read"));
     assert_eq!(fixture.knox.tokens(auth.subject()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn rotation_counts_as_use_and_needs_a_live_login() {
+    let lifetime = Lifetime::absolute(seconds(1000)).with_idle(seconds(300));
+    let fixture = Fixture::with(|builder| builder.lifetime(lifetime).touch_interval(Duration::MAX));
+    let mut issued = fixture.login("alice").await;
+    for second in [200, 400, 600, 800] {
+        fixture.set(second);
+        let auth = fixture.knox.authenticate(issued.token.expose()).await.unwrap();
+        issued = fixture.knox.rotate(&auth).await.unwrap();
+    }
+    assert_eq!(issued.record.expires_at, Some(at(START + 1000)));
+    let auth = fixture.knox.authenticate(issued.token.expose()).await.unwrap();
+    fixture.set(1000);
+    assert!(matches!(fixture.knox.rotate(&auth).await, Err(IssueError::Refused(AuthError::Revoked))));
+}
+
+#[tokio::test]
+async fn a_use_that_is_never_to_be_written_down_is_not() {
+    let fixture = Fixture::with(|builder| builder.touch_interval(Duration::MAX));
+    let issued = fixture.login("alice").await;
+    fixture.set(3600);
+    assert!(fixture.is_good(&issued).await);
+    assert_eq!(fixture.store.writes.load(SeqCst), 0);
 }
 
 #[tokio::test]

@@ -75,6 +75,8 @@ struct DebugRecord<'a> {
     subject: &'a str,
     #[serde(flatten)]
     session: SessionBody<'a>,
+    scope: Option<&'a str>,
+    deadline: Option<String>,
     idle_timeout: Option<u64>,
     attributes: &'a BTreeMap<String, String>,
 }
@@ -87,6 +89,8 @@ impl<'a> DebugBody<'a> {
             record: DebugRecord {
                 subject: record.subject.as_str(),
                 session: SessionBody::new(record, auth),
+                scope: record.scope.as_deref(),
+                deadline: record.deadline.map(rfc_3339),
                 idle_timeout: record.idle_timeout.map(|timeout| timeout.as_secs()),
                 attributes: &record.attributes,
             },

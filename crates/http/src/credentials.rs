@@ -94,13 +94,15 @@ pub(crate) fn login(request: &Request<'_>) -> Presented {
         return Presented::Basic(None);
     }
     match request.body {
-        Body::TooLarge => Presented::Unreadable(Response::problem(413, "The body may have 8192 bytes at most.")),
-        Body::Bytes([]) => Presented::Nothing,
-        Body::Bytes(_) if !is_json(request.content_type) => Presented::Unreadable(Response::problem(
+        Body::TooSlow => Presented::Unreadable(Response::problem(408, "The body took too long to arrive.")),
+        Body::TooLarge => Presented::Unreadable(too_large()),
+        Body::Complete(body) if body.len() > Request::MAX_BODY_BYTES => Presented::Unreadable(too_large()),
+        Body::Complete([]) => Presented::Nothing,
+        Body::Complete(_) if !is_json(request.content_type) => Presented::Unreadable(Response::problem(
             415,
             "Log in with HTTP Basic, or with a JSON body and the header `Content-Type: application/json`.",
         )),
-        Body::Bytes(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
+        Body::Complete(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
             Ok(sent) => Presented::Json(Credentials::new(&sent.username, &sent.password)),
             Err(_) => Presented::Unreadable(Response::problem(
                 400,
@@ -108,6 +110,10 @@ pub(crate) fn login(request: &Request<'_>) -> Presented {
             )),
         },
     }
+}
+
+fn too_large() -> Response {
+    Response::problem(413, &format!("The body may have {} bytes at most.", Request::MAX_BODY_BYTES))
 }
 
 /// Whether a login looks at the body at all. What nobody looks at, nobody should wait for.
@@ -235,7 +241,7 @@ mod tests {
                 "content-type" => vec![content_type.as_bytes()],
                 _ => Vec::new(),
             });
-            match login(&request.with_body(Some(body.as_bytes()))) {
+            match login(&request.with_body(Body::Complete(body.as_bytes()))) {
                 Presented::Json(Some(credentials)) => Ok(credentials.username().to_owned()),
                 Presented::Json(None) => Err(401),
                 Presented::Unreadable(response) => Err(response.status()),

@@ -16,7 +16,7 @@ use crate::{
 impl KnoxHttp {
     /// Answers a request to one of the ready routes.
     ///
-    /// Whoever is not logged in is told so before anything else, even that the method is wrong.
+    /// Where a token is needed, whoever has none is told so before anything else, even before that the method is wrong.
     pub async fn respond(&self, endpoint: Endpoint, request: &Request<'_>) -> Response {
         let answer = match endpoint {
             Endpoint::GetToken => self.get_token(request).await,

@@ -18,6 +18,6 @@ pub use endpoint::Endpoint;
 pub use knox_http::{KnoxHttp, Verification};
 pub use login::{Login, LoginError};
 pub use refusal::Refusal;
-pub use request::Request;
+pub use request::{Body, Request};
 pub use response::Response;
 pub use scope::Scope;

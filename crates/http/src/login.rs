@@ -45,6 +45,7 @@ pub trait Login: fmt::Debug + Send + Sync + 'static {
 
 /// Why a login is not granted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoginError {
     /// There is no such user, the password is wrong, or the user may not log in. The client is told no more than that: 401.
     #[error("the user name or the password is wrong, or the user is inactive")]

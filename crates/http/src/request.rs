@@ -1,5 +1,7 @@
 //! What an adapter hands in.
 
+use std::time::Duration;
+
 use crate::knox_http::Verification;
 
 /// The part of an HTTP request that the contract looks at, in plain bytes.
@@ -35,15 +37,34 @@ pub(crate) enum Authorization<'a> {
     Several,
 }
 
+/// The body of a request, as far as an adapter could read it.
 #[derive(Clone, Copy)]
-pub(crate) enum Body<'a> {
-    Bytes(&'a [u8]),
+pub enum Body<'a> {
+    /// All of it.
+    Complete(&'a [u8]),
+    /// It is longer than [`Request::MAX_BODY_BYTES`], or broke off, and was not read to its end.
     TooLarge,
+    /// It was not there after [`Request::BODY_TIMEOUT`].
+    TooSlow,
+}
+
+impl std::fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The bytes may be a password.
+        f.write_str(match self {
+            Self::Complete(_) => "Complete(redacted)",
+            Self::TooLarge => "TooLarge",
+            Self::TooSlow => "TooSlow",
+        })
+    }
 }
 
 impl<'a> Request<'a> {
     /// The longest body that is read, in bytes.
     pub const MAX_BODY_BYTES: usize = 8 * 1024;
+
+    /// How long an adapter waits for a body.
+    pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// A request without a body.
     ///
@@ -65,18 +86,14 @@ impl<'a> Request<'a> {
             },
             content_type: first("content-type"),
             user_agent: first("user-agent"),
-            body: Body::Bytes(&[]),
+            body: Body::Complete(&[]),
             verification: None,
         }
     }
 
-    /// Adds the body. `None`: it was longer than [`MAX_BODY_BYTES`](Self::MAX_BODY_BYTES) and was not read to its end.
+    /// Adds the body.
     #[must_use]
-    pub fn with_body(self, body: Option<&'a [u8]>) -> Self {
-        let body = match body {
-            Some(bytes) if bytes.len() <= Self::MAX_BODY_BYTES => Body::Bytes(bytes),
-            _ => Body::TooLarge,
-        };
+    pub fn with_body(self, body: Body<'a>) -> Self {
         Self { body, ..self }
     }
 

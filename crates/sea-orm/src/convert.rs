@@ -23,7 +23,9 @@ pub(crate) fn row(record: &TokenRecord) -> Result<entity::ActiveModel, StoreErro
         created_at: Set(date(record.created_at)?),
         expires_at: Set(record.expires_at.map(date).transpose()?),
         last_used_at: Set(record.last_used_at.map(date).transpose()?),
+        deadline: Set(record.deadline.map(date).transpose()?),
         idle_seconds: Set(record.idle_timeout.map(|timeout| timeout.as_secs() as i64)),
+        scope: Set(record.scope.clone()),
         label: Set(record.label.clone()),
         attributes: Set(serde_json::to_string(&record.attributes).map_err(store_error)?),
     })
@@ -37,7 +39,9 @@ pub(crate) fn record(row: entity::Model) -> Result<TokenRecord, StoreError> {
     let mut record = TokenRecord::new(subject, digest, timestamp(row.created_at)?);
     record.expires_at = row.expires_at.map(timestamp).transpose()?;
     record.last_used_at = row.last_used_at.map(timestamp).transpose()?;
+    record.deadline = row.deadline.map(timestamp).transpose()?;
     record.idle_timeout = row.idle_seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
+    record.scope = row.scope;
     record.label = row.label;
     record.attributes = attributes;
     Ok(record)

@@ -23,8 +23,13 @@ pub struct Model {
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was last used; null: not since the login.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// When it ends however much it is used; null: never.
+    pub deadline: Option<DateTime<Utc>>,
     /// How many seconds it may stay unused; null: for as long as it lives.
     pub idle_seconds: Option<i64>,
+    /// What the token may be used for: scopes, separated by spaces.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub scope: Option<String>,
     /// What to call it in a list of devices.
     pub label: Option<String>,
     /// What the application keeps with it: a JSON object of texts.

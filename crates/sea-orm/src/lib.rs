@@ -8,3 +8,6 @@ mod store;
 
 pub use migration::{CreateTokens, Migrator};
 pub use store::SeaOrmStore;
+
+/// The trait that [`Migrator`] is used through, so that one needs no dependency for it.
+pub use sea_orm_migration::MigratorTrait;

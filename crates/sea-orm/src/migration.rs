@@ -16,9 +16,8 @@ use crate::entity::{Column, Entity, subject_lock};
 /// # Examples
 ///
 /// ```
-/// use jwt_knox_sea_orm::Migrator;
+/// use jwt_knox_sea_orm::{Migrator, MigratorTrait};
 /// use sea_orm::Database;
-/// use sea_orm_migration::MigratorTrait;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), sea_orm::DbErr> {
@@ -88,7 +87,9 @@ impl MigrationTrait for CreateTokens {
                     .col(column(Column::CreatedAt, types.timestamp).not_null())
                     .col(column(Column::ExpiresAt, types.timestamp).null())
                     .col(column(Column::LastUsedAt, types.timestamp).null())
+                    .col(column(Column::Deadline, types.timestamp).null())
                     .col(ColumnDef::new(Column::IdleSeconds).big_integer().null())
+                    .col(ColumnDef::new(Column::Scope).text().null())
                     .col(ColumnDef::new(Column::Label).text().null())
                     .col(ColumnDef::new(Column::Attributes).text().not_null())
                     .primary_key(Index::create().col(Column::Subject).col(Column::Id))

@@ -28,9 +28,8 @@ use crate::{
 ///
 /// ```
 /// use jwt_knox::{Knox, SigningKey};
-/// use jwt_knox_sea_orm::{Migrator, SeaOrmStore};
+/// use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
 /// use sea_orm::Database;
-/// use sea_orm_migration::MigratorTrait;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
