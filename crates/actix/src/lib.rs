@@ -1,1 +1,14 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod middleware;
+mod rejection;
+mod routes;
+mod translate;
+
+pub use auth::{KnoxAuth, MaybeAuth, ScopedAuth};
+pub use middleware::{RequireAuth, RequireAuthService};
+pub use rejection::KnoxRejection;
+pub use routes::routes;
+
+pub use jwt_knox_http::{Credentials, HttpConfigError, KnoxHttp, KnoxHttpBuilder, Login, LoginError, Scope};

@@ -46,6 +46,26 @@ impl Refusal {
         matches!(self.0.cause, Cause::Auth(AuthError::Missing))
     }
 
+    /// The answer of an adapter that finds no [`KnoxHttp`] where its framework keeps such things: 500. What is to be done
+    /// about it, `remedy`, goes to the log.
+    #[must_use]
+    pub fn unconfigured(remedy: &str) -> Self {
+        tracing::error!(remedy, "a guard found no KnoxHttp, so it lets nobody in");
+        let detail = "The server is not set up to check tokens. Its log says what is missing.";
+        Self::request(Response::problem(500, detail))
+    }
+
+    /// An answer for an adapter that is asked for one to `status` and knows no reason, as when a handler of the application
+    /// returns a bare 401. Statuses other than 401 and 403 count as 503.
+    #[must_use]
+    pub fn of_status(knox: &KnoxHttp, status: u16) -> Self {
+        match status {
+            401 => Self::auth(knox, AuthError::Missing),
+            403 => Self::request(Response::problem(403, "You may not do this.")),
+            _ => Self::request(unavailable()),
+        }
+    }
+
     fn new(cause: Cause, response: Response) -> Self {
         Self(Arc::new(Inner { cause, response }))
     }

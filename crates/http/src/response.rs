@@ -36,12 +36,6 @@ impl Response {
         self.body
     }
 
-    /// The answer of an adapter that finds no [`KnoxHttp`](crate::KnoxHttp) where its framework keeps such things: 500.
-    #[must_use]
-    pub fn unconfigured() -> Self {
-        Self::problem(500, "The server is not set up to check tokens. Its log says what is missing.")
-    }
-
     /// 204, nothing to say.
     pub(crate) fn no_content() -> Self {
         Self { status: 204, headers: vec![no_store()], body: String::new() }

@@ -1,1 +1,16 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod catchers;
+mod guard;
+mod rejection;
+mod routes;
+mod translate;
+
+pub use auth::{KnoxAuth, MaybeAuth, ScopedAuth};
+pub use catchers::{catchers, fairing};
+pub use guard::RequireAuth;
+pub use rejection::KnoxRejection;
+pub use routes::routes;
+
+pub use jwt_knox_http::{Credentials, HttpConfigError, KnoxHttp, KnoxHttpBuilder, Login, LoginError, Scope};

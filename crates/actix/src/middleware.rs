@@ -1,0 +1,117 @@
+//! The middleware that guards a whole scope.
+
+use std::{
+    future::{Future, Ready, ready},
+    pin::Pin,
+    rc::Rc,
+};
+
+use actix_web::{
+    Error, HttpRequest,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+};
+use jwt_knox::Authenticated;
+use jwt_knox_http::{KnoxHttp, Refusal, Scope};
+
+use crate::translate::{authenticate, response};
+
+/// Guards everything behind it: a request without a good token gets no further.
+///
+/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
+///
+/// # Examples
+///
+/// ```
+/// use actix_web::{App, HttpResponse, web};
+/// use jwt_knox_actix::{KnoxHttp, RequireAuth, Scope};
+///
+/// struct Admin;
+///
+/// impl Scope for Admin {
+///     const NAME: &'static str = "admin";
+/// }
+///
+/// fn configure(config: &mut web::ServiceConfig, knox: KnoxHttp) {
+///     config.service(
+///         web::scope("/admin")
+///             .wrap(RequireAuth::new(knox).with_scope::<Admin>())
+///             .route("/users", web::get().to(|| async { "all users" })),
+///     );
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RequireAuth {
+    knox: KnoxHttp,
+    check: Option<ScopeCheck>,
+}
+
+/// [`KnoxHttp::require_scope`] for the scope that is asked for.
+type ScopeCheck = fn(&KnoxHttp, &Authenticated) -> Result<(), Refusal>;
+
+impl RequireAuth {
+    /// A middleware that asks for a good token.
+    #[must_use]
+    pub fn new(knox: KnoxHttp) -> Self {
+        Self { knox, check: None }
+    }
+
+    /// Asks for a token that grants the scope `S` as well.
+    #[must_use]
+    pub fn with_scope<S: Scope>(self) -> Self {
+        Self { check: Some(KnoxHttp::require_scope::<S>), ..self }
+    }
+
+    async fn admit(&self, request: &HttpRequest) -> Result<(), Refusal> {
+        let auth = authenticate(request, &self.knox).await?;
+        self.check.map_or(Ok(()), |check| check(&self.knox, &auth))
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for RequireAuth
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type InitError = ();
+    type Transform = RequireAuthService<S>;
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(RequireAuthService { guard: self.clone(), inner: Rc::new(inner) }))
+    }
+}
+
+/// A service behind [`RequireAuth`].
+#[derive(Debug)]
+pub struct RequireAuthService<S> {
+    guard: RequireAuth,
+    inner: Rc<S>,
+}
+
+impl<S, B> Service<ServiceRequest> for RequireAuthService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+
+    forward_ready!(inner);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (guard, inner) = (self.guard.clone(), Rc::clone(&self.inner));
+        Box::pin(async move {
+            match guard.admit(request.request()).await {
+                Ok(()) => Ok(inner.call(request).await?.map_into_left_body()),
+                Err(refusal) => {
+                    let response = response(refusal.response().clone());
+                    Ok(request.into_response(response).map_into_right_body())
+                }
+            }
+        })
+    }
+}

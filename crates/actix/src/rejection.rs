@@ -1,0 +1,49 @@
+//! What a guard answers when it lets nobody in.
+
+use std::fmt;
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use jwt_knox_http::Refusal;
+
+use crate::translate;
+
+/// A request that is refused or cannot be decided. As a response it is what the contract says: 401, 403 or 503, with a
+/// problem in JSON; or 500 if the application has no [`KnoxHttp`](crate::KnoxHttp) in its data.
+#[derive(Debug, Clone)]
+pub struct KnoxRejection(Refusal);
+
+impl KnoxRejection {
+    /// Why, and what is answered.
+    #[must_use]
+    pub fn refusal(&self) -> &Refusal {
+        &self.0
+    }
+}
+
+impl From<Refusal> for KnoxRejection {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl ResponseError for KnoxRejection {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        translate::response(self.0.response().clone())
+    }
+}
+
+impl fmt::Display for KnoxRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for KnoxRejection {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.0)
+    }
+}

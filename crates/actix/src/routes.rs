@@ -1,0 +1,50 @@
+//! The ready routes.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    rt::time::timeout,
+    web::{self, ServiceConfig},
+};
+use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request};
+
+use crate::translate;
+
+/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/sessions` and `/sessions/{id}`,
+/// and `/debug_verify` if it is switched on.
+///
+/// # Examples
+///
+/// ```
+/// use actix_web::{App, web};
+/// use jwt_knox_actix::{KnoxHttp, routes};
+///
+/// fn configure(config: &mut web::ServiceConfig, knox: KnoxHttp) {
+///     config
+///         .app_data(web::Data::new(knox.clone()))
+///         .service(web::scope("/auth").configure(routes(knox)));
+/// }
+/// ```
+pub fn routes(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        for endpoint in knox.endpoints() {
+            let knox = knox.clone();
+            let handler = move |request, payload| respond(knox.clone(), endpoint, request, payload);
+            config.service(web::resource(endpoint.path()).to(handler));
+        }
+    }
+}
+
+async fn respond(knox: KnoxHttp, endpoint: Endpoint, http: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let verification = translate::verification(&http);
+    let mut request = translate::request(&http, verification.as_ref());
+    let bytes;
+    if knox.needs_body(endpoint, &request) {
+        bytes = timeout(Request::BODY_TIMEOUT, payload.to_bytes_limited(Request::MAX_BODY_BYTES)).await;
+        request = request.with_body(match &bytes {
+            Ok(Ok(Ok(bytes))) => Body::Complete(bytes),
+            Ok(_) => Body::TooLarge,
+            Err(_) => Body::TooSlow,
+        });
+    }
+    translate::response(knox.respond(endpoint, &request).await)
+}

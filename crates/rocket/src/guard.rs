@@ -1,0 +1,90 @@
+//! Guarding routes that ask for nothing themselves.
+
+use jwt_knox::Authenticated;
+use jwt_knox_http::{KnoxHttp, Refusal, Scope};
+use rocket::{
+    Data, Request, Route,
+    route::{Handler, Outcome},
+};
+
+use crate::translate::{authenticate, response};
+
+/// Guards routes: a request without a good token gets no further. Rocket's fairings cannot refuse a request, so this goes
+/// around the routes that one mounts.
+///
+/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::{KnoxHttp, RequireAuth, Scope};
+/// use rocket::{Build, Rocket, get, routes};
+///
+/// struct Admin;
+///
+/// impl Scope for Admin {
+///     const NAME: &'static str = "admin";
+/// }
+///
+/// #[get("/users")]
+/// fn users() -> &'static str {
+///     "all users"
+/// }
+///
+/// fn app(knox: KnoxHttp) -> Rocket<Build> {
+///     rocket::build().mount("/admin", RequireAuth::new(knox).with_scope::<Admin>().around(routes![users]))
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RequireAuth {
+    knox: KnoxHttp,
+    check: Option<ScopeCheck>,
+}
+
+/// [`KnoxHttp::require_scope`] for the scope that is asked for.
+type ScopeCheck = fn(&KnoxHttp, &Authenticated) -> Result<(), Refusal>;
+
+impl RequireAuth {
+    /// A guard that asks for a good token.
+    #[must_use]
+    pub fn new(knox: KnoxHttp) -> Self {
+        Self { knox, check: None }
+    }
+
+    /// Asks for a token that grants the scope `S` as well.
+    #[must_use]
+    pub fn with_scope<S: Scope>(self) -> Self {
+        Self { check: Some(KnoxHttp::require_scope::<S>), ..self }
+    }
+
+    /// The same routes, guarded.
+    #[must_use]
+    pub fn around(&self, routes: Vec<Route>) -> Vec<Route> {
+        let guarded = |mut route: Route| {
+            route.handler = Box::new(Guarded { guard: self.clone(), inner: route.handler });
+            route
+        };
+        routes.into_iter().map(guarded).collect()
+    }
+
+    async fn admit(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let auth = authenticate(request, &self.knox).await?;
+        self.check.map_or(Ok(()), |check| check(&self.knox, &auth))
+    }
+}
+
+#[derive(Clone)]
+struct Guarded {
+    guard: RequireAuth,
+    inner: Box<dyn Handler>,
+}
+
+#[rocket::async_trait]
+impl Handler for Guarded {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        match self.guard.admit(request).await {
+            Ok(()) => self.inner.handle(request, data).await,
+            Err(refusal) => Outcome::Success(response(refusal.response().clone())),
+        }
+    }
+}

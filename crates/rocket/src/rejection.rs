@@ -1,0 +1,64 @@
+//! What a guard answers when it lets nobody in.
+
+use std::fmt;
+
+use jwt_knox_http::Refusal;
+use rocket::{
+    Request,
+    http::Status,
+    request::Outcome,
+    response::{self, Responder},
+};
+
+use crate::translate;
+
+/// A request that is refused or cannot be decided. As a response it is what the contract says: 401, 403 or 503, with a
+/// problem in JSON.
+///
+/// A guard that fails with it leaves the response to a catcher; see [`catchers`](crate::catchers). A handler that takes
+/// `Result<KnoxAuth, KnoxRejection>` can return it, since it is a responder.
+#[derive(Debug, Clone)]
+pub struct KnoxRejection(Refusal);
+
+impl KnoxRejection {
+    /// Why, and what is answered.
+    #[must_use]
+    pub fn refusal(&self) -> &Refusal {
+        &self.0
+    }
+
+    /// The outcome of a guard that fails: an error and never a forward, which could reach a route without a guard.
+    pub(crate) fn outcome<T>(request: &Request<'_>, result: Result<T, Refusal>) -> Outcome<T, Self> {
+        match result {
+            Ok(value) => Outcome::Success(value),
+            Err(refusal) => {
+                translate::stash(request, &refusal);
+                Outcome::Error((Status::new(refusal.status()), Self(refusal)))
+            }
+        }
+    }
+}
+
+impl From<Refusal> for KnoxRejection {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl<'r> Responder<'r, 'static> for KnoxRejection {
+    fn respond_to(self, _: &'r Request<'_>) -> response::Result<'static> {
+        Ok(translate::response(self.0.response().clone()))
+    }
+}
+
+impl fmt::Display for KnoxRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for KnoxRejection {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.0)
+    }
+}

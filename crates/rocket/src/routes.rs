@@ -1,0 +1,71 @@
+//! The ready routes.
+
+use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request as KnoxRequest};
+use rocket::{
+    Data, Request, Route,
+    data::ToByteUnit,
+    http::Method,
+    route::{Handler, Outcome},
+    tokio::time::timeout,
+};
+
+use crate::translate;
+
+/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/sessions` and `/sessions/<id>`,
+/// and `/debug_verify` if it is switched on.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::{KnoxHttp, fairing, routes};
+/// use rocket::{Build, Rocket};
+///
+/// fn app(knox: KnoxHttp) -> Rocket<Build> {
+///     rocket::build().attach(fairing(knox.clone())).mount("/auth", routes(knox))
+/// }
+/// ```
+#[must_use]
+pub fn routes(knox: KnoxHttp) -> Vec<Route> {
+    let route = |endpoint: Endpoint, method| {
+        let path = endpoint.path().replace('{', "<").replace('}', ">");
+        Route::new(method, &path, Ready { knox: knox.clone(), endpoint })
+    };
+    knox.endpoints().flat_map(|endpoint| METHODS.map(|method| route(endpoint, method))).collect()
+}
+
+/// All methods that Rocket knows. Which of them are answered is not decided here.
+const METHODS: [Method; 9] = [
+    Method::Get,
+    Method::Head,
+    Method::Post,
+    Method::Put,
+    Method::Patch,
+    Method::Delete,
+    Method::Options,
+    Method::Trace,
+    Method::Connect,
+];
+
+#[derive(Clone)]
+struct Ready {
+    knox: KnoxHttp,
+    endpoint: Endpoint,
+}
+
+#[rocket::async_trait]
+impl Handler for Ready {
+    async fn handle<'r>(&self, rocket: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        let mut request = translate::request(rocket);
+        let bytes;
+        if self.knox.needs_body(self.endpoint, &request) {
+            let body = data.open(KnoxRequest::MAX_BODY_BYTES.bytes()).into_bytes();
+            bytes = timeout(KnoxRequest::BODY_TIMEOUT, body).await;
+            request = request.with_body(match &bytes {
+                Ok(Ok(bytes)) if bytes.is_complete() => Body::Complete(bytes),
+                Ok(_) => Body::TooLarge,
+                Err(_) => Body::TooSlow,
+            });
+        }
+        Outcome::Success(translate::response(self.knox.respond(self.endpoint, &request).await))
+    }
+}
