@@ -35,8 +35,8 @@ pub fn routes(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
 }
 
 async fn respond(knox: KnoxHttp, endpoint: Endpoint, http: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let verification = translate::verification(&http);
-    let mut request = translate::request(&http, verification.as_ref());
+    let decided = translate::decided(&http);
+    let mut request = translate::request(&http, decided.get());
     let bytes;
     if knox.needs_body(endpoint, &request) {
         bytes = timeout(Request::BODY_TIMEOUT, payload.to_bytes_limited(Request::MAX_BODY_BYTES)).await;

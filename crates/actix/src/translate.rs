@@ -1,5 +1,7 @@
 //! Actix Web's requests and responses in the words of the contract, and back.
 
+use std::rc::Rc;
+
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     http::{StatusCode, header::HeaderValue},
@@ -7,6 +9,7 @@ use actix_web::{
 };
 use jwt_knox::Authenticated;
 use jwt_knox_http::{KnoxHttp, Refusal, Request, Verification};
+use tokio::sync::OnceCell;
 
 pub(crate) fn request<'a>(request: &'a HttpRequest, verification: Option<&'a Verification>) -> Request<'a> {
     Request::new(request.method().as_str(), request.uri().path(), |name| {
@@ -32,15 +35,25 @@ pub(crate) fn configured(request: &HttpRequest) -> Result<KnoxHttp, Refusal> {
     }
 }
 
-/// What an earlier guard decided of the request; cloned, since extensions must not stay borrowed while others run.
-pub(crate) fn verification(http: &HttpRequest) -> Option<Verification> {
-    http.extensions().get().cloned()
+/// What was decided of a request. Actix Web runs the extractors of a handler at the same time, so the first one decides and
+/// the others wait for it.
+pub(crate) type Decided = Rc<OnceCell<Verification>>;
+
+/// The place in the request where that is kept.
+pub(crate) fn decided(http: &HttpRequest) -> Decided {
+    let mut extensions = http.extensions_mut();
+    if let Some(decided) = extensions.get::<Decided>() {
+        return Rc::clone(decided);
+    }
+    let decided = Decided::default();
+    extensions.insert(Rc::clone(&decided));
+    decided
 }
 
 /// Who sends the request, decided once for each request.
 pub(crate) async fn authenticate(http: &HttpRequest, knox: &KnoxHttp) -> Result<Authenticated, Refusal> {
-    let verification = verification(http);
-    let outcome = knox.authenticate(&request(http, verification.as_ref())).await;
-    http.extensions_mut().insert(knox.remember(&outcome));
-    outcome
+    let decided = decided(http);
+    let decide = async || knox.remember(&knox.authenticate(&request(http, None)).await);
+    let verification = decided.get_or_init(decide).await;
+    knox.authenticate(&request(http, Some(verification))).await
 }

@@ -43,6 +43,13 @@ pub trait Login: fmt::Debug + Send + Sync + 'static {
     async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError>;
 }
 
+#[async_trait]
+impl<T: Login + ?Sized> Login for std::sync::Arc<T> {
+    async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError> {
+        (**self).login(credentials).await
+    }
+}
+
 /// Why a login is not granted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -4,7 +4,7 @@ use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request as KnoxRequest};
 use rocket::{
     Data, Request, Route,
     data::ToByteUnit,
-    http::Method,
+    http::{Method, Status},
     route::{Handler, Outcome},
     tokio::time::timeout,
 };
@@ -55,6 +55,10 @@ struct Ready {
 #[rocket::async_trait]
 impl Handler for Ready {
     async fn handle<'r>(&self, rocket: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        // Rocket takes `/verify/` for `/verify`; the contract does not.
+        if rocket.uri().path().ends_with('/') {
+            return Outcome::forward(data, Status::NotFound);
+        }
         let mut request = translate::request(rocket);
         let bytes;
         if self.knox.needs_body(self.endpoint, &request) {

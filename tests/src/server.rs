@@ -1,0 +1,309 @@
+//! The same small application on each framework, on a real socket.
+
+use std::{net::SocketAddr, sync::mpsc, thread};
+
+use jwt_knox_http::{KnoxHttp, Scope};
+
+/// A scope that some routes need.
+#[derive(Debug)]
+pub struct Admin;
+
+impl Scope for Admin {
+    const NAME: &'static str = "admin";
+}
+
+/// What a server runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framework {
+    /// `jwt-knox-axum`.
+    Axum,
+    /// `jwt-knox-actix`.
+    Actix,
+    /// `jwt-knox-rocket`.
+    Rocket,
+    /// The adapter for plain hyper of this crate.
+    Hyper,
+}
+
+impl Framework {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Axum, Self::Actix, Self::Rocket, Self::Hyper];
+}
+
+/// A server that runs until the process ends.
+///
+/// Besides the ready routes it has, on every framework: `/me` (needs a token), `/maybe` (optional), `/admin` (needs the scope
+/// `admin`), `/thrice` (asks three times), `/guarded/hello` and `/guarded_admin/hello` (behind [`RequireAuth`]).
+/// On Actix Web and Rocket also `/swallow`, which takes the framework's own `Option<KnoxAuth>`.
+///
+/// [`RequireAuth`]: jwt_knox_axum::RequireAuth
+#[derive(Debug, Clone, Copy)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts the application on a port that is free.
+    pub fn start(framework: Framework, knox: KnoxHttp) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || match framework {
+            Framework::Axum => on_axum::run(knox, sender),
+            Framework::Actix => on_actix::run(knox, sender),
+            Framework::Rocket => on_rocket::run(knox, sender),
+            Framework::Hyper => on_hyper::run(knox, sender),
+        });
+        Self { address: receiver.recv().unwrap() }
+    }
+}
+
+/// What `/me` and the like answer.
+fn greeting(auth: &jwt_knox::Authenticated) -> String {
+    format!("{} {}", auth.subject(), auth.token_id())
+}
+
+/// What `/maybe` answers.
+fn maybe_greeting(auth: Option<&jwt_knox::Authenticated>) -> String {
+    auth.map_or_else(|| "nobody".to_owned(), greeting)
+}
+
+fn block_on(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future);
+}
+
+mod on_axum {
+    use axum::{Router, routing::get};
+    use jwt_knox_axum::{KnoxAuth, RequireAuth, ScopedAuth, routes};
+
+    use super::{Admin, KnoxHttp, SocketAddr, block_on, greeting, maybe_greeting, mpsc};
+
+    async fn me(auth: KnoxAuth) -> String {
+        greeting(&auth)
+    }
+
+    async fn maybe(auth: Option<KnoxAuth>) -> String {
+        maybe_greeting(auth.as_deref())
+    }
+
+    async fn admin(auth: ScopedAuth<Admin>) -> String {
+        greeting(&auth)
+    }
+
+    async fn thrice(first: KnoxAuth, second: Option<KnoxAuth>, third: ScopedAuth<Admin>) -> String {
+        format!("{} {} {}", first.subject(), maybe_greeting(second.as_deref()), third.subject())
+    }
+
+    pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
+        block_on(async move {
+            let hello = || Router::new().route("/hello", get(|| async { "hello" }));
+            let app = Router::new()
+                .route("/me", get(me))
+                .route("/maybe", get(maybe))
+                .route("/admin", get(admin))
+                .route("/thrice", get(thrice))
+                .nest("/guarded", hello().layer(RequireAuth::new(knox.clone())))
+                .nest("/guarded_admin", hello().layer(RequireAuth::new(knox.clone()).with_scope::<Admin>()))
+                .route("/guarded_me", get(me).layer(RequireAuth::new(knox.clone())))
+                .merge(routes(knox.clone()))
+                .with_state(knox);
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            address.send(listener.local_addr().unwrap()).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
+    }
+}
+
+mod on_actix {
+    use actix_web::{App, HttpServer, web};
+    use jwt_knox_actix::{KnoxAuth, MaybeAuth, RequireAuth, ScopedAuth, routes};
+
+    use super::{Admin, KnoxHttp, SocketAddr, greeting, maybe_greeting, mpsc};
+
+    async fn me(auth: KnoxAuth) -> String {
+        greeting(&auth)
+    }
+
+    async fn maybe(MaybeAuth(auth): MaybeAuth) -> String {
+        maybe_greeting(auth.as_ref())
+    }
+
+    async fn swallow(auth: Option<KnoxAuth>) -> String {
+        maybe_greeting(auth.as_deref())
+    }
+
+    async fn admin(auth: ScopedAuth<Admin>) -> String {
+        greeting(&auth)
+    }
+
+    async fn thrice(first: KnoxAuth, second: MaybeAuth, third: ScopedAuth<Admin>) -> String {
+        format!("{} {} {}", first.subject(), maybe_greeting(second.0.as_ref()), third.subject())
+    }
+
+    pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
+        let hello = || web::get().to(|| async { "hello" });
+        let server = HttpServer::new(move || {
+            let guard = RequireAuth::new(knox.clone());
+            App::new()
+                .app_data(web::Data::new(knox.clone()))
+                .route("/me", web::get().to(me))
+                .route("/maybe", web::get().to(maybe))
+                .route("/swallow", web::get().to(swallow))
+                .route("/admin", web::get().to(admin))
+                .route("/thrice", web::get().to(thrice))
+                .service(web::resource("/guarded_me").wrap(guard.clone()).route(web::get().to(me)))
+                .service(web::scope("/guarded").wrap(guard.clone()).route("/hello", hello()))
+                .service(web::scope("/guarded_admin").wrap(guard.with_scope::<Admin>()).route("/hello", hello()))
+                .configure(routes(knox.clone()))
+        });
+        actix_web::rt::System::new().block_on(async {
+            let server = server.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
+            address.send(server.addrs()[0]).unwrap();
+            server.run().await.unwrap();
+        });
+    }
+}
+
+mod on_rocket {
+    use jwt_knox_rocket::{KnoxAuth, MaybeAuth, RequireAuth, ScopedAuth, fairing, routes};
+    use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc, get};
+
+    use super::{Admin, KnoxHttp, SocketAddr, block_on, greeting, maybe_greeting, mpsc};
+
+    #[get("/me")]
+    fn me(auth: KnoxAuth) -> String {
+        greeting(&auth)
+    }
+
+    #[get("/maybe")]
+    fn maybe(auth: MaybeAuth) -> String {
+        maybe_greeting(auth.0.as_ref())
+    }
+
+    #[get("/swallow")]
+    fn swallow(auth: Option<KnoxAuth>) -> String {
+        maybe_greeting(auth.as_deref())
+    }
+
+    #[get("/admin")]
+    fn admin(auth: ScopedAuth<Admin>) -> String {
+        greeting(&auth)
+    }
+
+    #[get("/thrice")]
+    fn thrice(first: KnoxAuth, second: MaybeAuth, third: ScopedAuth<Admin>) -> String {
+        format!("{} {} {}", first.subject(), maybe_greeting(second.0.as_ref()), third.subject())
+    }
+
+    #[get("/guarded_me")]
+    fn guarded_me(auth: KnoxAuth) -> String {
+        greeting(&auth)
+    }
+
+    #[get("/hello")]
+    fn hello() -> &'static str {
+        "hello"
+    }
+
+    pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
+        let config = Config {
+            port: 0,
+            workers: 2,
+            log_level: LogLevel::Off,
+            shutdown: Shutdown { ctrlc: false, ..Shutdown::default() },
+            ..Config::debug_default()
+        };
+        let guard = RequireAuth::new(knox.clone());
+        let rocket = rocket::custom(config)
+            .attach(fairing(knox.clone()))
+            .attach(AdHoc::on_liftoff("address", move |rocket| {
+                let (ip, port) = (rocket.config().address, rocket.config().port);
+                Box::pin(async move { address.send(SocketAddr::new(ip, port)).unwrap() })
+            }))
+            .mount("/", rocket::routes![me, maybe, swallow, admin, thrice])
+            .mount("/", guard.around(rocket::routes![guarded_me]))
+            .mount("/guarded", guard.around(rocket::routes![hello]))
+            .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]))
+            .mount("/", routes(knox));
+        block_on(async move { drop(rocket.launch().await.unwrap()) });
+    }
+}
+
+mod on_hyper {
+    use http_body_util::Full;
+    use hyper::{
+        Request, Response,
+        body::{Bytes, Incoming},
+        header::HeaderValue,
+        service::service_fn,
+    };
+    use hyper_util::rt::TokioIo;
+    use jwt_knox_http::Refusal;
+
+    use super::{Admin, KnoxHttp, SocketAddr, block_on, greeting, maybe_greeting, mpsc};
+    use crate::hyper_adapter::{authenticate, ready_routes, translate_response};
+
+    async fn answer(knox: &KnoxHttp, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+        let request = match ready_routes(knox, request).await {
+            Ok(response) => return Ok(response),
+            Err(request) => request,
+        };
+        let (mut parts, _) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        let body = match path.as_str() {
+            "/me" | "/guarded_me" => greeting(&authenticate(&mut parts, knox).await?),
+            "/maybe" => maybe_greeting(KnoxHttp::optional(authenticate(&mut parts, knox).await)?.as_ref()),
+            "/admin" => {
+                let auth = authenticate(&mut parts, knox).await?;
+                knox.require_scope::<Admin>(&auth)?;
+                greeting(&auth)
+            }
+            "/thrice" => {
+                let first = authenticate(&mut parts, knox).await?;
+                let second = KnoxHttp::optional(authenticate(&mut parts, knox).await)?;
+                let third = authenticate(&mut parts, knox).await?;
+                knox.require_scope::<Admin>(&third)?;
+                format!("{} {} {}", first.subject(), maybe_greeting(second.as_ref()), third.subject())
+            }
+            "/guarded/hello" => {
+                authenticate(&mut parts, knox).await?;
+                "hello".to_owned()
+            }
+            "/guarded_admin/hello" => {
+                let auth = authenticate(&mut parts, knox).await?;
+                knox.require_scope::<Admin>(&auth)?;
+                "hello".to_owned()
+            }
+            _ => {
+                let mut response = Response::new(Full::default());
+                *response.status_mut() = hyper::StatusCode::NOT_FOUND;
+                return Ok(response);
+            }
+        };
+        let mut response = Response::new(Full::from(body));
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert("content-type", text);
+        Ok(response)
+    }
+
+    pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
+        block_on(async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            address.send(listener.local_addr().unwrap()).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let knox = knox.clone();
+                tokio::spawn(async move {
+                    let service = service_fn(|request| async {
+                        let answer = answer(&knox, request).await;
+                        let response = answer.unwrap_or_else(|refusal| translate_response(refusal.response().clone()));
+                        Ok::<_, std::convert::Infallible>(response)
+                    });
+                    // A client that goes away in the middle is no failure of the server.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,243 @@
+//! What a server under test stands on, and the test holds in its hands.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jwt_knox::{
+    InsertOutcome, Knox, KnoxBuilder, ManualClock, MemoryStore, NewToken, SigningKey, StoreError, Subject,
+    SubjectCheck, SubjectStatus, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore,
+};
+use jwt_knox_http::{Credentials, KnoxHttp, KnoxHttpBuilder, Login, LoginError};
+use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
+use sea_orm::{ConnectOptions, Database};
+
+/// The HS256 key of every world.
+pub const KEY: [u8; 32] = *b"the key that all the tests share";
+
+/// Where the clock of a world starts, in seconds since 1970.
+pub const START: i64 = 1_800_000_000;
+
+/// What the stores say when they are down. No client may see it.
+pub const STORE_SECRET: &str = "password=hunter2 host=db.internal";
+
+/// Where logins are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In memory.
+    Memory,
+    /// In a SQLite file of its own.
+    Sqlite,
+}
+
+/// A clock, users, a store, and the handle that uses them.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Stands still until a test moves it.
+    pub clock: Arc<ManualClock>,
+    /// alice (wonderland), bob (builder), and root (toor), who has the scopes `admin` and `read`.
+    pub users: Arc<Users>,
+    /// Counts reads and can be made to fail.
+    pub store: Arc<WatchedStore>,
+    /// The handle.
+    pub knox: KnoxHttp,
+}
+
+impl World {
+    /// A world with the settings of a fresh handle.
+    pub fn new(kind: StoreKind) -> Self {
+        Self::with(kind, |core| core, |http| http)
+    }
+
+    /// A world with settings of its own.
+    pub fn with(
+        kind: StoreKind,
+        core: impl FnOnce(KnoxBuilder) -> KnoxBuilder,
+        http: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder,
+    ) -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_second(START).unwrap()));
+        let users = Arc::new(Users::default());
+        let store = Arc::new(WatchedStore::new(match kind {
+            StoreKind::Memory => Box::new(MemoryStore::new()),
+            StoreKind::Sqlite => Box::new(sqlite(&temporary_file())),
+        }));
+        let builder = Knox::builder(SigningKey::hs256(KEY).unwrap())
+            .store(store.clone())
+            .subject_check(users.clone())
+            .clock(clock.clone());
+        let builder = KnoxHttp::builder(core(builder).build().unwrap()).login(users.clone());
+        Self { clock, users, store, knox: http(builder).build().unwrap() }
+    }
+
+    /// Puts the clock to so many seconds after the start.
+    pub fn set_clock(&self, second: i64) {
+        self.clock.set(Timestamp::from_second(START + second).unwrap());
+    }
+}
+
+/// A SQLite file that no other test uses.
+pub fn temporary_file() -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("jwt-knox-{}-{}.sqlite", std::process::id(), COUNT.fetch_add(1, SeqCst));
+    let path = std::env::temp_dir().join(name);
+    // One that a killed run has left.
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+/// A store in that SQLite file. Its connections live on a runtime of their own, so that any server may use it.
+pub fn sqlite(path: &std::path::Path) -> SeaOrmStore {
+    let mut options = ConnectOptions::new(format!("sqlite:{}", path.display()));
+    options.sqlx_logging(false).max_connections(8).acquire_timeout(Duration::from_secs(20));
+    options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).pragma("journal_mode", "WAL"));
+    on_another_thread(async move {
+        let connection = Database::connect(options).await.unwrap();
+        Migrator::up(&connection, None).await.unwrap();
+        SeaOrmStore::new(connection)
+    })
+}
+
+/// Runs a future to its end on a runtime that stays.
+pub fn on_another_thread<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    use std::sync::OnceLock;
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    runtime.spawn(async move { sender.send(future.await) });
+    receiver.recv().unwrap()
+}
+
+/// Users with passwords, who can be made inactive, removed, or unreadable.
+#[derive(Debug)]
+pub struct Users {
+    status: Mutex<HashMap<&'static str, SubjectStatus>>,
+    is_down: AtomicBool,
+}
+
+const PASSWORDS: [(&str, &str, &str); 3] =
+    [("alice", "wonderland", ""), ("bob", "builder", ""), ("root", "toor", "admin read")];
+
+impl Default for Users {
+    fn default() -> Self {
+        let status = PASSWORDS.map(|(name, ..)| (name, SubjectStatus::Active)).into();
+        Self { status: Mutex::new(status), is_down: AtomicBool::new(false) }
+    }
+}
+
+impl Users {
+    /// Says what the application shall think of a user from now on.
+    pub fn set(&self, name: &'static str, status: SubjectStatus) {
+        self.status.lock().unwrap().insert(name, status);
+    }
+
+    /// Makes the users unreadable, or readable again.
+    pub fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, SeqCst);
+    }
+
+    fn reach(&self) -> Result<(), StoreError> {
+        if self.is_down.load(SeqCst) { Err(StoreError::new("users", STORE_SECRET)) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Login for Users {
+    async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError> {
+        self.reach()?;
+        let sent = (credentials.username(), credentials.password());
+        let user = PASSWORDS.iter().find(|(name, password, _)| (*name, *password) == sent);
+        let (name, _, scope) = user.ok_or(LoginError::InvalidCredentials)?;
+        Ok(NewToken::for_subject(Subject::new(*name).unwrap()).scope(scope).unwrap())
+    }
+}
+
+#[async_trait]
+impl SubjectCheck for Users {
+    async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
+        self.reach()?;
+        Ok(*self.status.lock().unwrap().get(subject.as_str()).unwrap_or(&SubjectStatus::Unknown))
+    }
+}
+
+/// A store that counts its reads and can be made to fail.
+#[derive(Debug)]
+pub struct WatchedStore {
+    inner: Box<dyn TokenStore>,
+    is_down: AtomicBool,
+    finds: AtomicU64,
+}
+
+impl WatchedStore {
+    fn new(inner: Box<dyn TokenStore>) -> Self {
+        Self { inner, is_down: AtomicBool::new(false), finds: AtomicU64::new(0) }
+    }
+
+    /// Makes the store fail, or work again.
+    pub fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, SeqCst);
+    }
+
+    /// How many records were looked up since this was last asked.
+    pub fn take_finds(&self) -> u64 {
+        self.finds.swap(0, SeqCst)
+    }
+
+    fn reach(&self) -> Result<&dyn TokenStore, StoreError> {
+        if self.is_down.load(SeqCst) { Err(StoreError::new("watched", STORE_SECRET)) } else { Ok(&*self.inner) }
+    }
+}
+
+#[async_trait]
+impl TokenStore for WatchedStore {
+    async fn insert(
+        &self,
+        record: TokenRecord,
+        limit: Option<TokenLimit>,
+        now: Timestamp,
+    ) -> Result<InsertOutcome, StoreError> {
+        self.reach()?.insert(record, limit, now).await
+    }
+
+    async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
+        self.finds.fetch_add(1, SeqCst);
+        self.reach()?.find(key).await
+    }
+
+    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+        self.reach()?.list(subject, now).await
+    }
+
+    async fn touch(
+        &self,
+        key: &TokenKey,
+        last_used_at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        self.reach()?.touch(key, last_used_at, expires_at).await
+    }
+
+    async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
+        self.reach()?.replace(old, new).await
+    }
+
+    async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
+        self.reach()?.remove(key).await
+    }
+
+    async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError> {
+        self.reach()?.remove_all(subject, except, now).await
+    }
+
+    async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
+        self.reach()?.remove_expired(now, batch).await
+    }
+}

@@ -1,0 +1,715 @@
+//! The HTTP contract, over real sockets: every case on every framework, each with logins in memory and in SQLite.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{net::SocketAddr, time::Duration};
+
+use jwt_knox::{Lifetime, SubjectStatus, TokenLimit};
+use jwt_knox_tests::{
+    Call, Framework, Reply, Server, StoreKind, World, forge,
+    world::{START, STORE_SECRET},
+};
+use serde_json::{Value, json};
+
+/// A world and a server in it.
+struct Fixture {
+    framework: Framework,
+    kind: StoreKind,
+    world: World,
+    address: SocketAddr,
+}
+
+impl Fixture {
+    fn new(framework: Framework, kind: StoreKind) -> Self {
+        Self::of(framework, kind, World::new(kind))
+    }
+
+    fn of(framework: Framework, kind: StoreKind, world: World) -> Self {
+        let address = Server::start(framework, world.knox.clone()).address;
+        Self { framework, kind, world, address }
+    }
+
+    /// Another server of the same kind, in a world with other settings.
+    fn with(&self, world: World) -> Self {
+        Self::of(self.framework, self.kind, world)
+    }
+
+    fn login(&self, username: &str, password: &str) -> String {
+        self.send(&Call::login(username, password)).token()
+    }
+
+    fn alice(&self) -> String {
+        self.login("alice", "wonderland")
+    }
+
+    fn send(&self, call: &Call) -> Reply {
+        call.send(self.address)
+    }
+
+    fn status(&self, call: &Call) -> u16 {
+        self.send(call).status
+    }
+
+    fn verify(&self, token: &str) -> u16 {
+        self.status(&Call::get("/verify").bearer(token))
+    }
+
+    fn sessions(&self, token: &str) -> Vec<Value> {
+        let reply = self.send(&Call::get("/sessions").bearer(token));
+        assert_eq!(reply.status, 200);
+        reply.json().as_array().unwrap().clone()
+    }
+}
+
+/// A problem (RFC 9457) with that status, which no cache keeps and which tells nothing that it should not.
+fn assert_problem(reply: &Reply, status: u16) {
+    assert_eq!(reply.status, status, "{reply:?}");
+    assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{reply:?}");
+    assert_eq!(reply.header("cache-control"), Some("no-store"), "{reply:?}");
+    let problem = reply.json();
+    assert_eq!(problem["status"], status);
+    for member in ["type", "title", "detail"] {
+        assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {reply:?}");
+    }
+    assert!(!reply.body.contains("hunter2") && !reply.body.contains(STORE_SECRET), "{reply:?}");
+}
+
+/// 401 for want of a token.
+fn assert_missing(reply: &Reply) {
+    assert_problem(reply, 401);
+    assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api""#));
+}
+
+/// 401 for a token that is not good.
+fn assert_invalid(reply: &Reply) {
+    assert_problem(reply, 401);
+    assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api", error="invalid_token""#));
+}
+
+fn logging_in_gives_a_token(fixture: &Fixture) {
+    let calls = [
+        Call::login("alice", "wonderland"),
+        Call::json_login(r#"{"username":"alice","password":"wonderland"}"#),
+        Call::json_login(r#"{"password":"wonderland","remember":true,"username":"\u0061lice"}"#),
+    ];
+    for call in calls {
+        let reply = fixture.send(&call);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        let body = reply.json();
+        let mut members: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
+        members.sort();
+        assert_eq!(members, ["access_token", "expires_at", "expires_in", "token_id", "token_type"]);
+        assert_eq!(body["token_type"], "Bearer");
+        assert_eq!(body["expires_in"], 36_000);
+        assert_eq!(body["expires_at"], "2027-01-15T18:00:00Z");
+        assert_eq!(body["token_id"].as_str().unwrap().len(), 32);
+        let claims = forge::claims(&reply.token());
+        assert_eq!(claims["sub"], "alice");
+        assert_eq!(claims["exp"], START + 36_000);
+        assert_eq!(fixture.verify(&reply.token()), 204);
+    }
+}
+
+fn a_login_without_good_credentials_is_refused(fixture: &Fixture) {
+    let with_basic = r#"Bearer realm="api", Basic realm="api", charset="UTF-8""#;
+    let basic = |value: &str| Call::post("/get_token").header("Authorization", value);
+    for call in [
+        Call::post("/get_token"),
+        Call::login("alice", "wrong"),
+        Call::login("nobody", "wonderland"),
+        Call::login("alice", ""),
+        Call::login("", "wonderland"),
+        Call::login("", ""),
+        Call::login("Alice", "wonderland"),
+        Call::login("alice ", "wonderland"),
+        Call::login("alice\0", "wonderland"),
+        Call::login("alice", "wonderland\n"),
+        Call::login(&"a".repeat(5000), "wonderland"),
+        Call::login("alice", &"w".repeat(5000)),
+        Call::login("' OR 1=1 --", "x"),
+        basic("Basic"),
+        basic("Basic "),
+        basic("Basic ****"),
+        basic("Basic YWxpY2U="),
+        basic("Basic YWxpY2U6d29uZGVybGFuZA"),
+        basic("Basic YWxp Y2U6d29uZGVybGFuZA=="),
+        basic("Digest YWxpY2U6d29uZGVybGFuZA=="),
+        basic("Basic YWxpY2U6d29uZGVybGFuZA==").header("Authorization", "Basic YWxpY2U6d29uZGVybGFuZA=="),
+    ] {
+        let reply = fixture.send(&call);
+        assert_problem(&reply, 401);
+        assert_eq!(reply.header("www-authenticate"), Some(with_basic), "{call:?}");
+    }
+    // A page that logs in by JSON shows its own form; the browser must not put up a window of its own.
+    for body in [
+        r#"{"username":"alice","password":"wrong"}"#,
+        r#"{"username":"nobody","password":"wonderland"}"#,
+        r#"{"username":"","password":""}"#,
+        r#"{"username":"alice\u0000","password":"wonderland"}"#,
+    ] {
+        assert_missing(&fixture.send(&Call::json_login(body)));
+    }
+    for body in [
+        "{",
+        "null",
+        "[]",
+        "\"\"",
+        "{}",
+        r#"{"username":"alice"}"#,
+        r#"{"username":"alice","password":1}"#,
+        r#"{"username":"\ud800","password":"x"}"#,
+        r#"{"username":"alice","username":"bob","password":"x"}"#,
+    ] {
+        assert_problem(&fixture.send(&Call::json_login(body)), 400);
+    }
+    assert_problem(&fixture.send(&Call::json_login(b"{\"username\":\"\xff\",\"password\":\"x\"}")), 400);
+    let deep = format!(r#"{{"username":{}"#, "[".repeat(4000));
+    assert_problem(&fixture.send(&Call::json_login(deep)), 400);
+    assert_problem(&fixture.send(&Call::json_login("x".repeat(8193))), 413);
+    assert_problem(&fixture.send(&Call::json_login("x".repeat(100_000))), 413);
+    let form = Call::post("/get_token").body("username=alice&password=wonderland");
+    assert_problem(&fixture.send(&form), 415);
+    let form = form.header("Content-Type", "application/x-www-form-urlencoded");
+    assert_problem(&fixture.send(&form), 415);
+}
+
+fn basic_credentials_count_and_the_body_beside_them_does_not(fixture: &Fixture) {
+    let call = Call::login("alice", "wonderland").body("x".repeat(20_000));
+    assert_eq!(forge::claims(&fixture.send(&call).token())["sub"], "alice");
+    let call = Call::login("bob", "wrong")
+        .header("Content-Type", "application/json")
+        .body(r#"{"username":"alice","password":"wonderland"}"#);
+    assert_problem(&fixture.send(&call), 401);
+    // A client that still has an old token in its headers may log in again.
+    let call = Call::json_login(r#"{"username":"alice","password":"wonderland"}"#).bearer("old.old.old");
+    assert_eq!(fixture.status(&call), 200);
+}
+
+fn two_logins_give_two_tokens(fixture: &Fixture) {
+    let (first, second) = (fixture.alice(), fixture.alice());
+    assert_ne!(first, second);
+    assert_ne!(forge::claims(&first)["jti"], forge::claims(&second)["jti"]);
+    assert_eq!((fixture.verify(&first), fixture.verify(&second)), (204, 204));
+}
+
+fn verifying_says_yes_to_get_head_and_post(fixture: &Fixture) {
+    let token = fixture.alice();
+    for method in ["GET", "HEAD", "POST"] {
+        let reply = fixture.send(&Call::new(method, "/verify").bearer(&token));
+        assert_eq!((reply.status, reply.body.as_str()), (204, ""), "{method}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        assert_eq!(reply.header("content-type"), None);
+        let reply = fixture.send(&Call::new(method, "/verify"));
+        assert_eq!(reply.status, 401, "{method}");
+        assert_eq!(reply.body.is_empty(), method == "HEAD");
+    }
+}
+
+fn the_header_is_read_by_the_rules(fixture: &Fixture) {
+    let token = fixture.alice();
+    let with = |value: &str| Call::get("/verify").header("Authorization", value);
+    for value in [
+        format!("Bearer {token}"),
+        format!("bEaReR {token}"),
+        format!("BEARER\t{token}"),
+        format!("Bearer \t  {token}"),
+        format!("  Bearer {token} \t "),
+    ] {
+        assert_eq!(fixture.status(&with(&value)), 204, "{value:?}");
+    }
+    for value in [
+        "",
+        " ",
+        "Basic YWxpY2U6d29uZGVybGFuZA==",
+        "Token abc",
+        &token,
+        &format!("Bearer:{token}"),
+        &format!("Bearer={token}"),
+        &format!("X-Bearer {token}"),
+    ] {
+        assert_missing(&fixture.send(&with(value)));
+    }
+    assert_missing(&fixture.send(&Call::get("/verify")));
+    for value in [
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        format!("Bearer {token} x"),
+        format!("Bearer x {token}"),
+        format!("Bearer {token}, Bearer {token}"),
+        format!("Bearer {token},"),
+        format!("Bearer \"{token}\""),
+        "Bearer null".to_owned(),
+        "Bearer ...".to_owned(),
+        "Bearer ..".to_owned(),
+        format!("Bearer {}", "a".repeat(6000)),
+        format!("Bearer {}", "a".repeat(12_000)),
+        format!("Bearer {token}{}", "A".repeat(9000)),
+    ] {
+        assert_invalid(&fixture.send(&with(&value)));
+    }
+    let twice = Call::get("/verify").bearer(&token).bearer(&token);
+    assert_invalid(&fixture.send(&twice));
+    let mixed = Call::get("/verify").bearer(&token).header("authorization", "Basic eA==");
+    assert_invalid(&fixture.send(&mixed));
+    for bytes in [b"Bearer \xff\xfe".as_slice(), b"\xff\xfe", b"B\xe9arer x", b"Bearer \xc3\xa9.a.b"] {
+        assert_problem(&fixture.send(&Call::get("/verify").header("Authorization", bytes)), 401);
+    }
+    // A token anywhere else is none.
+    for call in [
+        Call::get(&format!("/verify?access_token={token}")),
+        Call::post("/verify")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(format!("access_token={token}")),
+        Call::get("/verify").header("Cookie", format!("access_token={token}")),
+        Call::get("/verify").header("X-Authorization", format!("Bearer {token}")),
+    ] {
+        assert_missing(&fixture.send(&call));
+    }
+}
+
+fn logging_out_ends_this_login_and_no_other(fixture: &Fixture) {
+    let (mine, other) = (fixture.alice(), fixture.alice());
+    let logout = Call::post("/logout").bearer(&mine);
+    let reply = fixture.send(&logout);
+    assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+    assert_eq!(fixture.verify(&mine), 401);
+    assert_invalid(&fixture.send(&logout));
+    for path in ["/logout_other", "/logout_all"] {
+        assert_invalid(&fixture.send(&Call::post(path).bearer(&mine)));
+    }
+    assert_eq!(fixture.verify(&other), 204);
+    assert_missing(&fixture.send(&Call::post("/logout")));
+}
+
+fn logging_out_the_others_keeps_this_login(fixture: &Fixture) {
+    let (mine, second, third) = (fixture.alice(), fixture.alice(), fixture.alice());
+    let bobs = fixture.login("bob", "builder");
+    let call = Call::post("/logout_other").bearer(&mine);
+    let reply = fixture.send(&call);
+    assert_eq!((reply.status, reply.json()), (200, json!({"deleted_sessions": 2})));
+    assert_eq!(fixture.send(&call).json(), json!({"deleted_sessions": 0}));
+    assert_eq!([&mine, &second, &third, &bobs].map(|token| fixture.verify(token)), [204, 401, 401, 204]);
+}
+
+fn logging_out_everywhere_ends_all_of_the_user(fixture: &Fixture) {
+    let (mine, second) = (fixture.alice(), fixture.alice());
+    let bobs = fixture.login("bob", "builder");
+    assert_eq!(fixture.status(&Call::post("/logout_all").bearer(&mine)), 204);
+    assert_eq!([&mine, &second, &bobs].map(|token| fixture.verify(token)), [401, 401, 204]);
+    assert_eq!(fixture.verify(&fixture.alice()), 204);
+}
+
+fn the_list_of_sessions_is_ones_own(fixture: &Fixture) {
+    let agent = Call::login("alice", "wonderland").header("User-Agent", "Firefox");
+    let first = fixture.send(&agent).token();
+    fixture.world.set_clock(60);
+    let second = fixture.alice();
+    let bobs = fixture.login("bob", "builder");
+    let sessions = fixture.sessions(&second);
+    assert_eq!(sessions.len(), 2);
+    assert_eq!(sessions[0]["current"], true);
+    assert_eq!(sessions[0]["created_at"], "2027-01-15T08:01:00Z");
+    assert_eq!(
+        sessions[1],
+        json!({
+            "id": sessions[1]["id"], "label": "Firefox", "created_at": "2027-01-15T08:00:00Z", "last_used_at": null,
+            "expires_at": "2027-01-15T18:00:00Z", "current": false,
+        })
+    );
+
+    let delete = |id: &str, token: &str| fixture.send(&Call::new("DELETE", &format!("/sessions/{id}")).bearer(token));
+    let id = sessions[1]["id"].as_str().unwrap();
+    assert_problem(&delete(id, &bobs), 404);
+    assert_eq!(fixture.verify(&first), 204, "bob cannot end alice's login");
+    assert_eq!(delete(id, &second).status, 204);
+    assert_eq!(fixture.verify(&first), 401);
+    assert_problem(&delete(id, &second), 404);
+    for id in ["x", "%00", "%ff", "..%2f..", &"0".repeat(32), &"A".repeat(32), &"a".repeat(4000), "*"] {
+        assert_problem(&delete(id, &second), 404);
+    }
+    assert_missing(&fixture.send(&Call::new("DELETE", &format!("/sessions/{id}"))));
+    let own = sessions[0]["id"].as_str().unwrap();
+    assert_eq!(delete(own, &second).status, 204);
+    assert_eq!(fixture.verify(&second), 401);
+}
+
+fn the_use_of_a_login_shows_in_the_list(fixture: &Fixture) {
+    let token = fixture.alice();
+    fixture.world.set_clock(59);
+    assert_eq!(fixture.sessions(&token)[0]["last_used_at"], Value::Null);
+    fixture.world.set_clock(90);
+    assert_eq!(fixture.sessions(&token)[0]["last_used_at"], "2027-01-15T08:01:30Z");
+}
+
+fn a_label_is_the_user_agent_cut_and_cleaned(fixture: &Fixture) {
+    let label = |agent: &[u8]| {
+        let token = fixture.send(&Call::login("alice", "wonderland").header("User-Agent", agent)).token();
+        let label =
+            fixture.sessions(&token).iter().find(|session| session["current"] == true).unwrap()["label"].clone();
+        assert_eq!(fixture.status(&Call::post("/logout").bearer(&token)), 204);
+        label
+    };
+    assert_eq!(label("Firefox/ü 🦊".as_bytes()), "Firefox/ü 🦊");
+    assert_eq!(label("é".repeat(300).as_bytes()), "é".repeat(255));
+    assert_eq!(label(b"a\tb"), "ab");
+    assert_eq!(label(b" "), Value::Null);
+}
+
+fn an_inactive_or_removed_user_is_out_at_once(fixture: &Fixture) {
+    let token = fixture.alice();
+    for status in [SubjectStatus::Inactive, SubjectStatus::Unknown] {
+        fixture.world.users.set("alice", status);
+        assert_invalid(&fixture.send(&Call::get("/verify").bearer(&token)));
+        assert_invalid(&fixture.send(&Call::get("/me").bearer(&token)));
+        assert_problem(&fixture.send(&Call::login("alice", "wonderland")), 401);
+        fixture.world.users.set("alice", SubjectStatus::Active);
+        assert_eq!(fixture.verify(&token), 204);
+    }
+}
+
+fn every_bad_token_gets_the_same_answer(fixture: &Fixture) {
+    let token = fixture.alice();
+    let revoked = fixture.alice();
+    fixture.send(&Call::post("/logout").bearer(&revoked));
+    fixture.login("bob", "builder");
+    let answers = [
+        revoked,
+        forge::with_claims(&token, &json!({"jti": "A".repeat(43)})),
+        forge::with_claims(&token, &json!({"sub": "bob"})),
+        forge::with_claims(&token, &json!({"sub": "mallory"})),
+        forge::with_claims(&token, &json!({"exp": START})),
+        format!("{token}A"),
+    ]
+    .map(|bad| fixture.send(&Call::get("/verify").bearer(&bad)));
+    for answer in &answers {
+        assert_invalid(answer);
+        assert_eq!(answer.contract(), answers[0].contract());
+    }
+}
+
+fn a_token_lives_to_its_second(fixture: &Fixture) {
+    let lifetime = Lifetime::absolute(Duration::from_secs(100));
+    let fixture = fixture.with(World::with(fixture.kind, |core| core.lifetime(lifetime), |http| http));
+    let token = fixture.alice();
+    fixture.world.set_clock(99);
+    assert_eq!(fixture.verify(&token), 204);
+    for second in [100, 101] {
+        fixture.world.set_clock(second);
+        assert_invalid(&fixture.send(&Call::get("/verify").bearer(&token)));
+    }
+}
+
+fn a_changed_byte_anywhere_is_refused(fixture: &Fixture) {
+    let token = fixture.alice();
+    for position in 0..token.len() {
+        let mut bytes = token.clone().into_bytes();
+        bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+        let bad = String::from_utf8(bytes).unwrap();
+        assert_eq!(fixture.verify(&bad), 401, "byte {position}");
+    }
+    fixture.world.store.take_finds();
+    assert_eq!(fixture.verify(&token), 204);
+}
+
+fn no_forged_token_gets_in(fixture: &Fixture) {
+    let token = fixture.alice();
+    let payload = forge::claims(&token).to_string();
+    assert_eq!(fixture.verify(&forge::token(forge::HEADER, &payload)), 204, "the forger works");
+    let algs = [
+        "none",
+        "None",
+        "NONE",
+        "nOnE",
+        "hs256",
+        "Hs256",
+        "HS256 ",
+        " HS256",
+        "HS384",
+        "HS512",
+        "RS256",
+        "PS256",
+        "ES256",
+        "EdDSA",
+        "",
+        "HS256\u{0}",
+        "ＨＳ256",
+    ];
+    for alg in algs {
+        let header = json!({"alg": alg, "typ": "JWT"}).to_string();
+        assert_eq!(fixture.verify(&forge::token(&header, &payload)), 401, "{alg:?}");
+        assert_eq!(fixture.verify(&format!("{}.", forge::unsigned(&header, &payload))), 401, "{alg:?}, unsigned");
+        assert_eq!(fixture.verify(&forge::unsigned(&header, &payload)), 401, "{alg:?}, two segments");
+    }
+    for header in [
+        r#"{"typ":"JWT"}"#,
+        r#"{"alg":256}"#,
+        r#"{"alg":null}"#,
+        r#"{"alg":["HS256"]}"#,
+        r#"{"alg":"HS256","crit":["x"]}"#,
+        r#"{"alg":"HS256","crit":[]}"#,
+        r#"{"alg":"HS256","typ":"at+jwt"}"#,
+        r#"{"alg":"HS256","kid":"../../etc/passwd"}"#,
+        r#"{"alg":"HS256","kid":1}"#,
+        r#"{"alg":"HS256","alg":"HS256"}"#,
+        "[]",
+        "null",
+        "",
+        "{",
+    ] {
+        assert_eq!(fixture.verify(&forge::token(header, &payload)), 401, "{header}");
+    }
+    for changes in [
+        json!({"jti": null}),
+        json!({"jti": ""}),
+        json!({"jti": 1}),
+        json!({"jti": ["a"]}),
+        json!({"sub": null}),
+        json!({"sub": ""}),
+        json!({"sub": 1}),
+        json!({"sub": "root"}),
+        json!({"sub": "a\u{0}"}),
+        json!({"sub": "x".repeat(300)}),
+        json!({"exp": "never"}),
+        json!({"exp": START}),
+        json!({"exp": 1e300}),
+        json!({"exp": -1}),
+        json!({"nbf": START + 1}),
+        json!({"iat": START + 1}),
+        json!({"iss": "x"}),
+        json!({"aud": "x"}),
+        json!({"aud": ["x"]}),
+        json!({"aud": 1}),
+        json!({"scope": "admin"}),
+    ] {
+        assert_eq!(fixture.verify(&forge::with_claims(&token, &changes)), 401, "{changes}");
+    }
+    for payload in ["", "null", "[]", "{}", r#"{"sub":"\ud800","jti":"x"}"#, &"[".repeat(5000)] {
+        assert_eq!(fixture.verify(&forge::token(forge::HEADER, payload)), 401, "{payload:.20}");
+    }
+}
+
+fn without_a_token_one_learns_of_no_method(fixture: &Fixture) {
+    let token = fixture.alice();
+    for (path, allow, wrong) in [
+        ("/verify", "GET, HEAD, POST", "DELETE"),
+        ("/logout", "POST", "GET"),
+        ("/logout_other", "POST", "PUT"),
+        ("/logout_all", "POST", "PATCH"),
+        ("/sessions", "GET, HEAD", "POST"),
+        ("/sessions/0123456789abcdef0123456789abcdef", "DELETE", "GET"),
+        ("/verify", "GET, HEAD, POST", "OPTIONS"),
+    ] {
+        assert_missing(&fixture.send(&Call::new(wrong, path)));
+        let reply = fixture.send(&Call::new(wrong, path).bearer(&token));
+        assert_problem(&reply, 405);
+        assert_eq!(reply.header("allow"), Some(allow));
+    }
+    let reply = fixture.send(&Call::get("/get_token"));
+    assert_problem(&reply, 405);
+    assert_eq!(reply.header("allow"), Some("POST"));
+    assert_eq!(fixture.verify(&token), 204);
+    for path in ["/verify/", "/get_token/", "/logout/", "/sessions/", "/nothing", "/sessions/a/b"] {
+        assert_eq!(fixture.status(&Call::post(path).bearer(&token)), 404, "{path}");
+    }
+}
+
+fn debugging_is_off_until_it_is_switched_on(fixture: &Fixture) {
+    let token = fixture.alice();
+    assert_eq!(fixture.status(&Call::get("/debug_verify").bearer(&token)), 404);
+    let fixture = fixture.with(World::with(fixture.kind, |core| core, |http| http.debug_verify(true)));
+    assert_missing(&fixture.send(&Call::get("/debug_verify")));
+    let token = fixture.alice();
+    let reply = fixture.send(&Call::get("/debug_verify").bearer(&token));
+    assert_eq!(reply.status, 200);
+    let secret = forge::claims(&token)["jti"].as_str().unwrap().to_owned();
+    assert!(!reply.body.contains(&secret) && !reply.body.contains("sha256"), "{reply:?}");
+    assert_eq!(reply.json()["claims"]["sub"], "alice");
+    assert_eq!(reply.json()["record"]["subject"], "alice");
+}
+
+fn a_store_that_is_down_is_503_and_never_a_yes(fixture: &Fixture) {
+    let token = fixture.alice();
+    let calls = [
+        Call::get("/verify").bearer(&token),
+        Call::post("/logout").bearer(&token),
+        Call::post("/logout_other").bearer(&token),
+        Call::post("/logout_all").bearer(&token),
+        Call::get("/sessions").bearer(&token),
+        Call::new("DELETE", "/sessions/0123456789abcdef0123456789abcdef").bearer(&token),
+        Call::get("/me").bearer(&token),
+        Call::get("/maybe").bearer(&token),
+        Call::get("/admin").bearer(&token),
+        Call::get("/guarded/hello").bearer(&token),
+        Call::login("alice", "wonderland"),
+    ];
+    let set_down: [&dyn Fn(bool); 2] =
+        [&|is_down| fixture.world.store.set_down(is_down), &|is_down| fixture.world.users.set_down(is_down)];
+    for set_down in set_down {
+        set_down(true);
+        for call in &calls {
+            let reply = fixture.send(call);
+            assert_problem(&reply, 503);
+            assert_eq!(reply.header("retry-after"), Some("5"));
+            assert_eq!(reply.header("www-authenticate"), None);
+        }
+        // What is refused without the store still is.
+        assert_missing(&fixture.send(&Call::get("/verify")));
+        assert_invalid(&fixture.send(&Call::get("/verify").bearer("a.b.c")));
+        assert_eq!(fixture.send(&Call::get("/maybe")).body, "nobody");
+        set_down(false);
+        assert_eq!(fixture.verify(&token), 204);
+    }
+}
+
+fn a_limit_denies_or_evicts(fixture: &Fixture) {
+    let world = World::with(fixture.kind, |core| core.limit(TokenLimit::deny(2)), |http| http);
+    let deny = fixture.with(world);
+    let (first, second) = (deny.alice(), deny.alice());
+    assert_problem(&deny.send(&Call::login("alice", "wonderland")), 403);
+    assert_eq!((deny.verify(&first), deny.verify(&second)), (204, 204));
+    deny.send(&Call::post("/logout").bearer(&first));
+    assert_eq!(deny.verify(&deny.alice()), 204);
+
+    let world = World::with(fixture.kind, |core| core.limit(TokenLimit::evict_oldest(2)), |http| http);
+    let evict = fixture.with(world);
+    let mut tokens = Vec::new();
+    for second in 0..3 {
+        evict.world.set_clock(second);
+        tokens.push(evict.alice());
+    }
+    assert_eq!(tokens.iter().map(|token| evict.verify(token)).collect::<Vec<_>>(), [401, 204, 204]);
+}
+
+fn of_64_parallel_logins_at_a_limit_of_3_exactly_3_live(fixture: &Fixture) {
+    for (limit, statuses) in [(TokenLimit::deny(3), [3, 61]), (TokenLimit::evict_oldest(3), [64, 0])] {
+        let fixture = fixture.with(World::with(fixture.kind, |core| core.limit(limit), |http| http));
+        let address = fixture.address;
+        let logins: Vec<_> =
+            (0..64).map(|_| std::thread::spawn(move || Call::login("alice", "wonderland").send(address))).collect();
+        let replies: Vec<Reply> = logins.into_iter().map(|login| login.join().unwrap()).collect();
+        let count = |status| replies.iter().filter(|reply| reply.status == status).count();
+        assert_eq!([count(200), count(403)], statuses);
+        let tokens: Vec<String> = replies.iter().filter(|reply| reply.status == 200).map(Reply::token).collect();
+        let live: Vec<&String> = tokens.iter().filter(|token| fixture.verify(token) == 204).collect();
+        assert_eq!(live.len(), 3);
+        assert_eq!(fixture.sessions(live[0]).len(), 3);
+    }
+}
+
+fn handlers_and_guards_let_nobody_in_without_a_token(fixture: &Fixture) {
+    let token = fixture.alice();
+    let greeting = fixture.send(&Call::get("/me").bearer(&token));
+    assert_eq!(greeting.status, 200);
+    assert!(greeting.body.starts_with("alice "));
+    for path in ["/me", "/guarded/hello", "/guarded_me"] {
+        assert_eq!(fixture.status(&Call::get(path).bearer(&token)), 200, "{path}");
+        assert_missing(&fixture.send(&Call::get(path)));
+        assert_invalid(&fixture.send(&Call::get(path).bearer("a.b.c")));
+    }
+}
+
+fn optional_authentication_fails_closed(fixture: &Fixture) {
+    let token = fixture.alice();
+    assert_eq!(fixture.send(&Call::get("/maybe")).body, "nobody");
+    assert_eq!(fixture.send(&Call::get("/maybe").header("Authorization", "Basic eA==")).body, "nobody");
+    assert!(fixture.send(&Call::get("/maybe").bearer(&token)).body.starts_with("alice "));
+    fixture.send(&Call::post("/logout").bearer(&token));
+    assert_invalid(&fixture.send(&Call::get("/maybe").bearer(&token)));
+    assert_invalid(&fixture.send(&Call::get("/maybe").header("Authorization", "Bearer")));
+}
+
+fn a_scope_is_asked_for_by_name(fixture: &Fixture) {
+    let (alice, root) = (fixture.alice(), fixture.login("root", "toor"));
+    assert_eq!(forge::claims(&root)["scope"], "admin read");
+    for path in ["/admin", "/guarded_admin/hello"] {
+        assert_eq!(fixture.status(&Call::get(path).bearer(&root)), 200);
+        let reply = fixture.send(&Call::get(path).bearer(&alice));
+        assert_problem(&reply, 403);
+        let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="admin""#;
+        assert_eq!(reply.header("www-authenticate"), Some(challenge));
+        assert_missing(&fixture.send(&Call::get(path)));
+    }
+}
+
+fn a_request_is_verified_once(fixture: &Fixture) {
+    let root = fixture.login("root", "toor");
+    for path in ["/thrice", "/guarded_me", "/me", "/admin", "/verify"] {
+        fixture.world.store.take_finds();
+        assert!(matches!(fixture.status(&Call::get(path).bearer(&root)), 200 | 204), "{path}");
+        assert_eq!(fixture.world.store.take_finds(), 1, "{path}");
+    }
+}
+
+fn realm_scheme_and_answer_are_open_to_change(fixture: &Fixture) {
+    let fixture = fixture.with(World::with(
+        fixture.kind,
+        |core| core,
+        |http| http.scheme("Token").realm("my api").token_response(|issued| json!({"token": issued.token.expose()})),
+    ));
+    let reply = fixture.send(&Call::login("alice", "wonderland"));
+    let token = reply.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(reply.json().as_object().unwrap().len(), 1);
+    let verify = |value: &str| fixture.send(&Call::get("/verify").header("Authorization", value));
+    assert_eq!(verify(&format!("token {token}")).status, 204);
+    let refused = verify(&format!("Bearer {token}"));
+    assert_problem(&refused, 401);
+    assert_eq!(refused.header("www-authenticate"), Some(r#"Token realm="my api""#));
+}
+
+macro_rules! contract {
+    ($($case:ident)*) => {
+        contract!(@framework axum Axum $($case)*);
+        contract!(@framework actix Actix $($case)*);
+        contract!(@framework rocket Rocket $($case)*);
+        contract!(@framework hyper Hyper $($case)*);
+    };
+    (@framework $name:ident $framework:ident $($case:ident)*) => {
+        mod $name {
+            contract!(@store memory Memory $framework $($case)*);
+            contract!(@store sqlite Sqlite $framework $($case)*);
+        }
+    };
+    (@store $name:ident $kind:ident $framework:ident $($case:ident)*) => {
+        mod $name {
+            use crate::{Fixture, Framework, StoreKind};
+            $(
+                #[test]
+                fn $case() {
+                    crate::$case(&Fixture::new(Framework::$framework, StoreKind::$kind));
+                }
+            )*
+        }
+    };
+}
+
+contract! {
+    logging_in_gives_a_token
+    a_login_without_good_credentials_is_refused
+    basic_credentials_count_and_the_body_beside_them_does_not
+    two_logins_give_two_tokens
+    verifying_says_yes_to_get_head_and_post
+    the_header_is_read_by_the_rules
+    logging_out_ends_this_login_and_no_other
+    logging_out_the_others_keeps_this_login
+    logging_out_everywhere_ends_all_of_the_user
+    the_list_of_sessions_is_ones_own
+    the_use_of_a_login_shows_in_the_list
+    a_label_is_the_user_agent_cut_and_cleaned
+    an_inactive_or_removed_user_is_out_at_once
+    every_bad_token_gets_the_same_answer
+    a_token_lives_to_its_second
+    a_changed_byte_anywhere_is_refused
+    no_forged_token_gets_in
+    without_a_token_one_learns_of_no_method
+    debugging_is_off_until_it_is_switched_on
+    a_store_that_is_down_is_503_and_never_a_yes
+    a_limit_denies_or_evicts
+    of_64_parallel_logins_at_a_limit_of_3_exactly_3_live
+    handlers_and_guards_let_nobody_in_without_a_token
+    optional_authentication_fails_closed
+    a_scope_is_asked_for_by_name
+    a_request_is_verified_once
+    realm_scheme_and_answer_are_open_to_change
+}
