@@ -1,0 +1,192 @@
+//! The three quickstart programs, as a reader of the README runs them: real processes, real users, real passwords.
+//!
+//! The programs are examples, which `cargo test --workspace` builds beside the tests.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use jwt_knox_tests::{Call, forge, world::temporary_file};
+use serde_json::json;
+
+const PROGRAMS: [&str; 3] = ["axum", "actix", "rocket"];
+const SECRET: &str = "a secret of the quickstart tests";
+
+struct Program {
+    child: Child,
+    address: SocketAddr,
+    output: String,
+}
+
+impl Program {
+    fn start(name: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command(name, variables).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut output = String::new();
+        let address = loop {
+            let line = lines.next().expect("the program ended before it listened").unwrap();
+            output.push_str(&line);
+            output.push('\n');
+            if let Some(rest) = line.strip_prefix("Listening on http://") {
+                break rest.split(". ").next().unwrap().parse().unwrap();
+            }
+        };
+        // The rest of what it prints must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address, output }
+    }
+
+    fn login(&self, username: &str, password: &str) -> String {
+        Call::login(username, password).send(self.address).token()
+    }
+
+    fn verify(&self, token: &str) -> u16 {
+        Call::get("/verify").bearer(token).send(self.address).status
+    }
+
+    /// As Ctrl-C does. The program must end by itself, and well.
+    fn interrupt(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(name: &str, variables: &[(&str, &str)]) -> Command {
+    // target/debug/deps/quickstart-… is the test; target/debug/examples/… the programs.
+    let mut path: PathBuf = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(name);
+    assert!(
+        path.exists(),
+        "{} is not built; run `cargo test --workspace`, or `cargo build --examples` before",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    for variable in ["KNOX_SECRET", "KNOX_LIMIT", "KNOX_LIFETIME_SECONDS", "KNOX_DEBUG_VERIFY"] {
+        command.env_remove(variable);
+    }
+    command.env("LISTEN", "127.0.0.1:0").envs(variables.iter().copied());
+    command
+}
+
+fn database() -> String {
+    format!("sqlite:{}", temporary_file().display())
+}
+
+/// Does something to the users, as an administrator with a database tool would.
+fn sql(url: &str, statement: &'static str) {
+    let url = url.to_owned();
+    jwt_knox_tests::world::on_another_thread(async move {
+        use sea_orm::ConnectionTrait;
+        let connection = sea_orm::Database::connect(url).await.unwrap();
+        let result = connection.execute_unprepared(statement).await.unwrap();
+        assert!(result.rows_affected() > 0, "{statement}");
+    });
+}
+
+#[test]
+fn a_login_lives_through_a_restart_and_ends_with_its_user() {
+    for name in PROGRAMS {
+        let url = database();
+        let variables = [("DATABASE_URL", url.as_str()), ("KNOX_SECRET", SECRET)];
+        let program = Program::start(name, &variables);
+        assert!(!program.output.contains("random key"));
+        let (alice, bob) = (program.login("alice", "wonderland"), program.login("bob", "builder"));
+        let me = Call::get("/me").bearer(&alice).send(program.address);
+        assert_eq!(me.status, 200);
+        assert_eq!(me.json()["subject"], forge::claims(&alice)["sub"]);
+        assert_eq!(me.json()["subject"].as_str().unwrap().len(), 36);
+        assert_eq!(Call::get("/me").send(program.address).status, 401);
+        assert_eq!(Call::login("alice", "builder").send(program.address).status, 401);
+        assert_eq!(Call::get("/debug_verify").bearer(&alice).send(program.address).status, 404);
+        program.interrupt();
+
+        let program = Program::start(name, &variables);
+        assert_eq!((program.verify(&alice), program.verify(&bob)), (204, 204), "{name}");
+        sql(&url, "UPDATE users SET active = 0 WHERE username = 'alice'");
+        sql(&url, "DELETE FROM users WHERE username = 'bob'");
+        assert_eq!((program.verify(&alice), program.verify(&bob)), (401, 401), "{name}");
+        assert_eq!(Call::login("alice", "wonderland").send(program.address).status, 401);
+        sql(&url, "UPDATE users SET active = 1 WHERE username = 'alice'");
+        assert_eq!(program.verify(&alice), 204);
+        assert_eq!(Call::post("/logout").bearer(&alice).send(program.address).status, 204);
+        assert_eq!(program.verify(&alice), 401);
+    }
+}
+
+#[test]
+fn the_database_holds_no_token() {
+    let file = temporary_file();
+    let url = format!("sqlite:{}", file.display());
+    let program = Program::start("axum", &[("DATABASE_URL", &url), ("KNOX_SECRET", SECRET)]);
+    let token = program.login("alice", "wonderland");
+    let secret = forge::claims(&token)["jti"].as_str().unwrap().to_owned();
+    program.interrupt();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.extend(std::fs::read(file.with_extension("sqlite-wal")).unwrap_or_default());
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("sha256:"), "the record is there");
+    assert!(!holds(&secret) && !holds(&token) && !holds("wonderland"));
+}
+
+#[test]
+fn the_settings_do_what_they_say() {
+    for name in PROGRAMS {
+        let url = database();
+        let program = Program::start(
+            name,
+            &[
+                ("DATABASE_URL", &url),
+                ("KNOX_LIMIT", "deny:3"),
+                ("KNOX_LIFETIME_SECONDS", "3600"),
+                ("KNOX_DEBUG_VERIFY", "1"),
+            ],
+        );
+        assert!(program.output.contains("KNOX_SECRET is not set"), "{name}: {}", program.output);
+        let address = program.address;
+        let logins: Vec<_> =
+            (0..64).map(|_| std::thread::spawn(move || Call::login("alice", "wonderland").send(address))).collect();
+        let replies: Vec<_> = logins.into_iter().map(|login| login.join().unwrap()).collect();
+        let granted: Vec<_> = replies.iter().filter(|reply| reply.status == 200).collect();
+        assert_eq!(granted.len(), 3, "{name}: {replies:?}");
+        assert!(replies.iter().all(|reply| matches!(reply.status, 200 | 403)), "{name}: {replies:?}");
+        assert_eq!(granted[0].json()["expires_in"], json!(3600));
+        let debug = Call::get("/debug_verify").bearer(&granted[0].token()).send(address);
+        assert_eq!(debug.status, 200, "{name}");
+    }
+}
+
+#[test]
+fn a_wrong_setting_ends_the_program_with_a_word_about_it() {
+    for (variable, value, hint) in [
+        ("KNOX_SECRET", "too short", "at least 32 bytes"),
+        ("KNOX_LIMIT", "three", "deny:3 or evict:3"),
+        ("KNOX_LIMIT", "deny:0", "limit of 0"),
+        ("KNOX_LIFETIME_SECONDS", "soon", "3600"),
+        ("KNOX_LIFETIME_SECONDS", "0", "at least 1 second"),
+        ("KNOX_DEBUG_VERIFY", "yes", "of the form 1"),
+        ("LISTEN", "localhost", "127.0.0.1:8000"),
+        ("DATABASE_URL", "sqlite:/no/such/folder/x.sqlite", "DATABASE_URL"),
+    ] {
+        let url = database();
+        let output = command("axum", &[("DATABASE_URL", url.as_str()), (variable, value)]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(hint), "{variable}={value}: {said}");
+    }
+}

@@ -1,0 +1,87 @@
+//! Everything that is logged, at every level, while all routes are used and abused: no secret is in it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use jwt_knox::SubjectStatus;
+use jwt_knox_tests::{Call, Framework, Server, StoreKind, World, forge};
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[test]
+fn no_secret_is_logged() {
+    let log = Log::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).with_ansi(false);
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+
+    let mut secrets = vec!["wonderland".to_owned(), "wrong-password".to_owned(), String::from("d29uZGVybGFuZA")];
+    for framework in Framework::ALL {
+        for kind in [StoreKind::Memory, StoreKind::Sqlite] {
+            let world = World::with(kind, |core| core, |http| http.debug_verify(true));
+            let server = Server::start(framework, world.knox.clone());
+            let send = |call: Call| call.send(server.address);
+            let tokens: Vec<String> = (0..3).map(|_| send(Call::login("alice", "wonderland")).token()).collect();
+            for token in &tokens {
+                secrets.extend(token.split('.').map(str::to_owned).skip(1));
+                secrets.push(forge::claims(token)["jti"].as_str().unwrap().to_owned());
+            }
+            send(Call::login("alice", "wrong-password"));
+            send(Call::json_login(r#"{"username":"alice","password":"wrong-password"}"#));
+            world.set_clock(100);
+            for path in
+                ["/verify", "/sessions", "/debug_verify", "/me", "/maybe", "/admin", "/guarded/hello", "/thrice"]
+            {
+                send(Call::get(path).bearer(&tokens[0]));
+                send(Call::get(path).bearer(&format!("{}x", tokens[0])));
+                send(Call::get(path).bearer(&forge::with_claims(&tokens[0], &json!({"sub": "bob"}))));
+            }
+            world.users.set("alice", SubjectStatus::Inactive);
+            send(Call::get("/me").bearer(&tokens[0]));
+            world.users.set("alice", SubjectStatus::Active);
+            world.store.set_down(true);
+            send(Call::get("/me").bearer(&tokens[0]));
+            send(Call::login("alice", "wonderland"));
+            world.store.set_down(false);
+            send(Call::post("/logout_other").bearer(&tokens[0]));
+            send(Call::post("/logout").bearer(&tokens[0]));
+            send(Call::get("/me").bearer(&tokens[0]));
+        }
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for expected in ["token issued", "token refused", "revoked", "could not be checked"] {
+        assert!(log.contains(expected), "the log is captured: {expected}");
+    }
+    for secret in &secrets {
+        assert!(!log.contains(secret.as_str()), "{secret} is in the log");
+    }
+    // Token ids are in it; whole digests, which are twice as long, are not.
+    let longest = log.split(|c: char| !c.is_ascii_hexdigit()).map(str::len).max().unwrap();
+    assert_eq!(longest, 32, "the longest hexadecimal text in the log");
+}

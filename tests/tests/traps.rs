@@ -1,0 +1,220 @@
+//! What frameworks do by themselves, pinned: the traps that the adapters guard against, and the differences that they cannot
+//! mend, which `docs/choosing-an-adapter.md` lists.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use jwt_knox_tests::{Call, Framework, Server, StoreKind, World};
+
+fn start(framework: Framework) -> (World, Server) {
+    let world = World::new(StoreKind::Memory);
+    let server = Server::start(framework, world.knox.clone());
+    (world, server)
+}
+
+/// `Option<KnoxAuth>` of Actix Web and Rocket takes a revoked token, and a dead store, for a stranger. `MaybeAuth` does not.
+#[test]
+fn the_frameworks_own_option_swallows_every_error() {
+    for framework in [Framework::Actix, Framework::Rocket] {
+        let (world, server) = start(framework);
+        let token = Call::login("alice", "wonderland").send(server.address).token();
+        let ask = |path: &str| Call::get(path).bearer(&token).send(server.address);
+        assert!(ask("/swallow").body.starts_with("alice "));
+        world.store.set_down(true);
+        assert_eq!((ask("/swallow").status, ask("/swallow").body.as_str()), (200, "nobody"), "{framework:?}");
+        assert_eq!(ask("/maybe").status, 503, "{framework:?}");
+        world.store.set_down(false);
+        Call::post("/logout").bearer(&token).send(server.address);
+        assert_eq!((ask("/swallow").status, ask("/swallow").body.as_str()), (200, "nobody"), "{framework:?}");
+        assert_eq!(ask("/maybe").status, 401, "{framework:?}");
+    }
+}
+
+#[test]
+fn actix_without_a_handle_answers_a_clear_500() {
+    use actix_web::{App, HttpServer, web};
+    use jwt_knox_actix::{KnoxAuth, MaybeAuth, ScopedAuth};
+    use jwt_knox_tests::server::Admin;
+
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async {
+            let app = || {
+                App::new()
+                    .route("/me", web::get().to(|_: KnoxAuth| async { "in" }))
+                    .route("/maybe", web::get().to(|_: MaybeAuth| async { "in" }))
+                    .route("/admin", web::get().to(|_: ScopedAuth<Admin>| async { "in" }))
+            };
+            let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+            sender.send(server.addrs()[0]).unwrap();
+            server.run().await.unwrap();
+        });
+    });
+    let address = receiver.recv().unwrap();
+    for path in ["/me", "/maybe", "/admin"] {
+        let reply = Call::get(path).bearer("a.b.c").send(address);
+        assert_eq!(reply.status, 500);
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert!(reply.body.contains("not set up to check tokens"), "{reply:?}");
+    }
+}
+
+#[test]
+fn rocket_without_a_handle_does_not_ignite() {
+    use jwt_knox_rocket::{KnoxAuth, MaybeAuth, ScopedAuth};
+    use jwt_knox_tests::server::Admin;
+    use rocket::{Config, config::LogLevel, get, routes};
+
+    #[get("/")]
+    fn me(_auth: KnoxAuth) {}
+    #[get("/")]
+    fn maybe(_auth: MaybeAuth) {}
+    #[get("/")]
+    fn admin(_auth: ScopedAuth<Admin>) {}
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for routes in [routes![me], routes![maybe], routes![admin]] {
+        let config = Config { log_level: LogLevel::Off, ..Config::debug_default() };
+        let error = runtime.block_on(rocket::custom(config).mount("/", routes).ignite()).unwrap_err();
+        assert!(matches!(error.kind(), rocket::error::ErrorKind::SentinelAborts(_)), "{error}");
+    }
+}
+
+/// A handler that returns a bare 401 gets an answer of the contract's form from the catchers, and not another guard's.
+#[test]
+fn rockets_catchers_answer_for_bare_statuses_too() {
+    use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc, get, http::Status, routes};
+
+    #[get("/<status>")]
+    fn bare(status: u16) -> Status {
+        Status::new(status)
+    }
+
+    let world = World::new(StoreKind::Memory);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let config = Config {
+            port: 0,
+            log_level: LogLevel::Off,
+            shutdown: Shutdown { ctrlc: false, ..Shutdown::default() },
+            ..Config::debug_default()
+        };
+        let rocket = rocket::custom(config)
+            .attach(jwt_knox_rocket::fairing(world.knox))
+            .attach(AdHoc::on_liftoff("port", move |rocket| {
+                let port = rocket.config().port;
+                Box::pin(async move { sender.send(port).unwrap() })
+            }))
+            .mount("/", routes![bare]);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async { drop(rocket.launch().await.unwrap()) });
+    });
+    let address = ([127, 0, 0, 1], receiver.recv().unwrap()).into();
+    for (status, challenge) in [(401, Some(r#"Bearer realm="api""#)), (403, None), (503, None)] {
+        let reply = Call::get(&format!("/{status}")).send(address);
+        assert_eq!(reply.status, status);
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert_eq!(reply.header("www-authenticate"), challenge);
+    }
+}
+
+/// Rocket drops header values that are not UTF-8 before an adapter sees them, so it does not notice a second one.
+#[test]
+fn rocket_does_not_see_a_header_that_is_not_utf_8() {
+    for framework in Framework::ALL {
+        let (_, server) = start(framework);
+        let token = Call::login("alice", "wonderland").send(server.address).token();
+        let reply = Call::get("/verify").bearer(&token).header("Authorization", b"\xff").send(server.address);
+        assert_eq!(reply.status, if framework == Framework::Rocket { 204 } else { 401 }, "{framework:?}");
+        let alone = Call::get("/verify").header("Authorization", b"Bearer \xff").send(server.address);
+        assert_eq!(alone.status, 401, "{framework:?}");
+    }
+}
+
+/// Rocket takes the method of a form from its body.
+#[test]
+fn rocket_rewrites_the_method_of_a_form() {
+    for framework in Framework::ALL {
+        let (_, server) = start(framework);
+        let token = Call::login("alice", "wonderland").send(server.address).token();
+        let form = Call::post("/verify")
+            .bearer(&token)
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body("_method=delete");
+        assert_eq!(form.send(server.address).status, if framework == Framework::Rocket { 405 } else { 204 });
+    }
+}
+
+/// A method that Rocket does not know never reaches a route; nowhere does it get in.
+#[test]
+fn an_unknown_method_gets_nowhere() {
+    for framework in Framework::ALL {
+        let (_, server) = start(framework);
+        let token = Call::login("alice", "wonderland").send(server.address).token();
+        let reply = Call::new("BREW", "/verify").bearer(&token).send(server.address);
+        assert_eq!(reply.status, if framework == Framework::Rocket { 400 } else { 405 }, "{framework:?}");
+    }
+}
+
+/// Routes outside the contract answer as the framework does; a wrong method there is its affair.
+#[test]
+fn other_paths_are_the_frameworks_own() {
+    for framework in Framework::ALL {
+        let (_, server) = start(framework);
+        assert_eq!(Call::get("/nothing").send(server.address).status, 404, "{framework:?}");
+        let expected = match framework {
+            Framework::Axum | Framework::Hyper => 405,
+            Framework::Actix => 404,
+            Framework::Rocket => 404,
+        };
+        if framework != Framework::Hyper {
+            assert_eq!(Call::post("/me").send(server.address).status, expected, "{framework:?}");
+        }
+        // HEAD is answered by a GET handler in Axum and Rocket, and not in Actix Web.
+        let head = Call::new("HEAD", "/me").send(server.address);
+        assert_eq!(head.status, if framework == Framework::Actix { 404 } else { 401 }, "{framework:?}");
+        assert!(head.body.is_empty());
+    }
+}
+
+/// A login by Basic does not wait for the end of a body that never comes, and a client that goes away does no harm.
+///
+/// Some bytes of the body are sent, since Rocket waits for the first bytes of every body before it asks any guard.
+#[test]
+fn nobody_waits_for_a_body_that_is_not_needed() {
+    for framework in Framework::ALL {
+        let (_, server) = start(framework);
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        let start = "POST /get_token HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6d29uZGVybGFuZA==\r\n\
+                     Content-Length: 1000\r\n\r\nthe first bytes of the body";
+        stream.write_all(start.as_bytes()).unwrap();
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK", "{framework:?}");
+        drop(stream);
+        assert_eq!(Call::get("/verify").send(server.address).status, 401);
+    }
+}
+
+/// Guards and handlers must be able to cross threads where the framework moves them.
+#[test]
+fn futures_are_send_where_they_must_be() {
+    use axum::extract::FromRequestParts;
+    use jwt_knox_http::{Endpoint, KnoxHttp, Request};
+
+    fn is_send<T: Send>(_: &T) {}
+    fn check(knox: KnoxHttp, request: &Request<'_>) {
+        is_send(&knox.authenticate(request));
+        is_send(&knox.respond(Endpoint::Verify, request));
+        let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+        is_send(&jwt_knox_axum::KnoxAuth::from_request_parts(&mut parts, &knox));
+        is_send(&jwt_knox_tests::hyper_adapter::authenticate(&mut parts, &knox));
+    }
+    let world = World::new(StoreKind::Memory);
+    check(world.knox, &Request::new("GET", "/", |_| None));
+}
