@@ -4,7 +4,7 @@
 //! The tests themselves are in `tests/tests/`.
 
 // This is test code, which may fail by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 pub mod client;
 pub mod forge;
@@ -15,3 +15,24 @@ pub mod world;
 pub use client::{Call, Reply};
 pub use server::{Framework, Server};
 pub use world::{StoreKind, World};
+
+/// The pages of the guide, so that their code blocks are compiled.
+#[cfg(doctest)]
+mod docs {
+    macro_rules! compile {
+        ($($name:ident $page:literal)*) => {
+            $(
+                #[doc = include_str!(concat!("../../", $page))]
+                struct $name;
+            )*
+        };
+    }
+
+    compile! {
+        Readme "README.md"
+        Architecture "docs/architecture.md"
+        GettingStarted "docs/getting-started.md"
+        HttpApi "docs/http-api.md"
+        Security "docs/security.md"
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! The programs are examples, which `cargo test --workspace` builds beside the tests.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
     io::{BufRead, BufReader},

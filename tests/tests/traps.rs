@@ -84,15 +84,9 @@ fn rocket_without_a_handle_does_not_ignite() {
     }
 }
 
-/// A handler that returns a bare 401 gets an answer of the contract's form from the catchers, and not another guard's.
-#[test]
-fn rockets_catchers_answer_for_bare_statuses_too() {
-    use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc, get, http::Status, routes};
-
-    #[get("/<status>")]
-    fn bare(status: u16) -> Status {
-        Status::new(status)
-    }
+/// Starts a Rocket with these routes and the fairing, and says where it listens.
+fn start_rocket(routes: Vec<rocket::Route>) -> std::net::SocketAddr {
+    use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc};
 
     let world = World::new(StoreKind::Memory);
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -109,17 +103,60 @@ fn rockets_catchers_answer_for_bare_statuses_too() {
                 let port = rocket.config().port;
                 Box::pin(async move { sender.send(port).unwrap() })
             }))
-            .mount("/", routes![bare]);
+            .mount("/", routes);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async { drop(rocket.launch().await.unwrap()) });
     });
-    let address = ([127, 0, 0, 1], receiver.recv().unwrap()).into();
+    ([127, 0, 0, 1], receiver.recv().unwrap()).into()
+}
+
+/// A handler that returns a bare 401 gets an answer of the contract's form from the catchers, and not another guard's.
+#[test]
+fn rockets_catchers_answer_for_bare_statuses_too() {
+    use rocket::{get, http::Status, routes};
+
+    #[get("/<status>")]
+    fn bare(status: u16) -> Status {
+        Status::new(status)
+    }
+
+    let address = start_rocket(routes![bare]);
     for (status, challenge) in [(401, Some(r#"Bearer realm="api""#)), (403, None), (503, None)] {
         let reply = Call::get(&format!("/{status}")).send(address);
         assert_eq!(reply.status, status);
         assert_eq!(reply.header("content-type"), Some("application/problem+json"));
         assert_eq!(reply.header("www-authenticate"), challenge);
     }
+}
+
+/// A guard that forwarded would hand the request to the next route of the same path, which may have no guard.
+#[test]
+fn a_rocket_guard_that_fails_does_not_forward() {
+    use jwt_knox_rocket::{KnoxAuth, MaybeAuth};
+    use rocket::{get, routes};
+
+    #[get("/", rank = 1)]
+    fn private(_auth: KnoxAuth) -> &'static str {
+        "private"
+    }
+    #[get("/", rank = 2)]
+    fn public() -> &'static str {
+        "public"
+    }
+    #[get("/maybe", rank = 1)]
+    fn maybe(_auth: MaybeAuth) -> &'static str {
+        "maybe"
+    }
+    #[get("/maybe", rank = 2)]
+    fn open() -> &'static str {
+        "open"
+    }
+
+    let address = start_rocket(routes![private, public, maybe, open]);
+    assert_eq!(Call::get("/").send(address).status, 401);
+    assert_eq!(Call::get("/").bearer("a.b.c").send(address).status, 401);
+    assert_eq!(Call::get("/maybe").bearer("a.b.c").send(address).status, 401);
+    assert_eq!(Call::get("/maybe").send(address).body, "maybe");
 }
 
 /// Rocket drops header values that are not UTF-8 before an adapter sees them, so it does not notice a second one.

@@ -10,8 +10,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use jwt_knox::Authenticated;
-use jwt_knox_http::{KnoxHttp, Refusal, Scope};
+use jwt_knox_http::{KnoxHttp, Requirement, Scope};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -44,33 +43,24 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 /// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct RequireAuth {
-    knox: KnoxHttp,
-    check: Option<ScopeCheck>,
-}
-
-/// [`KnoxHttp::require_scope`] for the scope that is asked for.
-type ScopeCheck = fn(&KnoxHttp, &Authenticated) -> Result<(), Refusal>;
+pub struct RequireAuth(Requirement);
 
 impl RequireAuth {
     /// A layer that asks for a good token.
     #[must_use]
     pub fn new(knox: KnoxHttp) -> Self {
-        Self { knox, check: None }
+        Self(Requirement::new(knox))
     }
 
     /// Asks for a token that grants the scope `S` as well.
     #[must_use]
     pub fn with_scope<S: Scope>(self) -> Self {
-        Self { check: Some(KnoxHttp::require_scope::<S>), ..self }
+        Self(self.0.with_scope::<S>())
     }
 
     async fn admit(&self, request: Request) -> Result<Request, KnoxRejection> {
         let (mut parts, body) = request.into_parts();
-        let auth = authenticate(&mut parts, &self.knox).await?;
-        if let Some(check) = self.check {
-            check(&self.knox, &auth)?;
-        }
+        self.0.judge(authenticate(&mut parts, self.0.knox()).await)?;
         Ok(Request::from_parts(parts, body))
     }
 }

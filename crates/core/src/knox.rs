@@ -10,12 +10,12 @@ use crate::{
     clock::Clock,
     digest::HashAlgorithm,
     error::{AuthError, AuthenticateError, IssueError, StoreError},
-    jwt::{Jwt, Payload, Verified},
+    jwt::{CustomClaims, Jwt, Payload, Verified},
     keys::KeyRing,
     new_token::{Issued, NewToken},
     policy::{Lifetime, TokenLimit, deadline},
     record::{TokenKey, TokenRecord, whole_microseconds},
-    secret::{FillRandom, Secret},
+    secret::{FillRandom, Secret, Token},
     store::{InsertOutcome, TokenStore},
     subject::Subject,
     subject_check::{SubjectCheck, SubjectStatus},
@@ -108,15 +108,7 @@ impl Knox {
         record.label = new.label;
         record.attributes = new.attributes;
         // Signed before it is stored, so that a token which cannot be made leaves no record behind.
-        let token = self.0.jwt.issue(&Payload {
-            subject: &record.subject,
-            secret: &secret,
-            algorithm: self.0.hash_algorithm,
-            issued_at: now,
-            expires_at: record.deadline,
-            scope: record.scope.as_deref(),
-            custom: &new.custom,
-        })?;
+        let token = self.sign(&record, &secret, &new.custom, now)?;
 
         match self.0.store.insert(record.clone(), self.0.limit, self.live_since(now)).await? {
             InsertOutcome::Inserted { evicted } => {
@@ -237,15 +229,7 @@ impl Knox {
         record.digest = self.0.hash_algorithm.digest(&secret);
         record.last_used_at = Some(now);
         record.expires_at = next_expiry(&record, now);
-        let token = self.0.jwt.issue(&Payload {
-            subject: &record.subject,
-            secret: &secret,
-            algorithm: self.0.hash_algorithm,
-            issued_at: now,
-            expires_at: record.deadline,
-            scope: record.scope.as_deref(),
-            custom: &auth.custom_claims(),
-        })?;
+        let token = self.sign(&record, &secret, &auth.custom_claims(), now)?;
         if !self.0.store.replace(&auth.key(), record.clone()).await? {
             return Err(AuthError::Revoked.into());
         }
@@ -289,6 +273,25 @@ impl Knox {
 
     fn mint(&self) -> Result<Secret, IssueError> {
         Ok(Secret::mint(&self.0.secret_prefix, self.0.secret_bytes, self.0.fill_random)?)
+    }
+
+    /// The token of a record.
+    fn sign(
+        &self,
+        record: &TokenRecord,
+        secret: &Secret,
+        custom: &CustomClaims,
+        issued_at: Timestamp,
+    ) -> Result<Token, IssueError> {
+        self.0.jwt.issue(&Payload {
+            subject: &record.subject,
+            secret,
+            algorithm: record.digest.algorithm(),
+            issued_at,
+            expires_at: record.deadline,
+            scope: record.scope.as_deref(),
+            custom,
+        })
     }
 
     async fn check_subject(&self, subject: &Subject) -> Result<(), AuthenticateError> {

@@ -9,6 +9,7 @@ mod knox_http;
 mod login;
 mod refusal;
 mod request;
+mod requirement;
 mod response;
 mod scope;
 
@@ -19,5 +20,6 @@ pub use knox_http::{KnoxHttp, Verification};
 pub use login::{Login, LoginError};
 pub use refusal::Refusal;
 pub use request::{Body, Request};
+pub use requirement::Requirement;
 pub use response::Response;
 pub use scope::Scope;

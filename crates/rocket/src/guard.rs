@@ -1,7 +1,6 @@
 //! Guarding routes that ask for nothing themselves.
 
-use jwt_knox::Authenticated;
-use jwt_knox_http::{KnoxHttp, Refusal, Scope};
+use jwt_knox_http::{KnoxHttp, Refusal, Requirement, Scope};
 use rocket::{
     Data, Request, Route,
     route::{Handler, Outcome},
@@ -36,25 +35,19 @@ use crate::translate::{authenticate, response};
 /// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct RequireAuth {
-    knox: KnoxHttp,
-    check: Option<ScopeCheck>,
-}
-
-/// [`KnoxHttp::require_scope`] for the scope that is asked for.
-type ScopeCheck = fn(&KnoxHttp, &Authenticated) -> Result<(), Refusal>;
+pub struct RequireAuth(Requirement);
 
 impl RequireAuth {
     /// A guard that asks for a good token.
     #[must_use]
     pub fn new(knox: KnoxHttp) -> Self {
-        Self { knox, check: None }
+        Self(Requirement::new(knox))
     }
 
     /// Asks for a token that grants the scope `S` as well.
     #[must_use]
     pub fn with_scope<S: Scope>(self) -> Self {
-        Self { check: Some(KnoxHttp::require_scope::<S>), ..self }
+        Self(self.0.with_scope::<S>())
     }
 
     /// The same routes, guarded.
@@ -68,8 +61,7 @@ impl RequireAuth {
     }
 
     async fn admit(&self, request: &Request<'_>) -> Result<(), Refusal> {
-        let auth = authenticate(request, &self.knox).await?;
-        self.check.map_or(Ok(()), |check| check(&self.knox, &auth))
+        self.0.judge(authenticate(request, self.0.knox()).await)
     }
 }
 

@@ -1,0 +1,11 @@
+//! `Admin` does not say which scope it is.
+
+use jwt_knox_actix::ScopedAuth;
+
+struct Admin;
+
+fn takes_a_guard(_: ScopedAuth<Admin>) {}
+
+fn main() {
+    let _ = takes_a_guard;
+}
