@@ -89,9 +89,9 @@ impl MigrationTrait for CreateTokens {
                     .col(column(Column::LastUsedAt, types.timestamp).null())
                     .col(column(Column::Deadline, types.timestamp).null())
                     .col(ColumnDef::new(Column::IdleSeconds).big_integer().null())
-                    .col(ColumnDef::new(Column::Scope).text().null())
-                    .col(ColumnDef::new(Column::Label).text().null())
-                    .col(ColumnDef::new(Column::Attributes).text().not_null())
+                    .col(column(Column::Scope, types.text).null())
+                    .col(column(Column::Label, types.text).null())
+                    .col(column(Column::Attributes, types.text).not_null())
                     .primary_key(Index::create().col(Column::Subject).col(Column::Id))
                     .to_owned(),
             )
@@ -123,6 +123,7 @@ struct Types {
     subject: String,
     ascii_32: &'static str,
     ascii_160: &'static str,
+    text: &'static str,
     timestamp: &'static str,
 }
 
@@ -133,12 +134,14 @@ impl Types {
                 subject: r#"varchar(255) COLLATE "C""#.to_owned(),
                 ascii_32: r#"varchar(32) COLLATE "C""#,
                 ascii_160: r#"varchar(160) COLLATE "C""#,
+                text: "text",
                 timestamp: "timestamp with time zone",
             },
             DatabaseBackend::MySql => Self {
                 subject: format!("varchar(255) CHARACTER SET utf8mb4 COLLATE {}", bytewise_collation(manager).await?),
                 ascii_32: "varchar(32) CHARACTER SET ascii COLLATE ascii_bin",
                 ascii_160: "varchar(160) CHARACTER SET ascii COLLATE ascii_bin",
+                text: "text CHARACTER SET utf8mb4",
                 timestamp: "datetime(6)",
             },
             // SQLite compares texts byte for byte unless told otherwise, and keeps timestamps as texts that sort by time.
@@ -146,6 +149,7 @@ impl Types {
                 subject: "varchar(255)".to_owned(),
                 ascii_32: "varchar(32)",
                 ascii_160: "varchar(160)",
+                text: "text",
                 timestamp: "timestamp_with_timezone_text",
             },
         })
