@@ -283,6 +283,41 @@ fn logging_out_ends_this_login_and_no_other(fixture: &Fixture) {
     assert_missing(&fixture.send(&Call::post("/logout")));
 }
 
+fn rotating_gives_a_new_token_for_the_same_login(fixture: &Fixture) {
+    let agent = Call::login("root", "toor").header("User-Agent", "Firefox");
+    let old = fixture.send(&agent).token();
+    let before = fixture.sessions(&old);
+    fixture.world.set_clock(600);
+    assert_missing(&fixture.send(&Call::post("/rotate")));
+    let reply = fixture.send(&Call::post("/rotate").bearer(&old));
+    let new = reply.token();
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert_eq!(reply.json()["expires_in"], 36_000 - 600);
+    assert_eq!(reply.json()["expires_at"], "2027-01-15T18:00:00Z");
+    assert_eq!((fixture.verify(&old), fixture.verify(&new)), (401, 204));
+    assert_invalid(&fixture.send(&Call::post("/rotate").bearer(&old)));
+    assert_eq!(fixture.status(&Call::get("/admin").bearer(&new)), 200);
+    let after = fixture.sessions(&new);
+    assert_eq!(after.len(), 1);
+    assert_ne!(after[0]["id"], before[0]["id"]);
+    for member in ["label", "created_at", "expires_at"] {
+        assert_eq!(after[0][member], before[0][member]);
+    }
+
+    let address = fixture.address;
+    let rotations: Vec<_> = (0..16)
+        .map(|_| {
+            let call = Call::post("/rotate").bearer(&new);
+            std::thread::spawn(move || call.send(address))
+        })
+        .collect();
+    let replies: Vec<Reply> = rotations.into_iter().map(|rotation| rotation.join().unwrap()).collect();
+    let winners: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 200).collect();
+    assert_eq!(winners.len(), 1);
+    assert!(replies.iter().all(|reply| matches!(reply.status, 200 | 401)));
+    assert_eq!(fixture.verify(&winners[0].token()), 204);
+}
+
 fn logging_out_the_others_keeps_this_login(fixture: &Fixture) {
     let (mine, second, third) = (fixture.alice(), fixture.alice(), fixture.alice());
     let bobs = fixture.login("bob", "builder");
@@ -497,6 +532,7 @@ fn without_a_token_one_learns_of_no_method(fixture: &Fixture) {
         ("/logout", "POST", "GET"),
         ("/logout_other", "POST", "PUT"),
         ("/logout_all", "POST", "PATCH"),
+        ("/rotate", "POST", "GET"),
         ("/sessions", "GET, HEAD", "POST"),
         ("/sessions/0123456789abcdef0123456789abcdef", "DELETE", "GET"),
         ("/verify", "GET, HEAD, POST", "OPTIONS"),
@@ -692,6 +728,7 @@ contract! {
     verifying_says_yes_to_get_head_and_post
     the_header_is_read_by_the_rules
     logging_out_ends_this_login_and_no_other
+    rotating_gives_a_new_token_for_the_same_login
     logging_out_the_others_keeps_this_login
     logging_out_everywhere_ends_all_of_the_user
     the_list_of_sessions_is_ones_own

@@ -23,7 +23,7 @@ async fn main() -> Result<(), Failure> {
             // Where the guards look for it.
             .app_data(web::Data::new(knox.clone()))
             .route("/me", web::get().to(me))
-            // /get_token, /verify, /logout, /logout_other, /logout_all, /sessions
+            // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
             .configure(routes(knox.clone()))
     });
 

@@ -9,7 +9,7 @@ use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request};
 
 use crate::translate;
 
-/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/sessions` and `/sessions/{id}`,
+/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and `/sessions/{id}`,
 /// and `/debug_verify` if it is switched on.
 ///
 /// # Examples

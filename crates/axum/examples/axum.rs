@@ -26,7 +26,7 @@ async fn main() -> Result<(), Failure> {
 
     let app = Router::new()
         .route("/me", get(me))
-        // /get_token, /verify, /logout, /logout_other, /logout_all, /sessions
+        // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
         .merge(routes(quickstart.knox.clone()))
         .with_state(AppState { knox: quickstart.knox });
 

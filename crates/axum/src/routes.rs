@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::translate;
 
-/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/sessions` and `/sessions/{id}`,
+/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and `/sessions/{id}`,
 /// and `/debug_verify` if it is switched on.
 ///
 /// # Examples

@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(crate) struct TokenBody<'a> {
     access_token: &'a str,
     token_type: &'a str,
-    /// Seconds; `null` if the token has no deadline.
+    /// Seconds from the moment at which the token was issued; `null` if it has no deadline.
     expires_in: Option<i64>,
     expires_at: Option<String>,
     token_id: String,
@@ -21,10 +21,12 @@ pub(crate) struct TokenBody<'a> {
 impl<'a> TokenBody<'a> {
     pub(crate) fn new(issued: &'a Issued, token_type: &'a str) -> Self {
         let record = &issued.record;
+        // A rotated login began earlier than its token.
+        let issued_at = record.last_used_at.unwrap_or(record.created_at);
         Self {
             access_token: issued.token.expose(),
             token_type,
-            expires_in: record.expires_at.map(|expires_at| expires_at.as_second() - record.created_at.as_second()),
+            expires_in: record.expires_at.map(|expires_at| expires_at.as_second() - issued_at.as_second()),
             expires_at: record.expires_at.map(rfc_3339),
             token_id: record.id().to_string(),
         }

@@ -14,6 +14,8 @@ pub enum Endpoint {
     LogoutOther,
     /// `POST /logout_all`: ends all logins of the subject.
     LogoutAll,
+    /// `POST /rotate`: gives this login a new token; the old one is dead.
+    Rotate,
     /// `GET /debug_verify`: shows claims and record of the token. Off unless switched on.
     DebugVerify,
     /// `GET /sessions`: lists the subject's logins.
@@ -24,12 +26,13 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All routes, whether on or off.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::GetToken,
         Self::Verify,
         Self::Logout,
         Self::LogoutOther,
         Self::LogoutAll,
+        Self::Rotate,
         Self::DebugVerify,
         Self::Sessions,
         Self::Session,
@@ -44,6 +47,7 @@ impl Endpoint {
             Self::Logout => "/logout",
             Self::LogoutOther => "/logout_other",
             Self::LogoutAll => "/logout_all",
+            Self::Rotate => "/rotate",
             Self::DebugVerify => "/debug_verify",
             Self::Sessions => "/sessions",
             Self::Session => "/sessions/{id}",
@@ -55,7 +59,7 @@ impl Endpoint {
         match self {
             Self::Verify => "GET, HEAD, POST",
             Self::DebugVerify | Self::Sessions => "GET, HEAD",
-            Self::GetToken | Self::Logout | Self::LogoutOther | Self::LogoutAll => "POST",
+            Self::GetToken | Self::Logout | Self::LogoutOther | Self::LogoutAll | Self::Rotate => "POST",
             Self::Session => "DELETE",
         }
     }

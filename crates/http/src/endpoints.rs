@@ -1,6 +1,6 @@
 //! What the ready routes do.
 
-use jwt_knox::{Authenticated, TokenKey};
+use jwt_knox::{Authenticated, IssueError, Issued, TokenKey};
 
 use crate::{
     body::{DebugBody, DeletedBody, SessionBody, TokenBody},
@@ -24,6 +24,7 @@ impl KnoxHttp {
             Endpoint::Logout => self.logout(request).await,
             Endpoint::LogoutOther => self.logout_other(request).await,
             Endpoint::LogoutAll => self.logout_all(request).await,
+            Endpoint::Rotate => self.rotate(request).await,
             Endpoint::DebugVerify => self.debug_verify(request).await,
             Endpoint::Sessions => self.sessions(request).await,
             Endpoint::Session => self.end_session(request).await,
@@ -50,11 +51,25 @@ impl KnoxHttp {
         if let Some(user_agent) = request.user_agent {
             new = new.label_if_none(String::from_utf8_lossy(user_agent));
         }
-        let issued = self.knox().issue_with(new).await.map_err(|error| Refusal::issue(self, error, offer_basic))?;
-        Ok(match self.token_response() {
-            Some(response) => response(&issued),
-            None => Response::json(&TokenBody::new(&issued, self.scheme())),
-        })
+        let issued = self.knox().issue_with(new).await.map_err(|error| match error {
+            // An inactive user with the right password is told what one with a wrong password is told.
+            IssueError::Refused(_) => refused(LoginError::InvalidCredentials),
+            error => Refusal::issue(self, error),
+        })?;
+        Ok(self.hand_out(&issued))
+    }
+
+    async fn rotate(&self, request: &Request<'_>) -> Result<Response, Refusal> {
+        let auth = self.admit(Endpoint::Rotate, request).await?;
+        let issued = self.knox().rotate(&auth).await.map_err(|error| Refusal::issue(self, error))?;
+        Ok(self.hand_out(&issued))
+    }
+
+    fn hand_out(&self, issued: &Issued) -> Response {
+        match self.token_response() {
+            Some(response) => response(issued),
+            None => Response::json(&TokenBody::new(issued, self.scheme())),
+        }
     }
 
     async fn verify(&self, request: &Request<'_>) -> Result<Response, Refusal> {

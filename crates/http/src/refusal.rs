@@ -121,10 +121,9 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn issue(knox: &KnoxHttp, error: IssueError, offer_basic: bool) -> Self {
+    pub(crate) fn issue(knox: &KnoxHttp, error: IssueError) -> Self {
         match error {
-            // An inactive user with the right password is told what one with a wrong password is told.
-            IssueError::Refused(_) => Self::login_error(knox, LoginError::InvalidCredentials, offer_basic),
+            IssueError::Refused(error) => Self::auth(knox, error),
             IssueError::LimitReached { max } => {
                 let detail = format!("You are logged in {max} times, which is the limit. Log out elsewhere first.");
                 Self::new(Cause::Issue(error), Response::problem(403, &detail))

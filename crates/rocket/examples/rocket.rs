@@ -34,7 +34,7 @@ async fn main() -> Result<(), Failure> {
             Box::pin(async { announce(SocketAddr::new(rocket.config().address, rocket.config().port)) })
         }))
         .mount("/", rocket::routes![me])
-        // /get_token, /verify, /logout, /logout_other, /logout_all, /sessions
+        // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
         .mount("/", routes(quickstart.knox))
         .launch()
         .await?;

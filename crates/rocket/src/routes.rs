@@ -11,7 +11,7 @@ use rocket::{
 
 use crate::translate;
 
-/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/sessions` and `/sessions/<id>`,
+/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and `/sessions/<id>`,
 /// and `/debug_verify` if it is switched on.
 ///
 /// # Examples
