@@ -39,8 +39,10 @@ pub fn translate_response(response: jwt_knox_http::Response) -> Response<Full<By
 ///
 /// [`Refusal`], whose response is the one to send.
 pub async fn authenticate(parts: &mut Parts, knox: &KnoxHttp) -> Result<Authenticated, Refusal> {
-    let outcome = knox.authenticate(&translate_request(parts)).await;
-    parts.extensions.insert(knox.remember(&outcome));
+    let request = translate_request(parts);
+    let outcome = knox.authenticate(&request).await;
+    let verification = knox.remember(&request, &outcome);
+    parts.extensions.insert(verification);
     outcome
 }
 

@@ -31,8 +31,10 @@ mod docs {
     compile! {
         Readme "README.md"
         Architecture "docs/architecture.md"
+        ChoosingAnAdapter "docs/choosing-an-adapter.md"
         GettingStarted "docs/getting-started.md"
         HttpApi "docs/http-api.md"
         Security "docs/security.md"
+        WritingAnAdapter "docs/writing-an-adapter.md"
     }
 }

@@ -152,6 +152,7 @@ fn a_login_without_good_credentials_is_refused(fixture: &Fixture) {
         assert_missing(&fixture.send(&Call::json_login(body)));
     }
     for body in [
+        r#"["alice","wonderland"]"#,
         "{",
         "null",
         "[]",

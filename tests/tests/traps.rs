@@ -167,8 +167,9 @@ fn rocket_does_not_see_a_header_that_is_not_utf_8() {
         let token = Call::login("alice", "wonderland").send(server.address).token();
         let reply = Call::get("/verify").bearer(&token).header("Authorization", b"\xff").send(server.address);
         assert_eq!(reply.status, if framework == Framework::Rocket { 204 } else { 401 }, "{framework:?}");
-        let alone = Call::get("/verify").header("Authorization", b"Bearer \xff").send(server.address);
-        assert_eq!(alone.status, 401, "{framework:?}");
+        let alone = |path| Call::get(path).header("Authorization", b"Bearer \xff").send(server.address).status;
+        assert_eq!(alone("/verify"), 401, "{framework:?}");
+        assert_eq!(alone("/maybe"), if framework == Framework::Rocket { 200 } else { 401 }, "{framework:?}");
     }
 }
 

@@ -53,7 +53,10 @@ pub(crate) fn decided(http: &HttpRequest) -> Decided {
 /// Who sends the request, decided once for each request.
 pub(crate) async fn authenticate(http: &HttpRequest, knox: &KnoxHttp) -> Result<Authenticated, Refusal> {
     let decided = decided(http);
-    let decide = async || knox.remember(&knox.authenticate(&request(http, None)).await);
+    let decide = async || {
+        let request = request(http, None);
+        knox.remember(&request, &knox.authenticate(&request).await)
+    };
     let verification = decided.get_or_init(decide).await;
     knox.authenticate(&request(http, Some(verification))).await
 }

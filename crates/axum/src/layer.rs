@@ -18,6 +18,8 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 
 /// Guards everything behind it: a request without a good token gets no further.
 ///
+/// Put on with `route_layer` it guards the routes of a router; with `layer` its fallback too, which answers for unknown paths.
+///
 /// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
 ///
 /// # Examples
@@ -35,10 +37,10 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 /// fn app(knox: KnoxHttp) -> Router {
 ///     let admin = Router::new()
 ///         .route("/users", get(|| async { "all users" }))
-///         .layer(RequireAuth::new(knox.clone()).with_scope::<Admin>());
+///         .route_layer(RequireAuth::new(knox.clone()).with_scope::<Admin>());
 ///     let private = Router::new()
 ///         .route("/inbox", get(|| async { "your mail" }))
-///         .layer(RequireAuth::new(knox));
+///         .route_layer(RequireAuth::new(knox));
 ///     Router::new().nest("/admin", admin).merge(private)
 /// }
 /// ```

@@ -29,7 +29,9 @@ pub(crate) fn response(response: jwt_knox_http::Response) -> Response {
 
 /// Who sends the request, decided once for each request.
 pub(crate) async fn authenticate(parts: &mut Parts, knox: &KnoxHttp) -> Result<Authenticated, Refusal> {
-    let outcome = knox.authenticate(&request(parts)).await;
-    parts.extensions.insert(knox.remember(&outcome));
+    let request = request(parts);
+    let outcome = knox.authenticate(&request).await;
+    let verification = knox.remember(&request, &outcome);
+    parts.extensions.insert(verification);
     outcome
 }

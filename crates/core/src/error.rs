@@ -38,7 +38,7 @@ pub enum AuthError {
     /// The token's `aud` does not name this service.
     #[error("the token is for another audience")]
     WrongAudience,
-    /// The store has no such record, or one with another digest: logged out, evicted or never issued.
+    /// The store has no such record, or one with another digest or scope: logged out, evicted, forged or never issued.
     #[error("the token has been revoked or was never issued")]
     Revoked,
     /// The application's [`SubjectCheck`](crate::SubjectCheck) calls the subject inactive.
@@ -138,6 +138,15 @@ pub enum IssueError {
     /// The signing library failed.
     #[error("the token could not be signed")]
     Signing(#[source] BoxError),
+}
+
+impl From<AuthenticateError> for IssueError {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            AuthenticateError::Refused(error) => Self::Refused(error),
+            AuthenticateError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why custom claims cannot be written into a token, or read from one.

@@ -178,7 +178,12 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 fn decode<T: DeserializeOwned>(segment: &str) -> Result<T, AuthError> {
     let json = Base64UrlUnpadded::decode_vec(segment)
         .map_err(|_| AuthError::Malformed("a segment is not base64url without padding"))?;
-    serde_json::from_slice(&json).map_err(|_| AuthError::Malformed("a segment is not the JSON object of a JWT"))
+    let not_an_object = AuthError::Malformed("a segment is not the JSON object of a JWT");
+    // Serde would also take an array for a struct.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(not_an_object);
+    }
+    serde_json::from_slice(&json).map_err(|_| not_an_object)
 }
 
 /// Why the signing library refuses a token.

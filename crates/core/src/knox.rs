@@ -93,10 +93,7 @@ impl Knox {
     pub async fn issue_with(&self, new: NewToken) -> Result<Issued, IssueError> {
         let lifetime = new.lifetime.unwrap_or(self.0.lifetime);
         lifetime.check()?;
-        self.check_subject(&new.subject).await.map_err(|error| match error {
-            AuthenticateError::Refused(error) => IssueError::Refused(error),
-            AuthenticateError::Store(error) => IssueError::Store(error),
-        })?;
+        self.check_subject(&new.subject).await?;
 
         let now = self.now();
         let secret = self.mint()?;
@@ -158,7 +155,9 @@ impl Knox {
         if record.scope.as_deref() != claims.text("scope")? {
             return Err(AuthError::Revoked.into());
         }
-        if !record.is_live(self.live_since(now)) {
+        // The deadline too, in case a store has let use move the expiry beyond it.
+        let since = self.live_since(now);
+        if !record.is_live(since) || record.deadline.is_some_and(|deadline| deadline <= since) {
             return Err(AuthError::Expired.into());
         }
         self.check_subject(&record.subject).await?;
@@ -225,10 +224,18 @@ impl Knox {
         // What `auth` knows of the record may be old by now.
         let found = self.0.store.find(&auth.key()).await?;
         let mut record = found.filter(|found| found.is_live(self.live_since(now))).ok_or(AuthError::Revoked)?;
+        // What was granted at the login is what the new token grants, whoever has written to the store since.
+        if (&record.scope, record.deadline) != (&auth.record().scope, auth.record().deadline) {
+            return Err(AuthError::Revoked.into());
+        }
+        self.check_subject(&record.subject).await?;
         let secret = self.mint()?;
         record.digest = self.0.hash_algorithm.digest(&secret);
         record.last_used_at = Some(now);
-        record.expires_at = next_expiry(&record, now);
+        // In the leeway after its end a login is accepted, and no longer prolonged.
+        if record.is_live(now) {
+            record.expires_at = next_expiry(&record, now);
+        }
         let token = self.sign(&record, &secret, &auth.custom_claims(), now)?;
         if !self.0.store.replace(&auth.key(), record.clone()).await? {
             return Err(AuthError::Revoked.into());

@@ -91,8 +91,18 @@ impl TokenRecord {
 
 /// Cuts `label` to what a record may hold; `None` if nothing is left.
 pub(crate) fn clean_label(label: &str) -> Option<String> {
-    let label: String = label.trim().chars().filter(|c| !c.is_control()).take(TokenRecord::MAX_LABEL_CHARS).collect();
+    let label: String = label
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control() && !is_invisible(*c))
+        .take(TokenRecord::MAX_LABEL_CHARS)
+        .collect();
     (!label.is_empty()).then_some(label)
+}
+
+/// Characters that change how the text around them looks, and so what a list of devices seems to say.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The moment cut to the microseconds that every store keeps.
@@ -119,6 +129,7 @@ mod tests {
     fn labels_are_cut_and_cleaned() {
         assert_eq!(clean_label(" Fire\0fox\r\n "), Some("Firefox".to_owned()));
         assert_eq!(clean_label(&"é".repeat(300)).unwrap().chars().count(), 255);
+        assert_eq!(clean_label("\u{202e}evil\u{200b}"), Some("evil".to_owned()));
         assert_eq!(clean_label(" \t\u{7f}"), None);
     }
 }

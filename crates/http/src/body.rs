@@ -26,7 +26,7 @@ impl<'a> TokenBody<'a> {
         Self {
             access_token: issued.token.expose(),
             token_type,
-            expires_in: record.expires_at.map(|expires_at| expires_at.as_second() - issued_at.as_second()),
+            expires_in: record.expires_at.map(|expires_at| (expires_at.as_second() - issued_at.as_second()).max(0)),
             expires_at: record.expires_at.map(rfc_3339),
             token_id: record.id().to_string(),
         }

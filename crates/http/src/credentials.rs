@@ -102,14 +102,19 @@ pub(crate) fn login(request: &Request<'_>) -> Presented {
             415,
             "Log in with HTTP Basic, or with a JSON body and the header `Content-Type: application/json`.",
         )),
+        // Serde would also take an array for a struct.
+        Body::Complete(body) if body.trim_ascii_start().first() != Some(&b'{') => {
+            Presented::Unreadable(not_credentials())
+        }
         Body::Complete(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
             Ok(sent) => Presented::Json(Credentials::new(&sent.username, &sent.password)),
-            Err(_) => Presented::Unreadable(Response::problem(
-                400,
-                r#"The body must be JSON of the form {"username": "…", "password": "…"}."#,
-            )),
+            Err(_) => Presented::Unreadable(not_credentials()),
         },
     }
+}
+
+fn not_credentials() -> Response {
+    Response::problem(400, r#"The body must be JSON of the form {"username": "…", "password": "…"}."#)
 }
 
 fn too_large() -> Response {

@@ -26,7 +26,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All routes, whether on or off.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: &'static [Self] = &[
         Self::GetToken,
         Self::Verify,
         Self::Logout,

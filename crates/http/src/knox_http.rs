@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use jwt_knox::{Authenticated, Issued, Knox};
+use zeroize::Zeroizing;
 
 use crate::{
     builder::KnoxHttpBuilder,
@@ -10,7 +11,7 @@ use crate::{
     endpoint::Endpoint,
     login::Login,
     refusal::Refusal,
-    request::Request,
+    request::{Authorization, Request},
     response::Response,
     scope::{self, Scope},
 };
@@ -71,11 +72,13 @@ impl KnoxHttp {
     ///
     /// [`Refusal`], with the response to send: 401 without a good token, 503 if the store cannot tell.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, Refusal> {
-        if let Some(outcome) = request.verification.and_then(|verification| self.recall(verification)) {
+        if let Some(outcome) = self.recall(request) {
             return outcome;
         }
-        let token = credentials::bearer(request, self.scheme(), self.knox().max_token_bytes())
-            .map_err(|error| Refusal::auth(self, error))?;
+        let token = credentials::bearer(request, self.scheme(), self.knox().max_token_bytes()).map_err(|error| {
+            tracing::debug!(reason = error.reason(), "request refused: {error}");
+            Refusal::auth(self, error)
+        })?;
         self.knox().authenticate(token).await.map_err(|error| Refusal::authenticate(self, error))
     }
 
@@ -108,18 +111,21 @@ impl KnoxHttp {
     /// Wraps an outcome of [`authenticate`](Self::authenticate), for the adapter to keep with the request and hand in with
     /// [`Request::with_verification`] when another guard asks about the same request.
     #[must_use]
-    pub fn remember(&self, outcome: &Result<Authenticated, Refusal>) -> Verification {
-        Verification { by: self.clone(), outcome: outcome.clone() }
+    pub fn remember(&self, request: &Request<'_>, outcome: &Result<Authenticated, Refusal>) -> Verification {
+        Verification { by: self.clone(), credential: request.authorization.into(), outcome: outcome.clone() }
     }
 
-    /// The outcome that was kept with a request; `None` if it is that of another handle, whose word counts for nothing here.
-    fn recall(&self, verification: &Verification) -> Option<Result<Authenticated, Refusal>> {
-        Arc::ptr_eq(&self.0, &verification.by.0).then(|| verification.outcome.clone())
+    /// The outcome that was kept with a request; `None` if it is that of another handle, or for another credential.
+    fn recall(&self, request: &Request<'_>) -> Option<Result<Authenticated, Refusal>> {
+        let verification = request.verification?;
+        let is_ours = Arc::ptr_eq(&self.0, &verification.by.0);
+        let is_the_same = verification.credential == request.authorization.into();
+        (is_ours && is_the_same).then(|| verification.outcome.clone())
     }
 
     /// The ready routes that are on. An adapter mounts them for all methods; which of these are answered is decided here.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
-        Endpoint::ALL.into_iter().filter(|endpoint| match endpoint {
+        Endpoint::ALL.iter().copied().filter(|endpoint| match endpoint {
             Endpoint::GetToken => self.0.login.is_some(),
             Endpoint::DebugVerify => self.0.debug_verify,
             _ => true,
@@ -159,9 +165,35 @@ impl fmt::Debug for KnoxHttp {
     }
 }
 
-/// What [`KnoxHttp::authenticate`] decided of a request, kept with it. It counts only for the handle that made it.
-#[derive(Debug, Clone)]
+/// What [`KnoxHttp::authenticate`] decided of a request, kept with it. It counts only for the handle that made it, and only
+/// for the credential that it was made for.
+#[derive(Clone)]
 pub struct Verification {
     by: KnoxHttp,
+    credential: Credential,
     outcome: Result<Authenticated, Refusal>,
+}
+
+impl fmt::Debug for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verification").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}
+
+/// A copy of the `Authorization` header.
+#[derive(Clone, PartialEq, Eq)]
+enum Credential {
+    None,
+    One(Arc<Zeroizing<Vec<u8>>>),
+    Several,
+}
+
+impl From<Authorization<'_>> for Credential {
+    fn from(header: Authorization<'_>) -> Self {
+        match header {
+            Authorization::None => Self::None,
+            Authorization::One(value) => Self::One(Arc::new(Zeroizing::new(value.to_vec()))),
+            Authorization::Several => Self::Several,
+        }
+    }
 }

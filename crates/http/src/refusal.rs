@@ -116,7 +116,11 @@ impl Refusal {
 
     pub(crate) fn login_error(knox: &KnoxHttp, error: LoginError, offer_basic: bool) -> Self {
         match error {
-            LoginError::InvalidCredentials => Self::login(knox, "The user name or the password is wrong.", offer_basic),
+            LoginError::InvalidCredentials => {
+                // No name: what is typed as a name is often a password.
+                tracing::info!("login refused");
+                Self::login(knox, "The user name or the password is wrong.", offer_basic)
+            }
             LoginError::Unavailable(error) => error.into(),
         }
     }

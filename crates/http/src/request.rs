@@ -39,6 +39,7 @@ pub(crate) enum Authorization<'a> {
 
 /// The body of a request, as far as an adapter could read it.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub enum Body<'a> {
     /// All of it.
     Complete(&'a [u8]),

@@ -13,6 +13,8 @@ use jwt_knox_http::KnoxHttp;
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
+use tracing_subscriber::filter::LevelFilter;
+
 use crate::users::Users;
 
 pub use settings::Settings;
@@ -33,6 +35,8 @@ pub struct Quickstart {
 ///
 /// [`Failure`] if a setting is wrong or the database cannot be used.
 pub async fn prepare() -> Result<Quickstart, Failure> {
+    // Warnings and errors, with their causes: what a 503 does not tell the client stands here.
+    tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr).init();
     let settings = Settings::from_env()?;
     let listen = settings.listen;
     Ok(Quickstart { listen, knox: connect(settings).await? })

@@ -1,13 +1,12 @@
 //! The environment variables.
 
-use std::{env, net::SocketAddr, time::Duration};
+use std::{env, fmt, net::SocketAddr, time::Duration};
 
 use jwt_knox::{Lifetime, SigningKey, TokenLimit};
 
 use crate::Failure;
 
 /// What the environment says.
-#[derive(Debug)]
 pub struct Settings {
     /// `LISTEN`: the address and port. Default: `127.0.0.1:8000`.
     pub listen: SocketAddr,
@@ -54,6 +53,13 @@ impl Settings {
                 Some(_) => return Err(wrong("KNOX_DEBUG_VERIFY", "1")),
             },
         })
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the address of the database, which may have a password in it.
+        f.debug_struct("Settings").field("listen", &self.listen).field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The application's users: a table, and what the library wants to know of it.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use argon2::{
     Argon2,
@@ -9,6 +9,7 @@ use argon2::{
 use jwt_knox::{NewToken, StoreError, Subject, SubjectCheck, SubjectStatus, async_trait};
 use jwt_knox_http::{Credentials, Login, LoginError};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Schema, Set, entity::prelude::*, sea_query::OnConflict};
+use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -60,12 +61,17 @@ pub async fn create_and_seed(connection: &DatabaseConnection) -> Result<(), DbEr
     Ok(())
 }
 
+/// How long a login waits for its turn to be hashed.
+const HASHING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Logs users in, and says whether they may still be. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Users {
     connection: DatabaseConnection,
     /// What a password is compared with if there is no such user.
     decoy_hash: Arc<str>,
+    /// One for each password that may be hashed at the same time: Argon2 takes 19 MiB for each, and all of a core.
+    hashing: Arc<Semaphore>,
 }
 
 impl Users {
@@ -76,7 +82,8 @@ impl Users {
     /// [`StoreError`] if the operating system gives no random salt.
     pub fn new(connection: DatabaseConnection) -> Result<Self, StoreError> {
         let decoy_hash = hash("nobody's password").map_err(unavailable)?;
-        Ok(Self { connection, decoy_hash: decoy_hash.into() })
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Ok(Self { connection, decoy_hash: decoy_hash.into(), hashing: Arc::new(Semaphore::new(cores)) })
     }
 
     async fn find(&self, condition: Expr) -> Result<Option<Model>, StoreError> {
@@ -94,7 +101,9 @@ impl Login for Users {
         // A password is hashed whether or not the user exists, so that the time does not tell.
         let hash = user.as_ref().map_or(self.decoy_hash.to_string(), |user| user.password_hash.clone());
         let password = Zeroizing::new(credentials.password().to_owned());
-        // Hashing takes long on purpose; it must not hold up the requests of others.
+        // Hashing takes long on purpose; it must not hold up the requests of others, nor fill the memory.
+        let permit = timeout(HASHING_TIMEOUT, self.hashing.acquire()).await.map_err(unavailable)?;
+        let _permit = permit.map_err(unavailable)?;
         let is_right = tokio::task::spawn_blocking(move || verify(&password, &hash)).await.map_err(unavailable)?;
 
         match user {

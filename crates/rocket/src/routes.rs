@@ -55,8 +55,9 @@ struct Ready {
 #[rocket::async_trait]
 impl Handler for Ready {
     async fn handle<'r>(&self, rocket: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
-        // Rocket takes `/verify/` for `/verify`; the contract does not.
-        if rocket.uri().path().ends_with('/') {
+        // Rocket takes `/verify/` and `//verify` for `/verify`; the contract does not.
+        let path = rocket.uri().path();
+        if path.ends_with('/') || path.raw().contains("//") {
             return Outcome::forward(data, Status::NotFound);
         }
         let mut request = translate::request(rocket);

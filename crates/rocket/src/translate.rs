@@ -38,8 +38,11 @@ pub(crate) fn configured(request: &Request<'_>) -> Result<KnoxHttp, Refusal> {
 
 /// Who sends the request, decided once for each request.
 pub(crate) async fn authenticate(rocket: &Request<'_>, knox: &KnoxHttp) -> Result<Authenticated, Refusal> {
-    let Decided(verification) =
-        rocket.local_cache_async(async { Decided(knox.remember(&knox.authenticate(&request(rocket)).await)) }).await;
+    let decide = async {
+        let request = request(rocket);
+        Decided(knox.remember(&request, &knox.authenticate(&request).await))
+    };
+    let Decided(verification) = rocket.local_cache_async(decide).await;
     let request = request(rocket).with_verification(Some(verification));
     knox.authenticate(&request).await
 }
