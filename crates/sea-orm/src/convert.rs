@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime};
 use jiff::Timestamp;
 use jwt_knox::{StoreError, Subject, TokenDigest, TokenRecord};
 use sea_orm::{DbErr, Set};
@@ -40,19 +40,24 @@ pub(crate) fn record(row: entity::Model) -> Result<TokenRecord, StoreError> {
     record.expires_at = row.expires_at.map(timestamp).transpose()?;
     record.last_used_at = row.last_used_at.map(timestamp).transpose()?;
     record.deadline = row.deadline.map(timestamp).transpose()?;
-    record.idle_timeout = row.idle_seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
+    record.idle_timeout = match row.idle_seconds {
+        None => None,
+        Some(seconds) => Some(Duration::from_secs(u64::try_from(seconds).map_err(store_error)?)),
+    };
     record.scope = row.scope;
     record.label = row.label;
     record.attributes = attributes;
     Ok(record)
 }
 
-/// The moment as the database driver takes it, to the microsecond.
-pub(crate) fn date(moment: Timestamp) -> Result<DateTime<Utc>, StoreError> {
+/// The moment as the database driver takes it, in UTC and to the microsecond. Without a time zone: with one, MySQL takes it for
+/// a TIMESTAMP, which ends in 2038.
+pub(crate) fn date(moment: Timestamp) -> Result<NaiveDateTime, StoreError> {
     DateTime::from_timestamp_micros(moment.as_microsecond())
+        .map(|date| date.naive_utc())
         .ok_or_else(|| store_error(DbErr::Type(format!("{moment} is no date of the database"))))
 }
 
-fn timestamp(date: DateTime<Utc>) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(date.timestamp_micros()).map_err(store_error)
+fn timestamp(date: NaiveDateTime) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(date.and_utc().timestamp_micros()).map_err(store_error)
 }

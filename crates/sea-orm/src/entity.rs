@@ -1,8 +1,8 @@
 //! The table of logins, for an application that wants to query it.
 //!
-//! Write to it through [`SeaOrmStore`](crate::SeaOrmStore) only.
+//! All times are UTC. Write to it through [`SeaOrmStore`](crate::SeaOrmStore) only.
 
-use chrono::{DateTime, Utc};
+use chrono::NaiveDateTime;
 use sea_orm::entity::prelude::*;
 
 /// One login.
@@ -18,13 +18,13 @@ pub struct Model {
     /// The hash of the token's secret, as `sha256:…` or `sha512:…`.
     pub digest: String,
     /// When the login began.
-    pub created_at: DateTime<Utc>,
+    pub created_at: NaiveDateTime,
     /// When it ends; null: it has no deadline.
-    pub expires_at: Option<DateTime<Utc>>,
+    pub expires_at: Option<NaiveDateTime>,
     /// When it was last used; null: not since the login.
-    pub last_used_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<NaiveDateTime>,
     /// When it ends however much it is used; null: never.
-    pub deadline: Option<DateTime<Utc>>,
+    pub deadline: Option<NaiveDateTime>,
     /// How many seconds it may stay unused; null: for as long as it lives.
     pub idle_seconds: Option<i64>,
     /// What the token may be used for: scopes, separated by spaces.
@@ -43,7 +43,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// One row for each subject that has logged in under a limit. Whoever holds the lock on it may count and insert.
+/// One row for each subject that has logged in under a limit, rotated a login or ended all of them. Whoever holds the lock
+/// on it may do so.
 // The derive wants these items public, in a module that is not.
 #[allow(unreachable_pub)]
 pub(crate) mod subject_lock {

@@ -135,7 +135,7 @@ impl Types {
                 ascii_32: r#"varchar(32) COLLATE "C""#,
                 ascii_160: r#"varchar(160) COLLATE "C""#,
                 text: "text",
-                timestamp: "timestamp with time zone",
+                timestamp: "timestamp without time zone",
             },
             DatabaseBackend::MySql => Self {
                 subject: format!("varchar(255) CHARACTER SET utf8mb4 COLLATE {}", bytewise_collation(manager).await?),
@@ -150,7 +150,7 @@ impl Types {
                 ascii_32: "varchar(32)",
                 ascii_160: "varchar(160)",
                 text: "text",
-                timestamp: "timestamp_with_timezone_text",
+                timestamp: "datetime_text",
             },
         })
     }

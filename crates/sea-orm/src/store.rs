@@ -2,14 +2,15 @@
 
 use std::num::NonZeroU32;
 
-use chrono::{DateTime, Utc};
+use chrono::NaiveDateTime;
 use jiff::Timestamp;
 use jwt_knox::{
     InsertOutcome, StoreError, Subject, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore, WhenFull, async_trait,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, IsolationLevel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, TransactionTrait,
+    EntityTrait, IsolationLevel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, Order, Query},
 };
 
@@ -54,13 +55,23 @@ impl SeaOrmStore {
         Self { connection }
     }
 
-    /// Begins a transaction in which each statement sees what was committed before it.
-    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        match self.connection.get_database_backend() {
-            // SQLite has one writer at a time, and no weaker level.
-            DatabaseBackend::Sqlite => self.connection.begin().await,
-            _ => self.connection.begin_with_config(Some(IsolationLevel::ReadCommitted), None).await,
-        }
+    /// Begins a transaction in which nobody else adds logins of `subject` under a limit, rotates them or ends all of them.
+    async fn begin(&self, subject: &str) -> Result<DatabaseTransaction, DbErr> {
+        let options = match self.connection.get_database_backend() {
+            // SQLite has one writer at a time. Whoever is going to write says so at once, or may be told later to start over.
+            DatabaseBackend::Sqlite => TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            },
+            // Each statement sees what was committed before it.
+            _ => TransactionOptions {
+                isolation_level: Some(IsolationLevel::ReadCommitted),
+                ..TransactionOptions::default()
+            },
+        };
+        let transaction = self.connection.begin_with_options(options).await?;
+        lock_subject(&transaction, subject).await?;
+        Ok(transaction)
     }
 
     async fn insert_within(
@@ -68,38 +79,31 @@ impl SeaOrmStore {
         row: ActiveModel,
         subject: &str,
         limit: TokenLimit,
-        now: DateTime<Utc>,
+        now: NaiveDateTime,
     ) -> Result<InsertOutcome, DbErr> {
-        let transaction = self.begin().await?;
-        lock_subject(&transaction, subject).await?;
+        let transaction = self.begin(subject).await?;
         let live = Entity::find().filter(Column::Subject.eq(subject)).filter(is_live(now));
         let excess = (live.clone().count(&transaction).await? + 1).saturating_sub(u64::from(limit.max()));
-        match limit.when_full() {
+        let victims: Vec<String> = match limit.when_full() {
             WhenFull::Deny if excess > 0 => {
                 transaction.rollback().await?;
                 return Ok(InsertOutcome::LimitReached);
             }
-            WhenFull::Deny => {}
+            WhenFull::Deny => Vec::new(),
             WhenFull::EvictOldest => {
                 let by_age = live.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id);
-                let oldest: Vec<String> =
-                    by_age.select_only().column(Column::Id).limit(excess).into_tuple().all(&transaction).await?;
-                Entity::delete_many()
-                    .filter(Column::Subject.eq(subject))
-                    .filter(Column::Id.is_in(oldest))
-                    .exec(&transaction)
-                    .await?;
+                by_age.select_only().column(Column::Id).limit(excess).into_tuple().all(&transaction).await?
             }
             _ => return Err(DbErr::Custom("this store does not know what this limit does when it is full".into())),
-        }
+        };
         Entity::insert(row).exec_without_returning(&transaction).await?;
+        remove_ids(&transaction, subject, &victims).await?;
         transaction.commit().await?;
         Ok(InsertOutcome::Inserted { evicted: excess })
     }
 
     async fn replace_within(&self, old: &TokenKey, new: ActiveModel) -> Result<bool, DbErr> {
-        let transaction = self.begin().await?;
-        // Of two transactions that delete the same row, the second waits for the first and then finds nothing.
+        let transaction = self.begin(old.subject.as_str()).await?;
         if Entity::delete_by_id(primary_key(old)).exec(&transaction).await?.rows_affected == 0 {
             transaction.rollback().await?;
             return Ok(false);
@@ -109,9 +113,31 @@ impl SeaOrmStore {
         Ok(true)
     }
 
-    async fn remove_matching(&self, condition: Condition) -> Result<u64, StoreError> {
-        let result = Entity::delete_many().filter(condition).exec(&self.connection).await.map_err(store_error)?;
-        Ok(result.rows_affected)
+    async fn remove_all_within(
+        &self,
+        subject: &str,
+        except: Option<&TokenId>,
+        now: NaiveDateTime,
+    ) -> Result<u64, DbErr> {
+        let transaction = self.begin(subject).await?;
+        let mut query = Entity::find().filter(Column::Subject.eq(subject));
+        if let Some(spared) = except {
+            query = query.filter(Column::Id.ne(spared.as_str()));
+        }
+        // What is read here is what is removed and counted; a login that happens meanwhile stays whole.
+        let found: Vec<(String, Option<NaiveDateTime>)> = query
+            .select_only()
+            .column(Column::Id)
+            .column(Column::ExpiresAt)
+            .lock_exclusive()
+            .into_tuple()
+            .all(&transaction)
+            .await?;
+        let count = found.iter().filter(|(_, expires_at)| expires_at.is_none_or(|expires_at| now < expires_at)).count();
+        let ids: Vec<String> = found.into_iter().map(|(id, _)| id).collect();
+        remove_ids(&transaction, subject, &ids).await?;
+        transaction.commit().await?;
+        Ok(count as u64)
     }
 }
 
@@ -180,18 +206,13 @@ impl TokenStore for SeaOrmStore {
     }
 
     async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
-        Ok(self.remove_matching(has_key(key)).await? > 0)
+        let result = Entity::delete_by_id(primary_key(key)).exec(&self.connection).await.map_err(store_error)?;
+        Ok(result.rows_affected > 0)
     }
 
     async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError> {
-        let mut of_subject = Condition::all().add(Column::Subject.eq(subject.as_str()));
-        if let Some(spared) = except {
-            of_subject = of_subject.add(Column::Id.ne(spared.as_str()));
-        }
-        let count = self.remove_matching(of_subject.clone().add(is_live(date(now)?))).await?;
-        // What has expired by our clock goes as well: another server's clock may be behind. It is not counted.
-        self.remove_matching(of_subject).await?;
-        Ok(count)
+        let now = date(now)?;
+        retry::on_conflict(|| self.remove_all_within(subject.as_str(), except, now)).await.map_err(store_error)
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
@@ -217,14 +238,26 @@ impl TokenStore for SeaOrmStore {
     }
 }
 
-/// Waits until this transaction is the only one that counts or inserts logins of `subject` under a limit.
+/// Waits until no other transaction holds the lock of `subject`, and takes it until this one ends.
 ///
-/// Whether the row is made or only written over, the database locks it until the transaction ends. SQLite locks everything.
+/// Whether the row is made or only written over, the database locks it. SQLite locks everything.
 async fn lock_subject(transaction: &DatabaseTransaction, subject: &str) -> Result<(), DbErr> {
     let row = subject_lock::ActiveModel { subject: Set(subject.to_owned()) };
     let write_over =
         OnConflict::column(subject_lock::Column::Subject).update_column(subject_lock::Column::Subject).to_owned();
     subject_lock::Entity::insert(row).on_conflict(write_over).exec_without_returning(transaction).await?;
+    Ok(())
+}
+
+/// Removes logins of `subject`, some hundreds at a time, since a statement has room for so many parameters only.
+async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[String]) -> Result<(), DbErr> {
+    for ids in ids.chunks(500) {
+        Entity::delete_many()
+            .filter(Column::Subject.eq(subject))
+            .filter(Column::Id.is_in(ids))
+            .exec(transaction)
+            .await?;
+    }
     Ok(())
 }
 
@@ -236,6 +269,6 @@ fn has_key(key: &TokenKey) -> Condition {
     Condition::all().add(Column::Subject.eq(key.subject.as_str())).add(Column::Id.eq(key.id.as_str()))
 }
 
-fn is_live(now: DateTime<Utc>) -> Condition {
+fn is_live(now: NaiveDateTime) -> Condition {
     Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now))
 }

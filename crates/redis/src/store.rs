@@ -1,0 +1,166 @@
+//! The store.
+
+use std::{collections::HashMap, fmt, num::NonZeroU32};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use jiff::Timestamp;
+use jwt_knox::{
+    InsertOutcome, StoreError, Subject, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore, WhenFull, async_trait,
+};
+use redis::{FromRedisValue, ScriptInvocation, aio::ConnectionLike, cmd};
+
+use crate::{
+    convert::{fields, microseconds, record, store_error, time_argument},
+    scripts::{INSERT, LIST, REMOVE, REMOVE_ALL, REPLACE, TOUCH},
+};
+
+/// Keeps logins in Redis 7 or Valkey.
+///
+/// `C` is any connection that can be cloned and shared: a `ConnectionManager`, which reconnects by itself, a
+/// `MultiplexedConnection`, or a `ClusterConnection`. The application makes it and sets its timeouts, so that a server that
+/// hangs becomes an error. Cheap to clone.
+///
+/// # Examples
+///
+/// ```no_run
+/// use jwt_knox::{Knox, SigningKey};
+/// use jwt_knox_redis::RedisStore;
+///
+/// # async fn make() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis::Client::open("redis://127.0.0.1:6379/")?;
+/// let store = RedisStore::new(client.get_connection_manager().await?);
+///
+/// let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+/// let knox = Knox::builder(key).store(store).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore<C> {
+    connection: C,
+    prefix: String,
+}
+
+impl<C> RedisStore<C> {
+    /// A store whose keys begin with `jwt-knox`.
+    #[must_use]
+    pub fn new(connection: C) -> Self {
+        Self::with_prefix(connection, "jwt-knox")
+    }
+
+    /// A store whose keys begin with `prefix`, for several applications on one server. Braces in it are left out, since
+    /// they would name another hash tag.
+    #[must_use]
+    pub fn with_prefix(connection: C, prefix: impl Into<String>) -> Self {
+        Self { connection, prefix: prefix.into().replace(['{', '}'], "") }
+    }
+
+    /// The key of the subject's index. The part in braces is its hash tag, which all keys of the subject share; encoded, so
+    /// that no subject can close the brace.
+    fn index(&self, subject: &Subject) -> String {
+        format!("{}:{{{}}}", self.prefix, Base64UrlUnpadded::encode_string(subject.as_str().as_bytes()))
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync> RedisStore<C> {
+    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        script.invoke_async(&mut self.connection.clone()).await.map_err(store_error)
+    }
+}
+
+#[async_trait]
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStore<C> {
+    async fn insert(
+        &self,
+        record: TokenRecord,
+        limit: Option<TokenLimit>,
+        now: Timestamp,
+    ) -> Result<InsertOutcome, StoreError> {
+        let (max, when_full) = match limit {
+            None => (String::new(), ""),
+            Some(limit) => (limit.max().to_string(), when_full(limit)?),
+        };
+        let mut script = INSERT.key(self.index(&record.subject));
+        script
+            .arg(record.id().as_str())
+            .arg(microseconds(record.created_at))
+            .arg(time_argument(record.expires_at))
+            .arg(microseconds(now))
+            .arg(max)
+            .arg(when_full)
+            .arg(fields(&record)?);
+        let evicted: i64 = self.run(&script).await?;
+        Ok(match u64::try_from(evicted) {
+            Ok(evicted) => InsertOutcome::Inserted { evicted },
+            Err(_) => InsertOutcome::LimitReached,
+        })
+    }
+
+    async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
+        let login = format!("{}:{}", self.index(&key.subject), key.id);
+        let hash: HashMap<String, String> =
+            cmd("HGETALL").arg(login).query_async(&mut self.connection.clone()).await.map_err(store_error)?;
+        if hash.is_empty() { Ok(None) } else { record(hash).map(Some) }
+    }
+
+    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+        let mut script = LIST.key(self.index(subject));
+        script.arg(microseconds(now));
+        let hashes: Vec<HashMap<String, String>> = self.run(&script).await?;
+        hashes.into_iter().map(record).collect()
+    }
+
+    async fn touch(
+        &self,
+        key: &TokenKey,
+        last_used_at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        let mut script = TOUCH.key(self.index(&key.subject));
+        script.arg(key.id.as_str()).arg(microseconds(last_used_at)).arg(time_argument(expires_at));
+        self.run(&script).await
+    }
+
+    async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
+        let mut script = REPLACE.key(self.index(&old.subject));
+        script
+            .arg(old.id.as_str())
+            .arg(new.id().as_str())
+            .arg(microseconds(new.created_at))
+            .arg(time_argument(new.expires_at))
+            .arg(fields(&new)?);
+        self.run(&script).await
+    }
+
+    async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
+        let mut script = REMOVE.key(self.index(&key.subject));
+        script.arg(key.id.as_str());
+        self.run(&script).await
+    }
+
+    async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError> {
+        let mut script = REMOVE_ALL.key(self.index(subject));
+        script.arg(except.map_or("", TokenId::as_str)).arg(microseconds(now));
+        self.run(&script).await
+    }
+
+    /// Redis drops logins that are over by itself, so there is nothing to do.
+    async fn remove_expired(&self, _: Timestamp, _: NonZeroU32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+impl<C> fmt::Debug for RedisStore<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// What the script calls it.
+fn when_full(limit: TokenLimit) -> Result<&'static str, StoreError> {
+    match limit.when_full() {
+        WhenFull::Deny => Ok("deny"),
+        WhenFull::EvictOldest => Ok("evict"),
+        _ => Err(store_error("this store does not know what this limit does when it is full")),
+    }
+}

@@ -1,0 +1,17 @@
+//! The rules of the `TokenStore` contract, each a function that panics if the store breaks it.
+//!
+//! [`store_tests!`](crate::store_tests) calls them all. Called by hand, they need a Tokio runtime with timers.
+
+mod durable;
+mod limits;
+mod purge;
+mod races;
+mod records;
+mod revocation;
+
+pub use durable::*;
+pub use limits::*;
+pub use purge::*;
+pub use races::*;
+pub use records::*;
+pub use revocation::*;

@@ -1,0 +1,250 @@
+//! What holds when calls meet.
+
+use std::sync::Arc;
+
+use jwt_knox::{InsertOutcome, TokenLimit, TokenRecord, TokenStore};
+use tokio::task::yield_now;
+
+use crate::fixture::{Probe, all_at_once, at, both_at_once, ids, login, login_until, subject};
+
+/// How often two calls are made to meet.
+const ROUNDS: usize = 40;
+
+/// Of 64 parallel logins at a denying limit of 3, exactly 3 get in.
+pub async fn parallel_logins_keep_to_a_denying_limit(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    let subject = subject();
+    let outcomes = log_in_at_once(&store, &subject, TokenLimit::deny(3)).await;
+    let live = store.list(&subject, at(100)).await.len();
+    assert_eq!(live, 3, "limit: 64 parallel logins at a denying limit of 3 leave exactly 3 live records");
+    let added = outcomes.iter().filter(|outcome| **outcome == InsertOutcome::Inserted { evicted: 0 }).count();
+    assert_eq!(added, 3, "limit: of 64 parallel logins at a denying limit of 3, exactly 3 get in");
+    let denied = outcomes.iter().filter(|outcome| **outcome == InsertOutcome::LimitReached).count();
+    assert_eq!(denied, 61, "limit: of 64 parallel logins at a denying limit of 3, all others are denied");
+}
+
+/// 64 parallel logins at an evicting limit of 3 leave exactly 3.
+pub async fn parallel_logins_keep_to_an_evicting_limit(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    let subject = subject();
+    let outcomes = log_in_at_once(&store, &subject, TokenLimit::evict_oldest(3)).await;
+    let live = store.list(&subject, at(100)).await.len();
+    assert_eq!(live, 3, "limit: 64 parallel logins at an evicting limit of 3 leave exactly 3 live records");
+    let evicted: u64 = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            InsertOutcome::Inserted { evicted } => *evicted,
+            InsertOutcome::LimitReached => panic!("limit: an evicting limit denies nobody"),
+        })
+        .sum();
+    assert_eq!(evicted, 61, "limit: each record that was evicted is counted once");
+}
+
+async fn log_in_at_once(store: &Probe, subject: &jwt_knox::Subject, limit: TokenLimit) -> Vec<InsertOutcome> {
+    all_at_once(64, |index| {
+        let (store, record) = (store.clone(), login(subject, index as i64 % 8));
+        async move { store.insert(&record, Some(limit), at(100)).await }
+    })
+    .await
+}
+
+/// Of 32 parallel rotations of one login exactly one wins.
+pub async fn parallel_rotations_have_one_winner(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    for _ in 0..4 {
+        let old = login(&subject(), 0);
+        store.add(&old).await;
+        let outcomes = all_at_once(32, |_| {
+            let (store, old, new) = (store.clone(), old.key(), login(&old.subject, 1));
+            async move { store.replace(&old, &new).await.then_some(new.id()) }
+        })
+        .await;
+        let winners: Vec<_> = outcomes.into_iter().flatten().collect();
+        assert_eq!(winners.len(), 1, "replace: of parallel calls with the same old record exactly one wins");
+        let listed = ids(&store.list(&old.subject, at(2)).await);
+        assert_eq!(listed, winners, "replace: parallel calls leave one record, that of the winner");
+    }
+}
+
+/// Of 16 parallel removals of one record exactly one removed it.
+pub async fn parallel_removals_have_one_winner(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    for _ in 0..8 {
+        let record = login(&subject(), 0);
+        store.add(&record).await;
+        let outcomes = all_at_once(16, |_| {
+            let (store, key) = (store.clone(), record.key());
+            async move { store.remove(&key).await }
+        })
+        .await;
+        let winners = outcomes.iter().filter(|removed| **removed).count();
+        assert_eq!(winners, 1, "remove: of parallel calls exactly one removed the record");
+        assert_eq!(store.find(&record.key()).await, None, "remove: what is removed is not found any more");
+    }
+}
+
+/// A use that meets a logout brings nothing back.
+pub async fn a_touch_revives_nothing(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    for round in 0..ROUNDS {
+        let record = login_until(&subject(), 0, 600);
+        store.add(&record).await;
+        let (touching, removing, key, gone) = (store.clone(), store.clone(), record.key(), record.clone());
+        let (_, removed) = both_at_once(
+            async move {
+                for used in 1..4 {
+                    touching.touch(&key, at(used), Some(at(600 + used))).await;
+                }
+            },
+            async move {
+                for _ in 0..round % 4 {
+                    yield_now().await;
+                }
+                if round % 2 == 0 {
+                    u64::from(removing.remove(&gone.key()).await)
+                } else {
+                    removing.remove_all(&gone.subject, None, at(1)).await
+                }
+            },
+        )
+        .await;
+        assert_eq!(removed, 1, "touch: a logout during a use removes the record");
+        assert_eq!(
+            store.find(&record.key()).await,
+            None,
+            "touch: a use during a logout does not bring the record back"
+        );
+        assert_eq!(store.list(&record.subject, at(5)).await, [], "touch: a use during a logout does not fill the list");
+    }
+}
+
+/// Logins that meet a logout of all are removed whole or there whole, and those before it are gone.
+pub async fn a_login_is_removed_whole_or_there_whole(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    for _ in 0..ROUNDS / 4 {
+        let Meeting { before, during, .. } = logins_meet_remove_all(&store).await;
+        let Some(subject) = before.first().map(|record| &record.subject) else { return };
+        for record in &before {
+            assert_eq!(store.find(&record.key()).await, None, "remove_all: a record that was there before is gone");
+        }
+        let listed = store.list(subject, at(100)).await;
+        for record in &during {
+            let found = store.find(&record.key()).await;
+            let in_list = listed.contains(record);
+            assert_eq!(
+                found.as_ref() == Some(record),
+                in_list,
+                "remove_all: a login that happens meanwhile is removed whole or there whole, for find and list alike"
+            );
+            assert_eq!(
+                found.is_some(),
+                in_list,
+                "remove_all: a login that happens meanwhile is there whole or not at all"
+            );
+        }
+        assert!(listed.iter().all(|record| during.contains(record)), "list: gives only what was inserted");
+    }
+}
+
+/// `remove_all` counts each live login that it ends, also one that happens meanwhile.
+pub async fn remove_all_counts_every_login_it_ends(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    for _ in 0..ROUNDS / 4 {
+        let Meeting { before, during, removed } = logins_meet_remove_all(&store).await;
+        let Some(subject) = before.first().map(|record| &record.subject) else { return };
+        let left = store.list(subject, at(100)).await.len();
+        assert_eq!(
+            removed as usize + left,
+            before.len() + during.len(),
+            "remove_all: the count is that of the live logins it has ended, also of those that happened meanwhile"
+        );
+    }
+}
+
+struct Meeting {
+    before: Vec<TokenRecord>,
+    during: Vec<TokenRecord>,
+    removed: u64,
+}
+
+async fn logins_meet_remove_all(store: &Probe) -> Meeting {
+    let subject = subject();
+    let before: Vec<TokenRecord> = (0..8).map(|created| login(&subject, created)).collect();
+    store.add_all(&before).await;
+    let results = all_at_once(9, |index| {
+        let (store, subject) = (store.clone(), subject.clone());
+        async move {
+            if index == 4 {
+                return (Vec::new(), store.remove_all(&subject, None, at(50)).await);
+            }
+            let records: Vec<TokenRecord> = (0..4).map(|created| login(&subject, 10 + created)).collect();
+            store.add_all(&records).await;
+            (records, 0)
+        }
+    })
+    .await;
+    let removed = results.iter().map(|(_, removed)| removed).sum();
+    Meeting { before, during: results.into_iter().flat_map(|(records, _)| records).collect(), removed }
+}
+
+/// A rotation that meets a logout of all leaves no login: whichever comes first, the subject has none afterwards.
+pub async fn a_rotation_does_not_outlive_remove_all(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    for round in 0..ROUNDS {
+        let subject = subject();
+        let records: Vec<TokenRecord> = (0..3).map(|created| login(&subject, created)).collect();
+        store.add_all(&records).await;
+        let (rotating, removing, owner) = (store.clone(), store.clone(), subject.clone());
+        let mut old = records[round % 3].key();
+        both_at_once(
+            async move {
+                // One rotation after the other, until there is nothing left to rotate.
+                for created in 10..14 {
+                    let new = login(&old.subject, created);
+                    if !rotating.replace(&old, &new).await {
+                        return;
+                    }
+                    old = new.key();
+                }
+            },
+            async move {
+                for _ in 0..round % 4 {
+                    yield_now().await;
+                }
+                removing.remove_all(&owner, None, at(50)).await
+            },
+        )
+        .await;
+        assert_eq!(
+            store.list(&subject, at(50)).await,
+            [],
+            "remove_all: a login that is rotated meanwhile does not outlive it"
+        );
+    }
+}
+
+/// A login at an evicting limit that meets a rotation leaves no more records than the limit allows.
+pub async fn a_rotation_does_not_slip_past_the_limit(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    let limit = Some(TokenLimit::evict_oldest(2));
+    for round in 0..ROUNDS {
+        let subject = subject();
+        let records = [login(&subject, 0), login(&subject, 1)];
+        store.add_all(&records).await;
+        let (rotating, adding, owner) = (store.clone(), store.clone(), subject.clone());
+        let old = records[0].key();
+        let (_, outcome) = both_at_once(
+            async move {
+                for _ in 0..round % 4 {
+                    yield_now().await;
+                }
+                rotating.replace(&old, &login(&old.subject, 5)).await
+            },
+            async move { adding.insert(&login(&owner, 10), limit, at(50)).await },
+        )
+        .await;
+        assert_eq!(outcome, InsertOutcome::Inserted { evicted: 1 }, "evict: one too many evicts one");
+        let live = store.list(&subject, at(50)).await.len();
+        assert_eq!(live, 2, "limit: a rotation that meets a login at a limit of 2 leaves exactly 2 live records");
+    }
+}
