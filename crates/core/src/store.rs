@@ -69,7 +69,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Notes that a record was used, and perhaps moves its deadline. `true`: it was written.
     ///
-    /// Writes only if the record is there, is live at `last_used_at`, and was not used later already. `expires_at` of
+    /// Writes only if the record is there, is live at `last_used_at`, and was last used before that. `expires_at` of
     /// `None` leaves the deadline alone; a new deadline is written only if it is later than the old one, and a record
     /// without a deadline never gets one.
     ///
@@ -88,7 +88,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store cannot tell whether the record was replaced.
+    /// [`StoreError`] if the store cannot tell whether the record was replaced, and if another record has the key of `new`.
     async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError>;
 
     /// Removes a record. `true`: it was there, live or not. Removing it again is no error.

@@ -206,7 +206,8 @@ impl TokenStore for SeaOrmStore {
     }
 
     async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
-        let result = Entity::delete_by_id(primary_key(key)).exec(&self.connection).await.map_err(store_error)?;
+        let delete = || Entity::delete_by_id(primary_key(key)).exec(&self.connection);
+        let result = retry::on_conflict(delete).await.map_err(store_error)?;
         Ok(result.rows_affected > 0)
     }
 
@@ -234,7 +235,8 @@ impl TokenStore for SeaOrmStore {
             let key = Expr::tuple([Expr::col(Column::Subject), Expr::col(Column::Id)]);
             delete.and_where(key.in_subquery(oldest));
         }
-        Ok(self.connection.execute(&delete).await.map_err(store_error)?.rows_affected())
+        let result = retry::on_conflict(|| self.connection.execute(&delete)).await.map_err(store_error)?;
+        Ok(result.rows_affected())
     }
 }
 

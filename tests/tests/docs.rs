@@ -1,0 +1,41 @@
+//! What the guide quotes is what is there. Its code blocks are compiled as doctests of this package.
+
+#![allow(clippy::expect_used)]
+
+/// The adapter that the guide explains is the one that passes the contract suite.
+#[test]
+fn the_guide_quotes_the_hyper_adapter() {
+    let guide = include_str!("../../docs/writing-an-adapter.md");
+    let adapter = include_str!("../src/hyper_adapter.rs");
+    let code = &adapter[adapter.find("use ").unwrap_or_default()..];
+    assert!(
+        guide.contains(code.trim_end()),
+        "docs/writing-an-adapter.md must quote tests/src/hyper_adapter.rs as it is"
+    );
+}
+
+/// Every file that a page links to exists.
+#[test]
+fn links_lead_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in a folder");
+    let mut pages = vec![root.to_path_buf(), root.join("docs")];
+    let mut links = 0;
+    while let Some(folder) = pages.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the folder is there").flatten() {
+            let path = entry.path();
+            if path.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("the page is text");
+            for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let target = link.split('#').next().unwrap_or_default();
+                if target.is_empty() || target.contains("://") || target.contains(' ') {
+                    continue;
+                }
+                links += 1;
+                assert!(folder.join(target).exists(), "{} links to {link}", path.display());
+            }
+        }
+    }
+    assert!(links > 20, "the links were found");
+}
