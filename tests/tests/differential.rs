@@ -43,6 +43,9 @@ impl Random {
 
 /// A request that may be anything from right to absurd.
 fn random_call(random: &mut Random, tokens: &[String]) -> Call {
+    if random.one_in(4) {
+        return random_login(random);
+    }
     let method = random.pick(&["GET", "POST", "HEAD", "DELETE", "PUT", "PATCH", "OPTIONS"]);
     let id = "0123456789abcdef0123456789abcdef";
     let path = random
@@ -77,7 +80,8 @@ fn random_call(random: &mut Random, tokens: &[String]) -> Call {
             4 => {
                 let mut bytes = token.clone().into_bytes();
                 let position = random.below(bytes.len());
-                bytes[position] = b'A' + random.below(26) as u8;
+                // Another byte for sure: the tokens of the servers differ, and the change must break each.
+                bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
                 format!("Bearer {}", String::from_utf8(bytes).unwrap())
             }
             _ => {
@@ -102,16 +106,26 @@ fn random_call(random: &mut Random, tokens: &[String]) -> Call {
         call = call.header("User-Agent", random.text(300));
     }
     if *method == *"POST" && random.one_in(2) {
-        call = match random.below(6) {
-            0 => call.body(random.text(200)),
-            1 => call.body(r#"{"username":"alice","password":"wonderland"}"#),
-            2 => call.body(r#"{"username":"alice","password":"wrong"}"#),
-            3 => call.body(json!({"username": random.text(20), "password": random.text(20)}).to_string()),
-            4 => call.body("x".repeat(8192 + random.below(3))),
-            _ => call.body(b"\xff\x00{".as_slice()),
-        };
+        call = call.body(random_body(random));
     }
     call
+}
+
+/// A login by JSON that gets as far as its body.
+fn random_login(random: &mut Random) -> Call {
+    let call = Call::post("/get_token").body(random_body(random));
+    if random.one_in(5) { call } else { call.header("Content-Type", "application/json") }
+}
+
+fn random_body(random: &mut Random) -> Vec<u8> {
+    match random.below(6) {
+        0 => random.text(200).into_bytes(),
+        1 => br#"{"username":"alice","password":"wonderland"}"#.to_vec(),
+        2 => br#"{"username":"alice","password":"wrong"}"#.to_vec(),
+        3 => json!({"username": random.text(20), "password": random.text(20)}).to_string().into_bytes(),
+        4 => vec![b'x'; 8192 + random.below(3)],
+        _ => b"\xff\x00{".to_vec(),
+    }
 }
 
 /// Blanks out what differs from login to login.
