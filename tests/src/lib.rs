@@ -35,6 +35,7 @@ mod docs {
         GettingStarted "docs/getting-started.md"
         HttpApi "docs/http-api.md"
         Security "docs/security.md"
+        Stores "docs/stores.md"
         WritingAnAdapter "docs/writing-an-adapter.md"
     }
 }
