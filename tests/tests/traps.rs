@@ -219,6 +219,32 @@ fn other_paths_are_the_frameworks_own() {
     }
 }
 
+/// Actix Web and Rocket decode a path before they look for a route. The checks behind it are the same.
+#[test]
+fn a_percent_encoded_path_is_decoded_by_some() {
+    for framework in Framework::ALL {
+        let (_, server) = start(framework);
+        let token = Call::login("alice", "wonderland").send(server.address).token();
+        let decodes = matches!(framework, Framework::Actix | Framework::Rocket);
+        let call = Call::get("/%76erify");
+        assert_eq!(call.send(server.address).status, if decodes { 401 } else { 404 }, "{framework:?}");
+        assert_eq!(call.bearer(&token).send(server.address).status, if decodes { 204 } else { 404 }, "{framework:?}");
+        assert_eq!(Call::get("//verify").bearer(&token).send(server.address).status, 404, "{framework:?}");
+    }
+}
+
+/// The answer to HEAD has the length that the answer to GET would have; for a 204 only Axum names it.
+#[test]
+fn head_on_a_204_names_its_length_on_axum() {
+    for framework in Framework::ALL {
+        let (_, server) = start(framework);
+        let token = Call::login("alice", "wonderland").send(server.address).token();
+        let reply = Call::new("HEAD", "/verify").bearer(&token).send(server.address);
+        let expected = (framework == Framework::Axum).then_some("0");
+        assert_eq!((reply.status, reply.header("content-length")), (204, expected), "{framework:?}");
+    }
+}
+
 /// A login by Basic does not wait for the end of a body that never comes, and a client that goes away does no harm.
 ///
 /// Some bytes of the body are sent, since Rocket waits for the first bytes of every body before it asks any guard.
