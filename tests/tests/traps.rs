@@ -85,10 +85,9 @@ fn rocket_without_a_handle_does_not_ignite() {
 }
 
 /// Starts a Rocket with these routes and the fairing, and says where it listens.
-fn start_rocket(routes: Vec<rocket::Route>) -> std::net::SocketAddr {
+fn start_rocket(knox: jwt_knox_http::KnoxHttp, routes: Vec<rocket::Route>) -> std::net::SocketAddr {
     use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc};
 
-    let world = World::new(StoreKind::Memory);
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let config = Config {
@@ -98,7 +97,7 @@ fn start_rocket(routes: Vec<rocket::Route>) -> std::net::SocketAddr {
             ..Config::debug_default()
         };
         let rocket = rocket::custom(config)
-            .attach(jwt_knox_rocket::fairing(world.knox))
+            .attach(jwt_knox_rocket::fairing(knox))
             .attach(AdHoc::on_liftoff("port", move |rocket| {
                 let port = rocket.config().port;
                 Box::pin(async move { sender.send(port).unwrap() })
@@ -120,7 +119,7 @@ fn rockets_catchers_answer_for_bare_statuses_too() {
         Status::new(status)
     }
 
-    let address = start_rocket(routes![bare]);
+    let address = start_rocket(World::new(StoreKind::Memory).knox, routes![bare]);
     for (status, challenge) in [(401, Some(r#"Bearer realm="api""#)), (403, None), (503, None)] {
         let reply = Call::get(&format!("/{status}")).send(address);
         assert_eq!(reply.status, status);
@@ -152,11 +151,26 @@ fn a_rocket_guard_that_fails_does_not_forward() {
         "open"
     }
 
-    let address = start_rocket(routes![private, public, maybe, open]);
+    let address = start_rocket(World::new(StoreKind::Memory).knox, routes![private, public, maybe, open]);
     assert_eq!(Call::get("/").send(address).status, 401);
     assert_eq!(Call::get("/").bearer("a.b.c").send(address).status, 401);
     assert_eq!(Call::get("/maybe").bearer("a.b.c").send(address).status, 401);
     assert_eq!(Call::get("/maybe").send(address).body, "maybe");
+}
+
+/// A ready route behind a guard goes by what the guard has found.
+#[test]
+fn a_ready_route_behind_a_rocket_guard_verifies_once() {
+    use jwt_knox_rocket::{RequireAuth, routes};
+
+    let world = World::new(StoreKind::Memory);
+    let guard = RequireAuth::new(world.knox.clone());
+    let open = start_rocket(world.knox.clone(), routes(world.knox.clone()));
+    let guarded = start_rocket(world.knox.clone(), guard.around(routes(world.knox.clone())));
+    let token = Call::login("alice", "wonderland").send(open).token();
+    world.store.take_finds();
+    assert_eq!(Call::get("/verify").bearer(&token).send(guarded).status, 204);
+    assert_eq!(world.store.take_finds(), 1);
 }
 
 /// Rocket drops header values that are not UTF-8 before an adapter sees them, so it does not notice a second one.

@@ -100,9 +100,9 @@ impl Jwt {
 
     /// Judges the claims of a token whose signature is good.
     fn check_claims(&self, mut claims: Map<String, Value>, now: Timestamp) -> Result<Verified, AuthError> {
-        let secret = Secret::from_token(required_text(&mut claims, "jti")?)
-            .ok_or(AuthError::Malformed("`jti` is empty or too long"))?;
-        let algorithm = match optional_text(&mut claims, "jti_alg")? {
+        let secret = take_text(&mut claims, "jti")?.ok_or(AuthError::Malformed("`jti` is missing"))?;
+        let secret = Secret::from_token(secret).ok_or(AuthError::Malformed("`jti` is empty or too long"))?;
+        let algorithm = match take_text(&mut claims, "jti_alg")? {
             None => HashAlgorithm::default(),
             Some(name) => {
                 HashAlgorithm::from_name(&name).ok_or(AuthError::Malformed("`jti_alg` is not a known hash"))?
@@ -256,16 +256,12 @@ impl fmt::Debug for ClaimSet {
     }
 }
 
-fn optional_text(claims: &mut Map<String, Value>, name: &str) -> Result<Option<String>, AuthError> {
+fn take_text(claims: &mut Map<String, Value>, name: &str) -> Result<Option<String>, AuthError> {
     match claims.remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(not_text()),
     }
-}
-
-fn required_text(claims: &mut Map<String, Value>, name: &str) -> Result<String, AuthError> {
-    optional_text(claims, name)?.ok_or(AuthError::Malformed("`jti` is missing"))
 }
 
 fn not_text() -> AuthError {

@@ -60,7 +60,7 @@ impl Handler for Ready {
         if path.ends_with('/') || path.raw().contains("//") {
             return Outcome::forward(data, Status::NotFound);
         }
-        let mut request = translate::request(rocket);
+        let mut request = translate::request(rocket, translate::decided(rocket).get());
         let bytes;
         if self.knox.needs_body(self.endpoint, &request) {
             let body = data.open(KnoxRequest::MAX_BODY_BYTES.bytes()).into_bytes();

@@ -7,12 +7,13 @@ use std::{
 
 use jwt_knox::Authenticated;
 use jwt_knox_http::{KnoxHttp, Refusal, Request as KnoxRequest, Verification};
-use rocket::{Request, Response, http::Status};
+use rocket::{Request, Response, http::Status, tokio::sync::OnceCell};
 
-pub(crate) fn request<'a>(request: &'a Request<'_>) -> KnoxRequest<'a> {
+pub(crate) fn request<'a>(request: &'a Request<'_>, verification: Option<&'a Verification>) -> KnoxRequest<'a> {
     KnoxRequest::new(request.method().as_str(), request.uri().path().raw().as_str(), |name| {
         request.headers().get(name).map(str::as_bytes)
     })
+    .with_verification(verification)
 }
 
 pub(crate) fn response(response: jwt_knox_http::Response) -> Response<'static> {
@@ -36,19 +37,24 @@ pub(crate) fn configured(request: &Request<'_>) -> Result<KnoxHttp, Refusal> {
     }
 }
 
-/// Who sends the request, decided once for each request.
-pub(crate) async fn authenticate(rocket: &Request<'_>, knox: &KnoxHttp) -> Result<Authenticated, Refusal> {
-    let decide = async {
-        let request = request(rocket);
-        Decided(knox.remember(&request, &knox.authenticate(&request).await))
-    };
-    let Decided(verification) = rocket.local_cache_async(decide).await;
-    let request = request(rocket).with_verification(Some(verification));
-    knox.authenticate(&request).await
+/// What was decided of a request. The cache of a request goes by type, and this one is ours alone.
+#[derive(Default)]
+struct Decided(OnceCell<Verification>);
+
+/// The place in the request where that is kept.
+pub(crate) fn decided<'r>(rocket: &'r Request<'_>) -> &'r OnceCell<Verification> {
+    &rocket.local_cache(Decided::default).0
 }
 
-/// What was decided of a request. The cache of a request goes by type, and this one is ours alone.
-struct Decided(Verification);
+/// Who sends the request, decided once for each request.
+pub(crate) async fn authenticate(rocket: &Request<'_>, knox: &KnoxHttp) -> Result<Authenticated, Refusal> {
+    let decide = async || {
+        let request = request(rocket, None);
+        knox.remember(&request, &knox.authenticate(&request).await)
+    };
+    let verification = decided(rocket).get_or_init(decide).await;
+    knox.authenticate(&request(rocket, Some(verification))).await
+}
 
 /// Why a guard let nobody in: a catcher cannot see a guard's error, so it is left here for it.
 #[derive(Default)]
