@@ -9,7 +9,9 @@ use crate::{
     error::{AuthError, ClaimsError},
     jwt::{ClaimSet, CustomClaims},
     record::{TokenKey, TokenRecord},
+    scopes::scopes,
     subject::Subject,
+    token_format::TokenFormat,
 };
 
 /// Proof that a token was presented and is good: its signature, its claims, its record and its subject.
@@ -69,7 +71,7 @@ impl Authenticated {
 
     /// The scopes that the token grants.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.record().scope.as_deref().unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
+        scopes(self.record().scope.as_deref())
     }
 
     /// Whether the token grants `scope`.
@@ -88,7 +90,7 @@ impl Authenticated {
     }
 
     /// The claims that the application has put into the token.
-    pub(crate) fn custom_claims(&self) -> CustomClaims {
-        self.0.claims.custom()
+    pub(crate) fn custom_claims(&self, format: &TokenFormat) -> CustomClaims {
+        self.0.claims.custom(format)
     }
 }

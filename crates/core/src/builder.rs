@@ -7,12 +7,14 @@ use crate::{
     digest::HashAlgorithm,
     error::ConfigError,
     jwt::Jwt,
-    keys::KeyRing,
+    keys::{KeyRing, Keys},
     knox::{Inner, Knox},
+    observer::Observer,
     policy::{Lifetime, TokenLimit},
     secret::{FillRandom, Secret, fill_from_os},
     store::TokenStore,
     subject_check::SubjectCheck,
+    token_format::{SecretEncoding, TokenFormat},
 };
 
 /// The settings of a [`Knox`]. [`Knox::builder`] starts one; only keys and a store are needed.
@@ -20,43 +22,37 @@ use crate::{
 #[must_use]
 pub struct KnoxBuilder {
     keys: KeyRing,
+    jwt: Jwt,
     store: Option<Arc<dyn TokenStore>>,
     subject_check: Option<Arc<dyn SubjectCheck>>,
     clock: Arc<dyn Clock>,
-    issuer: Option<String>,
-    audience: Option<String>,
-    leeway: Duration,
+    observer: Option<Arc<dyn Observer>>,
     lifetime: Lifetime,
     limit: Option<TokenLimit>,
     touch_interval: Duration,
-    hash_algorithm: HashAlgorithm,
+    hash_algorithm: Option<HashAlgorithm>,
     secret_bytes: usize,
     secret_prefix: String,
-    max_token_bytes: usize,
     fill_random: FillRandom,
 }
 
 impl KnoxBuilder {
-    const MAX_LEEWAY: Duration = Duration::from_secs(600);
     const MAX_PREFIX_BYTES: usize = 32;
-    const MIN_TOKEN_BYTES: usize = 1024;
 
     pub(crate) fn new(keys: KeyRing) -> Self {
         Self {
+            jwt: Jwt::new(Keys::Ring(keys.clone())),
             keys,
             store: None,
             subject_check: None,
             clock: Arc::new(SystemClock),
-            issuer: None,
-            audience: None,
-            leeway: Duration::ZERO,
+            observer: None,
             lifetime: Lifetime::default(),
             limit: None,
             touch_interval: Duration::from_secs(60),
-            hash_algorithm: HashAlgorithm::default(),
+            hash_algorithm: None,
             secret_bytes: 32,
             secret_prefix: String::new(),
-            max_token_bytes: 8 * 1024,
             fill_random: fill_from_os,
         }
     }
@@ -73,21 +69,27 @@ impl KnoxBuilder {
         self
     }
 
+    /// Tells the application what happens to logins. Default: nobody is told.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
     /// Writes `iss` into tokens and accepts only those that have it. Default: none, and tokens with an `iss` are refused.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuer = Some(issuer.into());
+        self.jwt.issuer = Some(issuer.into());
         self
     }
 
     /// Writes `aud` into tokens and accepts only those that name it. Default: none, and tokens with an `aud` are refused.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.jwt.audience = Some(audience.into());
         self
     }
 
     /// How far clocks of servers may be apart, at most 10 minutes. It is given once, to token and record alike. Default: 0.
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.jwt.leeway = leeway;
         self
     }
 
@@ -111,9 +113,16 @@ impl KnoxBuilder {
         self
     }
 
-    /// The hash of new secrets. Logins under another one stay good. Default: SHA-256.
+    /// What tokens look like: the names of their claims, and how the secret is written. Tokens of another format are refused.
+    /// Default: [`TokenFormat::default`].
+    pub fn token_format(mut self, format: TokenFormat) -> Self {
+        self.jwt.format = format;
+        self
+    }
+
+    /// The hash of new secrets. Logins under another one stay good. Default: that of the token format, SHA-256 unless set.
     pub fn hash_algorithm(mut self, algorithm: HashAlgorithm) -> Self {
-        self.hash_algorithm = algorithm;
+        self.hash_algorithm = Some(algorithm);
         self
     }
 
@@ -132,7 +141,7 @@ impl KnoxBuilder {
 
     /// The longest JWT that is issued or read, in bytes. At least 1024. Default: 8192.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
-        self.max_token_bytes = bytes;
+        self.jwt.max_bytes = bytes;
         self
     }
 
@@ -158,9 +167,7 @@ impl KnoxBuilder {
         if let Some(limit) = self.limit {
             limit.check()?;
         }
-        if self.leeway > Self::MAX_LEEWAY {
-            return Err(ConfigError::LeewayTooLong);
-        }
+        self.jwt.check()?;
         if !Secret::BYTES.contains(&self.secret_bytes) {
             return Err(ConfigError::SecretBytes);
         }
@@ -169,27 +176,22 @@ impl KnoxBuilder {
         if self.secret_prefix.len() > Self::MAX_PREFIX_BYTES || !prefix_is_plain {
             return Err(ConfigError::SecretPrefix);
         }
-        if [&self.issuer, &self.audience].into_iter().flatten().any(String::is_empty) {
-            return Err(ConfigError::EmptyName);
-        }
-        if self.max_token_bytes < Self::MIN_TOKEN_BYTES {
-            return Err(ConfigError::TokenBytes);
+        let hash_algorithm = self.hash_algorithm.unwrap_or(self.jwt.format.implied_hash);
+        let is_hex = self.jwt.format.secret_encoding == SecretEncoding::Hex && self.secret_prefix.is_empty();
+        if hash_algorithm == HashAlgorithm::Sha512OfHex && !is_hex {
+            return Err(ConfigError::HexSecrets);
         }
         Ok(Knox::new(Inner {
-            jwt: Jwt {
-                keys: self.keys,
-                issuer: self.issuer,
-                audience: self.audience,
-                leeway: self.leeway,
-                max_bytes: self.max_token_bytes,
-            },
+            keys: self.keys,
+            jwt: self.jwt,
             store: self.store.ok_or(ConfigError::NoStore)?,
             subject_check: self.subject_check,
+            observer: self.observer,
             clock: self.clock,
             lifetime: self.lifetime,
             limit: self.limit,
             touch_interval: self.touch_interval,
-            hash_algorithm: self.hash_algorithm,
+            hash_algorithm,
             secret_bytes: self.secret_bytes,
             secret_prefix: self.secret_prefix,
             fill_random: self.fill_random,
@@ -222,6 +224,9 @@ mod tests {
             (builder().issuer(""), ConfigError::EmptyName),
             (builder().audience(""), ConfigError::EmptyName),
             (builder().max_token_bytes(1023), ConfigError::TokenBytes),
+            (builder().token_format(TokenFormat::default().secret_claim("exp")), ConfigError::ClaimNames),
+            (builder().hash_algorithm(HashAlgorithm::Sha512OfHex), ConfigError::HexSecrets),
+            (builder().token_format(TokenFormat::drf_jwt_knox_4()).secret_prefix("x"), ConfigError::HexSecrets),
         ];
         for (builder, error) in cases {
             assert_eq!(builder.build().err(), Some(error));

@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -19,43 +20,51 @@ pub enum HashAlgorithm {
     Sha256,
     /// SHA-512.
     Sha512,
+    /// SHA-512 of the bytes that a hexadecimal secret stands for, as django-rest-knox 4 keeps it. Only for tokens of
+    /// [`TokenFormat::drf_jwt_knox_4`](crate::TokenFormat::drf_jwt_knox_4).
+    Sha512OfHex,
 }
 
 impl HashAlgorithm {
-    /// The name that digests and tokens carry: `sha256` or `sha512`.
+    /// The name that digests and tokens carry: `sha256`, `sha512` or `sha512-of-hex`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
             Self::Sha512 => "sha512",
+            Self::Sha512OfHex => "sha512-of-hex",
         }
     }
 
     /// The algorithm of that name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Sha256, Self::Sha512].into_iter().find(|algorithm| algorithm.name() == name)
+        [Self::Sha256, Self::Sha512, Self::Sha512OfHex].into_iter().find(|algorithm| algorithm.name() == name)
     }
 
     /// The length of a digest, in bytes.
     fn bytes(self) -> usize {
         match self {
             Self::Sha256 => 32,
-            Self::Sha512 => 64,
+            Self::Sha512 | Self::Sha512OfHex => 64,
         }
     }
 
-    /// Hashes the text of `secret`.
-    pub(crate) fn digest(self, secret: &Secret) -> TokenDigest {
+    /// Hashes `secret`; `None` if this algorithm wants it to be hexadecimal, and it is not.
+    pub(crate) fn digest(self, secret: &Secret) -> Option<TokenDigest> {
         let text = secret.expose().as_bytes();
         let bytes = match self {
             Self::Sha256 => Sha256::digest(text).to_vec(),
             Self::Sha512 => Sha512::digest(text).to_vec(),
+            Self::Sha512OfHex => {
+                let decoded = Zeroizing::new(base16ct::mixed::decode_vec(text).ok()?);
+                Sha512::digest(&*decoded).to_vec()
+            }
         };
-        TokenDigest { algorithm: self, bytes: bytes.into_boxed_slice() }
+        Some(TokenDigest { algorithm: self, bytes: bytes.into_boxed_slice() })
     }
 }
 
-/// The hash of a secret, as the store keeps it: `sha256:` or `sha512:` and lower-case hex.
+/// The hash of a secret, as the store keeps it: the name of the hash, a colon, and lower-case hex, as in `sha256:ba78…`.
 ///
 /// [`Display`](fmt::Display) gives that text and [`FromStr`] reads it. Equality takes the same time wherever two digests
 /// differ. `Debug` shows the public part only.
@@ -79,7 +88,7 @@ pub struct TokenDigest {
 
 impl TokenDigest {
     /// The longest text of a digest, in bytes.
-    pub const MAX_TEXT_BYTES: usize = "sha512:".len() + 128;
+    pub const MAX_TEXT_BYTES: usize = "sha512-of-hex:".len() + 128;
 
     /// The hash that made this digest.
     #[must_use]
@@ -132,7 +141,7 @@ impl FromStr for TokenDigest {
 
 /// A text is no [`TokenDigest`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a token digest is `sha256:` and 64, or `sha512:` and 128, lower-case hexadecimal digits")]
+#[error("a token digest is `sha256:` and 64, or `sha512:` or `sha512-of-hex:` and 128, lower-case hexadecimal digits")]
 pub struct DigestError;
 
 /// The public name of one login: the first 16 bytes of its digest, as 32 lower-case hexadecimal digits.
@@ -203,35 +212,52 @@ pub struct TokenIdError;
 mod tests {
     use super::*;
 
-    fn secret(text: &str) -> Secret {
-        Secret::from_token(text.to_owned()).unwrap()
+    fn digest(algorithm: HashAlgorithm, secret: &str) -> TokenDigest {
+        algorithm.digest(&Secret::from_token(secret.to_owned()).unwrap()).unwrap()
     }
 
     /// The one-block examples of FIPS 180-4 that NIST publishes: the message is `abc`.
     #[test]
     fn digests_are_sha_2_of_the_text() {
         assert_eq!(
-            HashAlgorithm::Sha256.digest(&secret("abc")).to_string(),
+            digest(HashAlgorithm::Sha256, "abc").to_string(),
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert_eq!(
-            HashAlgorithm::Sha512.digest(&secret("abc")).to_string(),
+            digest(HashAlgorithm::Sha512, "abc").to_string(),
             "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
              2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
         );
     }
 
     #[test]
+    fn the_digest_of_hexadecimal_is_that_of_its_bytes() {
+        for secret in ["616263", "616263".to_uppercase().as_str()] {
+            let (_, of_text) = digest(HashAlgorithm::Sha512, "abc").to_string().split_once(':').map(owned).unwrap();
+            let of_hex = digest(HashAlgorithm::Sha512OfHex, secret).to_string();
+            assert_eq!(of_hex, format!("sha512-of-hex:{of_text}"));
+        }
+        for secret in ["61626", "61626g", "é"] {
+            let secret = Secret::from_token(secret.to_owned()).unwrap();
+            assert_eq!(HashAlgorithm::Sha512OfHex.digest(&secret), None);
+        }
+    }
+
+    fn owned((a, b): (&str, &str)) -> (String, String) {
+        (a.to_owned(), b.to_owned())
+    }
+
+    #[test]
     fn the_token_id_is_the_first_16_bytes() {
-        let digest = HashAlgorithm::Sha256.digest(&secret("abc"));
+        let digest = digest(HashAlgorithm::Sha256, "abc");
         assert_eq!(digest.token_id().as_str(), "ba7816bf8f01cfea414140de5dae2223");
         assert_eq!(digest.token_id().as_str().parse(), Ok(digest.token_id()));
     }
 
     #[test]
     fn text_and_digest_turn_into_each_other() {
-        for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
-            let digest = algorithm.digest(&secret("abc"));
+        for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512, HashAlgorithm::Sha512OfHex] {
+            let digest = digest(algorithm, "616263");
             assert!(digest.to_string().len() <= TokenDigest::MAX_TEXT_BYTES);
             assert_eq!(digest.to_string().parse(), Ok(digest));
         }
@@ -239,9 +265,9 @@ mod tests {
 
     #[test]
     fn digests_differ_by_any_bit_and_by_algorithm() {
-        let digest = HashAlgorithm::Sha256.digest(&secret("abc"));
-        assert_ne!(digest, HashAlgorithm::Sha256.digest(&secret("abd")));
-        assert_ne!(digest, HashAlgorithm::Sha512.digest(&secret("abc")));
+        let one = digest(HashAlgorithm::Sha256, "abc");
+        assert_ne!(one, digest(HashAlgorithm::Sha256, "abd"));
+        assert_ne!(one, digest(HashAlgorithm::Sha512, "abc"));
     }
 
     #[test]
@@ -267,7 +293,7 @@ mod tests {
 
     #[test]
     fn debug_of_a_digest_shows_no_more_than_the_token_id() {
-        let digest = HashAlgorithm::Sha256.digest(&secret("abc"));
+        let digest = digest(HashAlgorithm::Sha256, "abc");
         assert_eq!(format!("{digest:?}"), "TokenDigest(sha256:ba7816bf8f01cfea414140de5dae2223…)");
     }
 }

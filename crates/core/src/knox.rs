@@ -3,22 +3,25 @@
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tracing::Span;
 
 use crate::{
     authenticated::Authenticated,
     builder::KnoxBuilder,
     clock::Clock,
-    digest::HashAlgorithm,
-    error::{AuthError, AuthenticateError, IssueError, StoreError},
+    digest::{HashAlgorithm, TokenDigest, TokenId},
+    error::{AuthError, AuthenticateError, ConfigError, IssueError, StoreError},
     jwt::{CustomClaims, Jwt, Payload, Verified},
     keys::KeyRing,
     new_token::{Issued, NewToken},
+    observer::{Event, Observer, RevocationCause},
     policy::{Lifetime, TokenLimit, deadline},
     record::{TokenKey, TokenRecord, whole_microseconds},
     secret::{FillRandom, Secret, Token},
     store::{InsertOutcome, TokenStore},
     subject::Subject,
     subject_check::{SubjectCheck, SubjectStatus},
+    verifier::Verifier,
 };
 
 /// Issues, verifies and revokes tokens.
@@ -49,9 +52,11 @@ use crate::{
 pub struct Knox(Arc<Inner>);
 
 pub(crate) struct Inner {
+    pub(crate) keys: KeyRing,
     pub(crate) jwt: Jwt,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) subject_check: Option<Arc<dyn SubjectCheck>>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) lifetime: Lifetime,
     pub(crate) limit: Option<TokenLimit>,
@@ -90,14 +95,16 @@ impl Knox {
     ///
     /// [`IssueError`]: the limit is reached, the subject is not active, the token would be too large, or the store or the
     /// random source failed. No token is good after any of them.
+    #[tracing::instrument(name = "knox.issue", level = "debug", skip_all, fields(subject = %new.subject, token_id))]
     pub async fn issue_with(&self, new: NewToken) -> Result<Issued, IssueError> {
         let lifetime = new.lifetime.unwrap_or(self.0.lifetime);
         lifetime.check()?;
         self.check_subject(&new.subject).await?;
 
         let now = self.now();
-        let secret = self.mint()?;
-        let mut record = TokenRecord::new(new.subject, self.0.hash_algorithm.digest(&secret), now);
+        let (secret, digest) = self.mint()?;
+        let mut record = TokenRecord::new(new.subject, digest, now);
+        Span::current().record("token_id", record.id().as_str());
         record.idle_timeout = lifetime.idle_timeout().map(|timeout| Duration::from_secs(timeout.as_secs()));
         record.deadline = lifetime.deadline(now);
         record.expires_at = next_expiry(&record, now);
@@ -109,7 +116,8 @@ impl Knox {
 
         match self.0.store.insert(record.clone(), self.0.limit, self.live_since(now)).await? {
             InsertOutcome::Inserted { evicted } => {
-                tracing::debug!(subject = %record.subject, token_id = %record.id(), evicted, "token issued");
+                self.emit(Event::Issued { key: &record.key() });
+                self.emit_revoked(&record.subject, None, evicted, RevocationCause::Evicted);
                 Ok(Issued { token, record })
             }
             InsertOutcome::LimitReached => {
@@ -128,11 +136,12 @@ impl Knox {
     /// # Errors
     ///
     /// [`AuthenticateError::Refused`] if the token is not good, [`AuthenticateError::Store`] if that cannot be told.
+    #[tracing::instrument(name = "knox.authenticate", level = "debug", skip_all, fields(subject, token_id))]
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
         let outcome = self.decide(token).await;
         match &outcome {
             Ok(auth) => tracing::trace!(subject = %auth.subject(), token_id = %auth.token_id(), "token accepted"),
-            Err(AuthenticateError::Refused(error)) => tracing::debug!(reason = error.reason(), "token refused"),
+            Err(AuthenticateError::Refused(reason)) => self.emit(Event::Rejected { reason }),
             Err(AuthenticateError::Store(error)) => {
                 tracing::error!(error = error as &dyn std::error::Error, "a token could not be checked");
             }
@@ -142,17 +151,16 @@ impl Knox {
 
     async fn decide(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
-        let Verified { subject, secret, algorithm, claims } = self.0.jwt.verify(token, now)?;
-        let digest = algorithm.digest(&secret);
-        drop(secret);
+        let Verified { subject, digest, scope, claims } = self.0.jwt.verify(token, now)?;
         let key = TokenKey { subject, id: digest.token_id() };
+        Span::current().record("subject", key.subject.as_str()).record("token_id", key.id.as_str());
         let mut record = self.0.store.find(&key).await?.ok_or(AuthError::Revoked)?;
         // The subject too, in case a database takes `Alice` for `alice`.
         if record.digest != digest || record.subject != key.subject {
             return Err(AuthError::Revoked.into());
         }
         // The signature vouches for the scope, and so does the record: a stolen key is not enough to widen it.
-        if record.scope.as_deref() != claims.text("scope")? {
+        if record.scope != scope {
             return Err(AuthError::Revoked.into());
         }
         // The deadline too, in case a store has let use move the expiry beyond it.
@@ -170,9 +178,10 @@ impl Knox {
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot tell whether the login has ended.
+    #[tracing::instrument(name = "knox.revoke", level = "debug", skip_all, fields(subject = %key.subject, token_id = %key.id))]
     pub async fn revoke(&self, key: &TokenKey) -> Result<bool, StoreError> {
         let removed = self.0.store.remove(key).await?;
-        tracing::debug!(subject = %key.subject, token_id = %key.id, removed, "token revoked");
+        self.emit_revoked(&key.subject, Some(&key.id), u64::from(removed), RevocationCause::One);
         Ok(removed)
     }
 
@@ -182,7 +191,7 @@ impl Knox {
     ///
     /// [`StoreError`] if the store cannot tell whether the logins have ended.
     pub async fn revoke_others(&self, auth: &Authenticated) -> Result<u64, StoreError> {
-        self.remove_all(auth.subject(), Some(auth)).await
+        self.remove_all(auth.subject(), Some(auth.token_id()), RevocationCause::Others).await
     }
 
     /// Ends all logins of `subject`, and says how many. Call it when a password is changed.
@@ -191,13 +200,18 @@ impl Knox {
     ///
     /// [`StoreError`] if the store cannot tell whether the logins have ended.
     pub async fn revoke_all(&self, subject: &Subject) -> Result<u64, StoreError> {
-        self.remove_all(subject, None).await
+        self.remove_all(subject, None, RevocationCause::All).await
     }
 
-    async fn remove_all(&self, subject: &Subject, except: Option<&Authenticated>) -> Result<u64, StoreError> {
-        let except = except.map(Authenticated::token_id);
+    #[tracing::instrument(name = "knox.revoke_all", level = "debug", skip_all, fields(%subject))]
+    async fn remove_all(
+        &self,
+        subject: &Subject,
+        except: Option<&TokenId>,
+        cause: RevocationCause,
+    ) -> Result<u64, StoreError> {
         let count = self.0.store.remove_all(subject, except, self.live_since(self.now())).await?;
-        tracing::debug!(%subject, count, "tokens revoked");
+        self.emit_revoked(subject, except, count, cause);
         Ok(count)
     }
 
@@ -219,6 +233,7 @@ impl Knox {
     ///
     /// [`IssueError::Refused`] with [`AuthError::Revoked`] if the login has ended or was rotated in the meantime; otherwise
     /// as for [`issue_with`](Self::issue_with).
+    #[tracing::instrument(name = "knox.rotate", level = "debug", skip_all, fields(subject = %auth.subject(), token_id = %auth.token_id()))]
     pub async fn rotate(&self, auth: &Authenticated) -> Result<Issued, IssueError> {
         let now = self.now();
         // What `auth` knows of the record may be old by now.
@@ -229,18 +244,18 @@ impl Knox {
             return Err(AuthError::Revoked.into());
         }
         self.check_subject(&record.subject).await?;
-        let secret = self.mint()?;
-        record.digest = self.0.hash_algorithm.digest(&secret);
+        let (secret, digest) = self.mint()?;
+        record.digest = digest;
         record.last_used_at = Some(now);
         // In the leeway after its end a login is accepted, and no longer prolonged.
         if record.is_live(now) {
             record.expires_at = next_expiry(&record, now);
         }
-        let token = self.sign(&record, &secret, &auth.custom_claims(), now)?;
+        let token = self.sign(&record, &secret, &auth.custom_claims(&self.0.jwt.format), now)?;
         if !self.0.store.replace(&auth.key(), record.clone()).await? {
             return Err(AuthError::Revoked.into());
         }
-        tracing::debug!(subject = %record.subject, old = %auth.token_id(), token_id = %record.id(), "token rotated");
+        self.emit(Event::Rotated { old: &auth.key(), new: &record.key() });
         Ok(Issued { token, record })
     }
 
@@ -250,6 +265,7 @@ impl Knox {
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot answer. What was removed until then stays removed.
+    #[tracing::instrument(name = "knox.purge_expired", level = "debug", skip_all)]
     pub async fn purge_expired(&self) -> Result<u64, StoreError> {
         let now = self.live_since(self.now());
         let mut total = 0;
@@ -257,10 +273,23 @@ impl Knox {
             let removed = self.0.store.remove_expired(now, Self::PURGE_BATCH).await?;
             total += removed;
             if removed < u64::from(Self::PURGE_BATCH.get()) {
-                tracing::debug!(total, "expired tokens purged");
+                self.emit(Event::Purged { count: total });
                 return Ok(total);
             }
         }
+    }
+
+    /// Verifies signature and claims only, by the settings and the present and future keys of this handle. It **does not see
+    /// revocation**.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
+        Verifier::new(self.0.jwt.clone(), Arc::clone(&self.0.clock))
+    }
+
+    /// The keys, to be published or to be changed while the server runs.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.0.keys
     }
 
     /// The longest JWT that is issued or read, in bytes.
@@ -278,8 +307,24 @@ impl Knox {
         self.0.jwt.with_leeway(now)
     }
 
-    fn mint(&self) -> Result<Secret, IssueError> {
-        Ok(Secret::mint(&self.0.secret_prefix, self.0.secret_bytes, self.0.fill_random)?)
+    fn mint(&self) -> Result<(Secret, TokenDigest), IssueError> {
+        let encoding = self.0.jwt.format.secret_encoding;
+        let secret = Secret::mint(&self.0.secret_prefix, self.0.secret_bytes, encoding, self.0.fill_random)?;
+        let digest = self.0.hash_algorithm.digest(&secret).ok_or(ConfigError::HexSecrets)?;
+        Ok((secret, digest))
+    }
+
+    fn emit(&self, event: Event<'_>) {
+        event.log();
+        if let Some(observer) = &self.0.observer {
+            observer.observe(&event);
+        }
+    }
+
+    fn emit_revoked(&self, subject: &Subject, id: Option<&TokenId>, count: u64, cause: RevocationCause) {
+        if count > 0 {
+            self.emit(Event::Revoked { subject, id, count, cause });
+        }
     }
 
     /// The token of a record.
@@ -290,7 +335,8 @@ impl Knox {
         custom: &CustomClaims,
         issued_at: Timestamp,
     ) -> Result<Token, IssueError> {
-        self.0.jwt.issue(&Payload {
+        let key = self.0.keys.signing().ok_or(IssueError::Signing("the key ring has no key that signs".into()))?;
+        let payload = Payload {
             subject: &record.subject,
             secret,
             algorithm: record.digest.algorithm(),
@@ -298,7 +344,8 @@ impl Knox {
             expires_at: record.deadline,
             scope: record.scope.as_deref(),
             custom,
-        })
+        };
+        self.0.jwt.issue(&key, &payload)
     }
 
     async fn check_subject(&self, subject: &Subject) -> Result<(), AuthenticateError> {
@@ -327,6 +374,7 @@ impl Knox {
             Ok(true) => {
                 record.last_used_at = Some(now);
                 record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
+                self.emit(Event::Renewed { key, expires_at: record.expires_at });
             }
             Ok(false) => {}
             Err(error) => {
@@ -340,7 +388,7 @@ impl Knox {
 impl fmt::Debug for Knox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Knox")
-            .field("keys", &self.0.jwt.keys)
+            .field("keys", &self.0.keys)
             .field("store", &self.0.store)
             .field("lifetime", &self.0.lifetime)
             .field("limit", &self.0.limit)

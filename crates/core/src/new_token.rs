@@ -9,6 +9,7 @@ use crate::{
     jwt::CustomClaims,
     policy::Lifetime,
     record::{TokenRecord, clean_label},
+    scopes::{is_scope, scopes},
     secret::Token,
     subject::Subject,
 };
@@ -96,7 +97,7 @@ impl NewToken {
     ///
     /// [RFC 6749 §3.3]: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
     pub fn scope(mut self, scope: impl AsRef<str>) -> Result<Self, ClaimsError> {
-        let scopes: Vec<&str> = scope.as_ref().split(' ').filter(|scope| !scope.is_empty()).collect();
+        let scopes: Vec<&str> = scopes(Some(scope.as_ref())).collect();
         if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {
             return Err(ClaimsError::InvalidScope { scope: (*scope).to_owned() });
         }
@@ -127,11 +128,6 @@ pub struct Issued {
     pub token: Token,
     /// What the store keeps.
     pub record: TokenRecord,
-}
-
-/// RFC 6749 §3.3: any printable ASCII character but space, `"` and `\`.
-fn is_scope(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::fmt;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::token_format::SecretEncoding;
+
 /// Fills a buffer with random bytes from the operating system; replaced only by the tests of this crate.
 pub(crate) type FillRandom = fn(&mut [u8]) -> Result<(), RandomError>;
 
@@ -25,11 +27,19 @@ impl Secret {
     /// The longest secret that is read from a token, in bytes of text.
     pub(crate) const MAX_TEXT_BYTES: usize = 512;
 
-    /// Mints a secret of `bytes` random bytes, as base64url behind `prefix`.
-    pub(crate) fn mint(prefix: &str, bytes: usize, fill: FillRandom) -> Result<Self, RandomError> {
+    /// Mints a secret of `bytes` random bytes, written in that encoding behind `prefix`.
+    pub(crate) fn mint(
+        prefix: &str,
+        bytes: usize,
+        encoding: SecretEncoding,
+        fill: FillRandom,
+    ) -> Result<Self, RandomError> {
         let mut random = Zeroizing::new(vec![0; bytes]);
         fill(&mut random)?;
-        let encoded = Zeroizing::new(Base64UrlUnpadded::encode_string(&random));
+        let encoded = Zeroizing::new(match encoding {
+            SecretEncoding::Base64Url => Base64UrlUnpadded::encode_string(&random),
+            SecretEncoding::Hex => base16ct::lower::encode_string(&random),
+        });
         Ok(Self(Zeroizing::new(format!("{prefix}{}", *encoded))))
     }
 
@@ -77,6 +87,30 @@ impl fmt::Debug for Token {
     }
 }
 
+/// A private key as text, made by [`SigningKey::to_jwk`](crate::SigningKey::to_jwk) or
+/// [`to_pem`](crate::SigningKey::to_pem). Whoever has it can sign.
+///
+/// It has no `Display`, its `Debug` is redacted, and it is wiped from memory when dropped.
+pub struct ExportedKey(Zeroizing<String>);
+
+impl ExportedKey {
+    pub(crate) fn new(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+
+    /// The key as text. Keep it where only the server that signs can read it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ExportedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExportedKey(redacted)")
+    }
+}
+
 /// The random source of the operating system failed, so no secret could be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system's random source failed; no token was issued")]
@@ -95,35 +129,40 @@ impl RandomError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use SecretEncoding::{Base64Url, Hex};
 
     #[test]
     fn mints_base64url_of_the_length_asked_for() {
-        let secret = Secret::mint("", 32, fill_from_os).unwrap();
+        let secret = Secret::mint("", 32, Base64Url, fill_from_os).unwrap();
         assert_eq!(secret.expose().len(), 43);
         assert_eq!(Base64UrlUnpadded::decode_vec(secret.expose()).unwrap().len(), 32);
-        let prefixed = Secret::mint("acme_", 16, fill_from_os).unwrap();
+        let prefixed = Secret::mint("acme_", 16, Base64Url, fill_from_os).unwrap();
         assert_eq!(prefixed.expose().len(), 5 + 22);
         assert!(prefixed.expose().starts_with("acme_"));
+        let hexadecimal = Secret::mint("", 32, Hex, fill_from_os).unwrap();
+        assert_eq!(hexadecimal.expose().len(), 64);
+        assert!(hexadecimal.expose().bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
     }
 
     #[test]
     fn mints_a_different_secret_each_time() {
         let secrets: std::collections::HashSet<String> =
-            (0..1000).map(|_| Secret::mint("", 16, fill_from_os).unwrap().expose().to_owned()).collect();
+            (0..1000).map(|_| Secret::mint("", 16, Base64Url, fill_from_os).unwrap().expose().to_owned()).collect();
         assert_eq!(secrets.len(), 1000);
     }
 
     #[test]
     fn a_random_source_that_fails_is_an_error() {
-        let error = Secret::mint("", 32, RandomError::broken_source).unwrap_err();
+        let error = Secret::mint("", 32, Base64Url, RandomError::broken_source).unwrap_err();
         assert!(error.to_string().contains("no token was issued"));
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no entropy");
     }
 
     #[test]
     fn debug_shows_nothing() {
-        assert_eq!(format!("{:?}", Secret::mint("", 32, fill_from_os).unwrap()), "Secret(redacted)");
+        assert_eq!(format!("{:?}", Secret::mint("", 32, Base64Url, fill_from_os).unwrap()), "Secret(redacted)");
         assert_eq!(format!("{:?}", Token::new("a.b.c".into())), "Token(redacted)");
+        assert_eq!(format!("{:?}", ExportedKey::new("pem".to_owned().into())), "ExportedKey(redacted)");
     }
 
     #[test]

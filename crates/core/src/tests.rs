@@ -504,25 +504,82 @@ async fn sha_256_and_sha_512_live_side_by_side() {
 
 #[tokio::test]
 async fn every_algorithm_signs_and_none_is_taken_for_another() {
-    let ring = |key: &SigningKey| Fixture::new().with_key(key.clone());
-    let keys = [
-        SigningKey::hs256(KEY).unwrap().with_key_id("k").unwrap(),
-        SigningKey::hs384(KEY).unwrap().with_key_id("k").unwrap(),
-        SigningKey::hs512(KEY).unwrap().with_key_id("k").unwrap(),
-    ];
+    let fixture = Fixture::new();
+    let keys: Vec<SigningKey> = Algorithm::ALL
+        .iter()
+        .map(|algorithm| SigningKey::generate(*algorithm).unwrap().with_key_id("k").unwrap())
+        .collect();
     for signer in &keys {
-        let issued = ring(signer).issue(Subject::new("alice").unwrap()).await.unwrap();
-        assert_eq!(header(&issued)["alg"], signer.algorithm());
+        let knox = fixture.with_key(signer.clone());
+        let issued = knox.issue(Subject::new("alice").unwrap()).await.unwrap();
+        assert_eq!(header(&issued)["alg"], signer.algorithm().name());
+        assert!(knox.authenticate(issued.token.expose()).await.is_ok(), "{signer:?}");
         for verifier in &keys {
-            let error = ring(verifier).authenticate(issued.token.expose()).await.unwrap_err();
+            let outcome = fixture.with_key(verifier.clone()).authenticate(issued.token.expose()).await;
             let expected = if signer.algorithm() == verifier.algorithm() {
                 // The signature is good; the store of the other handle has no such record.
                 AuthError::Revoked
             } else {
                 AuthError::AlgorithmMismatch
             };
-            assert!(matches!(error, AuthenticateError::Refused(error) if error == expected));
+            let error = outcome.unwrap_err();
+            assert!(
+                matches!(&error, AuthenticateError::Refused(error) if *error == expected),
+                "{signer:?} {verifier:?}: {error}"
+            );
         }
+    }
+}
+
+/// RFC 8725 §2.1: a public key is no secret, and must not be taken for the key of HMAC, in whatever form.
+#[tokio::test]
+async fn a_token_signed_with_a_public_key_as_the_secret_is_refused() {
+    for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::MlDsa44] {
+        let key = SigningKey::generate(algorithm).unwrap().with_key_id("k").unwrap();
+        let fixture = Fixture::new();
+        let knox = fixture.with_key(key.clone());
+        let issued = knox.issue(Subject::new("alice").unwrap()).await.unwrap();
+        let payload = claims(&issued).to_string();
+        let public = key.verifying_key();
+        let secrets =
+            [public.to_jwk().ok(), public.to_pem().ok(), Some(public.key_id().to_owned()), Some(String::new())];
+        for secret in secrets.into_iter().flatten() {
+            let sign = |signed: &[u8]| HS256Key::from_bytes(secret.as_bytes()).authentication_tag(signed);
+            for alg in ["HS256", "none", algorithm.name()] {
+                let header = format!(r#"{{"alg":"{alg}","typ":"JWT","kid":"k"}}"#);
+                for token in [forge_with(sign, &header, &payload), forge_with(|_| Vec::new(), &header, &payload)] {
+                    let outcome = knox.authenticate(&token).await;
+                    assert!(matches!(outcome, Err(AuthenticateError::Refused(_))), "{algorithm} {alg}: {outcome:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Signatures that a careless verifier of ECDSA accepts for any text: zeros, the order of the curve, and other lengths.
+#[tokio::test]
+async fn signatures_that_are_no_points_are_refused() {
+    for (algorithm, bytes) in
+        [(Algorithm::Es256, 64), (Algorithm::Es384, 96), (Algorithm::EdDsa, 64), (Algorithm::MlDsa44, 2420)]
+    {
+        let key = SigningKey::generate(algorithm).unwrap().with_key_id("k").unwrap();
+        let fixture = Fixture::new();
+        let knox = fixture.with_key(key);
+        let issued = knox.issue(Subject::new("alice").unwrap()).await.unwrap();
+        let header = header(&issued).to_string();
+        let payload = claims(&issued).to_string();
+        for signature in
+            [vec![0; bytes], vec![0xff; bytes], vec![1; bytes], vec![0; bytes - 1], vec![0; bytes + 1], vec![0; 8]]
+        {
+            let outcome = knox.authenticate(&forge_with(|_| signature.clone(), &header, &payload)).await;
+            assert!(matches!(outcome, Err(AuthenticateError::Refused(_))), "{algorithm}: {outcome:?}");
+        }
+        // The signature of another login's token.
+        let other = knox.issue(Subject::new("bob").unwrap()).await.unwrap();
+        let (signed, _) = issued.token.expose().rsplit_once('.').unwrap();
+        let (_, signature) = other.token.expose().rsplit_once('.').unwrap();
+        assert!(knox.authenticate(&format!("{signed}.{signature}")).await.is_err(), "{algorithm}");
+        assert!(knox.authenticate(issued.token.expose()).await.is_ok(), "{algorithm}");
     }
 }
 
@@ -540,8 +597,10 @@ async fn keys_of_a_ring_verify_by_their_kid() {
     let new_key = SigningKey::hs256([2; 32]).unwrap();
     let handle =
         |ring: KeyRing| Knox::builder(ring).store(fixture.store.clone()).clock(fixture.clock.clone()).build().unwrap();
-    let before = handle(old_key.clone().into());
-    let during = handle(KeyRing::new(new_key.clone()).and_verify_with(old_key).unwrap());
+    let ring = KeyRing::new(new_key.clone());
+    ring.verify_with(old_key.verifying_key()).unwrap();
+    let before = handle(old_key.into());
+    let during = handle(ring);
     let after = handle(new_key.into());
 
     let old = before.issue(Subject::new("alice").unwrap()).await.unwrap();
@@ -553,6 +612,215 @@ async fn keys_of_a_ring_verify_by_their_kid() {
         let error = knox.authenticate(token.token.expose()).await.unwrap_err();
         assert!(matches!(error, AuthenticateError::Refused(AuthError::UnknownKey)));
     }
+}
+
+/// Signing and verifying go on while keys are staged, promoted and retired, and nobody is logged out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn keys_change_under_load_and_no_request_fails() {
+    let ring = KeyRing::new(SigningKey::hs256([0; 32]).unwrap().with_key_id("0").unwrap());
+    let knox = Knox::builder(ring.clone()).store(MemoryStore::new()).build().unwrap();
+    let is_done = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..4)
+        .map(|number| {
+            let (knox, is_done) = (knox.clone(), is_done.clone());
+            tokio::spawn(async move {
+                let mut count = 0;
+                while !is_done.load(SeqCst) || count == 0 {
+                    let issued = knox.issue(Subject::new(format!("user-{number}")).unwrap()).await.unwrap();
+                    let auth = knox.authenticate(issued.token.expose()).await.unwrap();
+                    let rotated = knox.rotate(&auth).await.unwrap();
+                    knox.authenticate(rotated.token.expose()).await.unwrap();
+                    assert!(knox.revoke(&rotated.record.key()).await.unwrap());
+                    count += 1;
+                    tokio::task::yield_now().await;
+                }
+                count
+            })
+        })
+        .collect();
+    let kept = knox.issue(Subject::new("alice").unwrap()).await.unwrap();
+    for number in 1..=40_u8 {
+        ring.stage(SigningKey::hs256([number; 32]).unwrap().with_key_id(number.to_string()).unwrap()).unwrap();
+        tokio::task::yield_now().await;
+        ring.promote(&number.to_string()).unwrap();
+        assert!(knox.authenticate(kept.token.expose()).await.is_ok(), "the first key goes on verifying");
+    }
+    is_done.store(true, SeqCst);
+    for task in load {
+        assert!(task.await.unwrap() > 0);
+    }
+    let last = knox.issue(Subject::new("alice").unwrap()).await.unwrap();
+    assert_eq!(header(&last)["kid"], "40");
+    ring.retire("0").unwrap();
+    let outcome = knox.authenticate(kept.token.expose()).await;
+    assert!(matches!(outcome, Err(AuthenticateError::Refused(AuthError::UnknownKey))), "{outcome:?}");
+    assert!(knox.authenticate(last.token.expose()).await.is_ok());
+    assert_eq!(knox.keys().keys().len(), 41);
+}
+
+#[tokio::test]
+async fn a_verifier_sees_signature_and_claims_and_no_revocation() {
+    let ring = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap());
+    let fixture = Fixture::new();
+    let knox = Knox::builder(ring.clone())
+        .issuer("us")
+        .audience("api")
+        .store(fixture.store.clone())
+        .clock(fixture.clock.clone())
+        .build()
+        .unwrap();
+    let new = NewToken::for_subject(Subject::new("alice").unwrap()).scope("read").unwrap();
+    let issued = knox.issue_with(new.claims(&json!({"role": "editor"})).unwrap()).await.unwrap();
+    let other = |jwks: &str| {
+        Verifier::builder(KeySet::from_jwks(jwks).unwrap())
+            .issuer("us")
+            .audience("api")
+            .clock(fixture.clock.clone())
+            .build()
+            .unwrap()
+    };
+    let verifiers = [knox.verifier(), other(&ring.jwks())];
+    knox.revoke(&issued.record.key()).await.unwrap();
+    for verifier in &verifiers {
+        let token = verifier.verify(issued.token.expose()).unwrap();
+        assert_eq!(token.key(), issued.record.key());
+        assert_eq!(token.expires_at(), issued.record.expires_at);
+        assert!(token.has_scope("read") && !token.has_scope("rea"));
+        let claims = token.claims::<Value>().unwrap();
+        assert_eq!((&claims["role"], claims.get("jti")), (&json!("editor"), None));
+        assert_eq!(verifier.verify(&format!("{}x", issued.token.expose())).unwrap_err().reason(), "malformed");
+    }
+    let strict = Verifier::builder(&ring).issuer("us").clock(fixture.clock.clone()).build().unwrap();
+    assert_eq!(strict.verify(issued.token.expose()).unwrap_err(), AuthError::WrongAudience);
+    assert_eq!(Verifier::builder(&ring).issuer("").build().unwrap_err(), ConfigError::EmptyName);
+
+    // The handle's own verifier follows its key ring; one of a document has to be told.
+    ring.stage(SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("new").unwrap()).unwrap();
+    ring.promote("new").unwrap();
+    let issued = knox.issue(Subject::new("alice").unwrap()).await.unwrap();
+    assert!(verifiers[0].verify(issued.token.expose()).is_ok());
+    assert_eq!(verifiers[1].verify(issued.token.expose()).unwrap_err(), AuthError::UnknownKey);
+    assert!(other(&ring.jwks()).verify(issued.token.expose()).is_ok());
+    fixture.set(36_000);
+    assert_eq!(verifiers[0].verify(issued.token.expose()).unwrap_err(), AuthError::Expired);
+}
+
+#[tokio::test]
+async fn claims_can_have_other_names() {
+    let format = TokenFormat::default().subject_claim("uid").secret_claim("sid").scope_claim("scp");
+    let fixture = Fixture::with(|builder| builder.token_format(format));
+    let new = NewToken::for_subject(Subject::new("alice").unwrap()).scope("read").unwrap();
+    let issued = fixture.knox.issue_with(new).await.unwrap();
+    let written = claims(&issued);
+    let mut names: Vec<&String> = written.as_object().unwrap().keys().collect();
+    names.sort();
+    assert_eq!(names, ["exp", "iat", "scp", "sid", "uid"]);
+    let auth = fixture.knox.authenticate(issued.token.expose()).await.unwrap();
+    assert!(auth.has_scope("read"));
+    assert_eq!(auth.claims::<Value>().unwrap().get("sid"), None, "the secret is not among the claims");
+    assert!(fixture.knox.rotate(&auth).await.is_ok());
+    assert_eq!(fixture.refusal(&with_claims(&issued, json!({"scp": "admin"}))).await, AuthError::Revoked);
+    assert_eq!(
+        fixture.refusal(&with_claims(&issued, json!({"uid": null, "sub": "alice"}))).await.reason(),
+        "malformed"
+    );
+
+    let taken = NewToken::for_subject(Subject::new("alice").unwrap()).claims(&json!({"uid": "bob"})).unwrap();
+    let error = fixture.knox.issue_with(taken).await.unwrap_err();
+    assert!(matches!(error, IssueError::Claims(ClaimsError::Reserved { name }) if name == "uid"));
+}
+
+/// The shape of a token of drf-jwt-knox, and the digests of both versions of django-rest-knox.
+#[tokio::test]
+async fn the_profile_of_drf_jwt_knox_writes_and_reads_its_tokens() {
+    for (format, hash) in [
+        (TokenFormat::drf_jwt_knox(), HashAlgorithm::Sha512),
+        (TokenFormat::drf_jwt_knox_4(), HashAlgorithm::Sha512OfHex),
+    ] {
+        let fixture = Fixture::with(|builder| builder.token_format(format));
+        let issued = fixture.login("alice").await;
+        assert_eq!(issued.record.digest.algorithm(), hash);
+        let written = claims(&issued);
+        let mut names: Vec<&String> = written.as_object().unwrap().keys().collect();
+        names.sort();
+        assert_eq!(names, ["exp", "iat", "jti", "username"]);
+        let secret = written["jti"].as_str().unwrap();
+        assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        // What drf-jwt-knox writes: no `exp`, no `kid`, and a claim that is named after Django's user model.
+        let theirs = json!({"username": "alice", "iat": START, "jti": secret});
+        assert!(fixture.knox.authenticate(&forge(HEADER, &theirs.to_string())).await.is_ok());
+        let theirs = json!({"username": "bob", "iat": START, "jti": secret});
+        assert_eq!(fixture.refusal(&forge(HEADER, &theirs.to_string())).await, AuthError::Revoked);
+        let theirs = json!({"username": "alice", "iat": START, "jti": "not hexadecimal"});
+        let reason = if hash == HashAlgorithm::Sha512OfHex { "malformed" } else { "revoked" };
+        assert_eq!(fixture.refusal(&forge(HEADER, &theirs.to_string())).await.reason(), reason);
+    }
+}
+
+/// Remembers what it is told.
+#[derive(Debug, Default)]
+struct Audit(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Audit {
+    fn observe(&self, event: &Event<'_>) {
+        let line = match event {
+            Event::Issued { key } => format!("issued {}", key.subject),
+            Event::Rejected { reason } => format!("rejected {}", reason.reason()),
+            Event::Renewed { key, .. } => format!("renewed {}", key.subject),
+            Event::Rotated { old, new } => format!("rotated {} {}", old.subject, old.id != new.id),
+            Event::Revoked { subject, id, count, cause } => {
+                format!("revoked {subject} {count} {} {}", cause.name(), id.is_some())
+            }
+            Event::Purged { count } => format!("purged {count}"),
+        };
+        assert!(line.starts_with(event.name()));
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_everything_and_of_no_secret() {
+    let audit = Arc::new(Audit::default());
+    let fixture = Fixture::with(|builder| {
+        builder.observer(audit.clone()).limit(TokenLimit::evict_oldest(3)).lifetime(Lifetime::absolute(seconds(1000)))
+    });
+    let told = || std::mem::take(&mut *audit.0.lock().unwrap());
+    let first = fixture.login("alice").await;
+    for _ in 0..3 {
+        fixture.login("alice").await;
+    }
+    assert_eq!(
+        told(),
+        ["issued alice", "issued alice", "issued alice", "issued alice", "revoked alice 1 evicted false"]
+    );
+    fixture.refusal(first.token.expose()).await;
+    fixture.refusal("garbage").await;
+    assert_eq!(told(), ["rejected revoked", "rejected malformed"]);
+
+    let issued = fixture.login("bob").await;
+    fixture.set(100);
+    let auth = fixture.knox.authenticate(issued.token.expose()).await.unwrap();
+    let rotated = fixture.knox.rotate(&auth).await.unwrap();
+    let auth = fixture.knox.authenticate(rotated.token.expose()).await.unwrap();
+    assert_eq!(told(), ["issued bob", "renewed bob", "rotated bob true"]);
+    fixture.login("bob").await;
+    fixture.knox.revoke_others(&auth).await.unwrap();
+    fixture.knox.revoke_others(&auth).await.unwrap();
+    fixture.knox.revoke(&auth.key()).await.unwrap();
+    fixture.knox.revoke(&auth.key()).await.unwrap();
+    fixture.knox.revoke_all(&Subject::new("alice").unwrap()).await.unwrap();
+    let expected = ["issued bob", "revoked bob 1 others true", "revoked bob 1 one true", "revoked alice 3 all false"];
+    assert_eq!(told(), expected, "ending what has ended is no event");
+    fixture.login("bob").await;
+    fixture.set(2000);
+    fixture.knox.purge_expired().await.unwrap();
+    assert_eq!(told(), ["issued bob", "purged 1"]);
+
+    // What could not be decided is none of these.
+    fixture.store.is_down.store(true, SeqCst);
+    assert!(fixture.knox.authenticate(rotated.token.expose()).await.is_err());
+    assert!(fixture.knox.revoke(&auth.key()).await.is_err());
+    assert_eq!(told(), ["rejected expired"], "only the token that had expired");
 }
 
 #[tokio::test]

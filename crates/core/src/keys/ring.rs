@@ -1,0 +1,340 @@
+//! The keys of a server that signs, and how one takes the place of another.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::{
+    error::KeyError,
+    keys::{Algorithm, SigningKey, VerifyingKey, set::jwks},
+};
+
+/// The keys of a server that signs: one signs, all that are not retired verify, each under its `kid`.
+///
+/// A clone is the same ring: what is done to one is seen by all, also by the [`Knox`](crate::Knox) that has it, while requests
+/// go on. So the signing key is replaced without logging anybody out:
+///
+/// 1. [`stage`](Self::stage) the new key. It verifies and is published in the [`jwks`](Self::jwks), and does not sign yet.
+/// 2. When all servers have it, and those who keep the JWKS have fetched it anew, [`promote`](Self::promote) it. The old key
+///    goes on verifying.
+/// 3. When the last token of the old key has expired, [`retire`](Self::retire) that.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{KeyRing, KeyState, SigningKey};
+///
+/// let ring = KeyRing::new(SigningKey::hs256("last year's key, of 32 bytes or more")?.with_key_id("2025")?);
+/// ring.stage(SigningKey::hs256("this year's key, of 32 bytes or more")?.with_key_id("2026")?)?;
+/// ring.promote("2026")?;
+/// ring.retire("2025")?;
+///
+/// let states: Vec<KeyState> = ring.keys().iter().map(|key| key.state).collect();
+/// assert_eq!(states, [KeyState::Retired, KeyState::Signing]);
+/// # Ok::<(), jwt_knox::KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct KeyRing(Arc<RwLock<Vec<Entry>>>);
+
+struct Entry {
+    state: KeyState,
+    verifying: VerifyingKey,
+    /// What may sign. A key that was given for verifying only has none, and a retired one has been wiped.
+    signing: Option<SigningKey>,
+}
+
+impl KeyRing {
+    /// A ring of one key, which signs and verifies.
+    #[must_use]
+    pub fn new(signing: SigningKey) -> Self {
+        Self(Arc::new(RwLock::new(vec![Entry::of(KeyState::Signing, signing)])))
+    }
+
+    /// Adds a key that verifies and is published, and may be [promoted](Self::promote) to sign later.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id.
+    pub fn stage(&self, key: SigningKey) -> Result<(), KeyError> {
+        self.add(Entry::of(KeyState::Staged, key))
+    }
+
+    /// Adds a key that verifies only: that of another server, or one that signed before this ring was made.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id.
+    pub fn verify_with(&self, key: VerifyingKey) -> Result<(), KeyError> {
+        self.add(Entry { state: KeyState::Verifying, verifying: key, signing: None })
+    }
+
+    fn add(&self, new: Entry) -> Result<(), KeyError> {
+        self.change(|entries| {
+            if entries.iter().any(|entry| entry.key_id() == new.key_id()) {
+                return Err(KeyError::DuplicateKeyId { key_id: new.key_id().to_owned() });
+            }
+            new.report();
+            entries.push(new);
+            Ok(())
+        })
+    }
+
+    /// Lets that key sign from now on, and the one that signed until now verify only.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::UnknownKeyId`] if there is no such key, [`KeyError::CannotSign`] if it is retired or was given for
+    /// verifying only. The ring is then as it was.
+    pub fn promote(&self, key_id: &str) -> Result<(), KeyError> {
+        self.change(|entries| {
+            if find(entries, key_id)?.signing.is_none() {
+                return Err(KeyError::CannotSign { key_id: key_id.to_owned() });
+            }
+            for entry in entries {
+                if entry.key_id() == key_id {
+                    entry.become_state(KeyState::Signing);
+                } else if entry.state == KeyState::Signing {
+                    entry.become_state(KeyState::Verifying);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Refuses all tokens of that key from now on, and takes it out of the [`jwks`](Self::jwks). There is no way back, and its
+    /// id cannot be given again.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::UnknownKeyId`] if there is no such key, [`KeyError::IsSigning`] if it is the one that signs: promote another
+    /// one first.
+    pub fn retire(&self, key_id: &str) -> Result<(), KeyError> {
+        self.change(|entries| {
+            let entry = find(entries, key_id)?;
+            if entry.state == KeyState::Signing {
+                return Err(KeyError::IsSigning { key_id: key_id.to_owned() });
+            }
+            entry.signing = None;
+            entry.become_state(KeyState::Retired);
+            Ok(())
+        })
+    }
+
+    /// All keys of the ring with their states, in the order in which they were added.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyInfo> {
+        self.read(|entries| {
+            let info = |entry: &Entry| KeyInfo {
+                key_id: entry.key_id().to_owned(),
+                algorithm: entry.verifying.algorithm(),
+                state: entry.state,
+            };
+            entries.iter().map(info).collect()
+        })
+    }
+
+    /// The public keys as a JWK Set ([RFC 7517 §5]): all but those of HMAC and the retired ones.
+    ///
+    /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
+    #[must_use]
+    pub fn jwks(&self) -> String {
+        self.read(|entries| jwks(entries.iter().filter(|entry| entry.verifies()).map(|entry| &entry.verifying)))
+    }
+
+    /// The key that signs.
+    pub(crate) fn signing(&self) -> Option<SigningKey> {
+        self.read(|entries| {
+            entries.iter().find(|entry| entry.state == KeyState::Signing).and_then(|entry| entry.signing.clone())
+        })
+    }
+
+    /// The key for a token with that `kid`. A token without one can only mean the one key of a ring of one.
+    pub(crate) fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
+        self.read(|entries| {
+            choose(entries.iter().filter(|entry| entry.verifies()).map(|entry| &entry.verifying), key_id)
+        })
+    }
+
+    /// All keys that verify.
+    pub(super) fn all_verifying(&self) -> Vec<VerifyingKey> {
+        self.read(|entries| {
+            entries.iter().filter(|entry| entry.verifies()).map(|entry| entry.verifying.clone()).collect()
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&[Entry]) -> T) -> T {
+        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The key of that name or, without a name, the only one.
+pub(super) fn choose<'a>(
+    mut keys: impl Iterator<Item = &'a VerifyingKey>,
+    key_id: Option<&str>,
+) -> Option<VerifyingKey> {
+    match key_id {
+        Some(key_id) => keys.find(|key| key.key_id() == key_id).cloned(),
+        None => keys.next().filter(|_| keys.next().is_none()).cloned(),
+    }
+}
+
+fn find<'a>(entries: &'a mut [Entry], key_id: &str) -> Result<&'a mut Entry, KeyError> {
+    let unknown = || KeyError::UnknownKeyId { key_id: key_id.to_owned() };
+    entries.iter_mut().find(|entry| entry.key_id() == key_id).ok_or_else(unknown)
+}
+
+impl Entry {
+    fn of(state: KeyState, key: SigningKey) -> Self {
+        Self { state, verifying: key.verifying_key(), signing: Some(key) }
+    }
+
+    fn key_id(&self) -> &str {
+        self.verifying.key_id()
+    }
+
+    fn verifies(&self) -> bool {
+        self.state != KeyState::Retired
+    }
+
+    fn become_state(&mut self, state: KeyState) {
+        if self.state != state {
+            self.state = state;
+            self.report();
+        }
+    }
+
+    fn report(&self) {
+        tracing::info!(key_id = self.key_id(), algorithm = %self.verifying.algorithm(), state = ?self.state, "signing keys changed");
+    }
+}
+
+impl From<SigningKey> for KeyRing {
+    fn from(key: SigningKey) -> Self {
+        Self::new(key)
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyRing").field(&self.keys()).finish()
+    }
+}
+
+/// A key of a [`KeyRing`], as far as it is public.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// The `kid` of its tokens.
+    pub key_id: String,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// What it does.
+    pub state: KeyState,
+}
+
+/// What a key of a [`KeyRing`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyState {
+    /// It verifies and is published, and may be promoted.
+    Staged,
+    /// It signs, verifies and is published. One key of a ring does.
+    Signing,
+    /// It verifies and is published. Most often it has signed before.
+    Verifying,
+    /// It does nothing any more: its tokens are refused, and it is not published.
+    Retired,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8, key_id: &str) -> SigningKey {
+        SigningKey::hs256([byte; 32]).unwrap().with_key_id(key_id).unwrap()
+    }
+
+    fn states(ring: &KeyRing) -> Vec<(String, KeyState)> {
+        ring.keys().into_iter().map(|key| (key.key_id, key.state)).collect()
+    }
+
+    #[test]
+    fn a_key_goes_through_its_states() {
+        use KeyState::{Retired, Signing, Staged, Verifying};
+        let ring = KeyRing::new(key(1, "a"));
+        ring.stage(key(2, "b")).unwrap();
+        ring.verify_with(key(3, "c").verifying_key()).unwrap();
+        let states = |wanted: [KeyState; 3]| {
+            assert_eq!(states(&ring), ["a", "b", "c"].map(str::to_owned).into_iter().zip(wanted).collect::<Vec<_>>());
+        };
+        states([Signing, Staged, Verifying]);
+        assert_eq!(ring.signing().unwrap().key_id(), "a");
+        ring.promote("b").unwrap();
+        ring.promote("b").unwrap();
+        states([Verifying, Signing, Verifying]);
+        assert_eq!(ring.clone().signing().unwrap().key_id(), "b");
+        // Back again, as when the new key makes trouble.
+        ring.promote("a").unwrap();
+        states([Signing, Verifying, Verifying]);
+        ring.retire("b").unwrap();
+        ring.retire("b").unwrap();
+        states([Signing, Retired, Verifying]);
+        assert!(ring.verifying(Some("b")).is_none() && ring.verifying(Some("c")).is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_done_changes_nothing() {
+        let ring = KeyRing::new(key(1, "a"));
+        ring.stage(key(2, "b")).unwrap();
+        ring.verify_with(key(3, "c").verifying_key()).unwrap();
+        ring.retire("b").unwrap();
+        let before = states(&ring);
+        assert!(matches!(ring.stage(key(4, "a")), Err(KeyError::DuplicateKeyId { .. })));
+        assert!(matches!(ring.stage(key(4, "b")), Err(KeyError::DuplicateKeyId { .. })), "a retired name is taken");
+        assert!(matches!(ring.verify_with(key(4, "c").verifying_key()), Err(KeyError::DuplicateKeyId { .. })));
+        for key_id in ["b", "c"] {
+            assert!(matches!(ring.promote(key_id), Err(KeyError::CannotSign { .. })), "{key_id}");
+        }
+        assert!(matches!(ring.promote("x"), Err(KeyError::UnknownKeyId { .. })));
+        assert!(matches!(ring.retire("x"), Err(KeyError::UnknownKeyId { .. })));
+        assert!(matches!(ring.retire("a"), Err(KeyError::IsSigning { .. })));
+        assert_eq!(states(&ring), before);
+    }
+
+    #[test]
+    fn a_token_without_a_key_id_can_only_mean_the_one_key() {
+        let ring = KeyRing::new(key(1, "a"));
+        assert_eq!(ring.verifying(None).unwrap().key_id(), "a");
+        assert!(ring.verifying(Some("other")).is_none());
+        ring.stage(key(2, "b")).unwrap();
+        assert!(ring.verifying(None).is_none());
+        ring.retire("b").unwrap();
+        assert_eq!(ring.verifying(None).unwrap().key_id(), "a");
+    }
+
+    #[test]
+    fn symmetric_and_retired_keys_are_not_published() {
+        let ring = KeyRing::new(key(1, "a"));
+        assert_eq!(ring.jwks(), r#"{"keys":[]}"#);
+        for key_id in ["b", "c"] {
+            ring.stage(SigningKey::generate(Algorithm::EdDsa).unwrap().with_key_id(key_id).unwrap()).unwrap();
+        }
+        ring.retire("c").unwrap();
+        let jwks = ring.jwks();
+        assert!(jwks.contains(r#""kid":"b""#) && !jwks.contains(r#""kid":"c""#), "{jwks}");
+        assert!(!jwks.contains("oct") && !jwks.contains(r#""d""#), "{jwks}");
+    }
+
+    #[test]
+    fn debug_does_not_show_the_keys() {
+        let ring = KeyRing::new(key(b'K', "k1"));
+        let debug = format!("{ring:?} {:?}", ring.signing());
+        assert!(debug.contains("k1") && debug.contains("redacted"));
+        assert!(!debug.contains("KKKK") && !debug.contains("75, 75"));
+    }
+}

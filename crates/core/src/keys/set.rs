@@ -1,0 +1,243 @@
+//! The keys of a service that verifies only.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    error::KeyError,
+    keys::{Algorithm, KeyRing, VerifyingKey, ring::choose},
+};
+
+/// The keys of a service that verifies and does not sign: one key, or what a JWK Set holds.
+///
+/// A clone is the same set, also the one that a [`Verifier`](crate::Verifier) has.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{Algorithm, KeyRing, KeySet, SigningKey};
+///
+/// # let ring = KeyRing::new(SigningKey::generate(Algorithm::Es256)?);
+/// // What the server that signs publishes at `/.well-known/jwks.json`.
+/// let jwks: String = ring.jwks();
+///
+/// let keys = KeySet::from_jwks(&jwks)?;
+/// // Now and then, and when a token names an unknown key:
+/// keys.update_from_jwks(&jwks)?;
+/// # Ok::<(), jwt_knox::KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct KeySet(Arc<RwLock<Vec<VerifyingKey>>>);
+
+impl KeySet {
+    /// The largest JWK Set that is read, in bytes.
+    const MAX_JWKS_BYTES: usize = 256 * 1024;
+
+    /// A set of these keys.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NoKey`] if there is none, [`KeyError::DuplicateKeyId`] if two have the same id.
+    pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
+        Ok(Self(Arc::new(RwLock::new(checked(keys.into_iter().collect())?))))
+    }
+
+    /// The public keys of a JWK Set ([RFC 7517 §5]).
+    ///
+    /// Keys for encryption and of kinds that are not known here are passed over. The algorithm of a key is its `alg` or, without
+    /// one, that of its curve; an RSA key must have an `alg`. A key without a `kid` gets its thumbprint for one.
+    ///
+    /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if that is no JWK Set, if a key for signatures in it is broken, private, symmetric or has an id twice, or
+    /// if there is none.
+    pub fn from_jwks(jwks: &str) -> Result<Self, KeyError> {
+        Self::new(read(jwks)?)
+    }
+
+    /// Puts the keys of a JWK Set that was fetched anew in the place of all present ones.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_jwks`](Self::from_jwks). The present keys then stay.
+    pub fn update_from_jwks(&self, jwks: &str) -> Result<(), KeyError> {
+        let keys = checked(read(jwks)?)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// The ids of the keys.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<String> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().map(|key| key.key_id().to_owned()).collect()
+    }
+
+    /// The key for a token with that `kid`. A token without one can only mean the one key of a set of one.
+    pub(crate) fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
+        choose(self.0.read().unwrap_or_else(PoisonError::into_inner).iter(), key_id)
+    }
+}
+
+impl From<VerifyingKey> for KeySet {
+    fn from(key: VerifyingKey) -> Self {
+        Self(Arc::new(RwLock::new(vec![key])))
+    }
+}
+
+/// The keys that the ring has now. What happens to the ring later is not seen; [`Knox::verifier`](crate::Knox::verifier) sees
+/// it.
+impl From<&KeyRing> for KeySet {
+    fn from(ring: &KeyRing) -> Self {
+        Self(Arc::new(RwLock::new(ring.all_verifying())))
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeySet").field(&self.key_ids()).finish()
+    }
+}
+
+/// The public keys among `keys`, as a JWK Set.
+pub(super) fn jwks<'a>(keys: impl Iterator<Item = &'a VerifyingKey>) -> String {
+    let keys: Vec<String> = keys.filter_map(|key| key.to_jwk().ok()).collect();
+    format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+}
+
+fn checked(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeyError> {
+    if keys.is_empty() {
+        return Err(KeyError::NoKey);
+    }
+    for (index, key) in keys.iter().enumerate() {
+        if keys[..index].iter().any(|other| other.key_id() == key.key_id()) {
+            return Err(KeyError::DuplicateKeyId { key_id: key.key_id().to_owned() });
+        }
+    }
+    Ok(keys)
+}
+
+fn read(jwks: &str) -> Result<Vec<VerifyingKey>, KeyError> {
+    #[derive(Deserialize)]
+    struct Jwks<'a> {
+        #[serde(borrow)]
+        keys: Vec<&'a RawValue>,
+    }
+    if jwks.len() > KeySet::MAX_JWKS_BYTES || !jwks.trim_start().starts_with('{') {
+        return Err(KeyError::NotAKeySet);
+    }
+    let jwks: Jwks<'_> = serde_json::from_str(jwks).map_err(|_| KeyError::NotAKeySet)?;
+    jwks.keys.iter().filter_map(|jwk| read_key(jwk.get()).transpose()).collect()
+}
+
+/// The key of a JWK; `None` if it is not for us.
+fn read_key(jwk: &str) -> Result<Option<VerifyingKey>, KeyError> {
+    #[derive(Deserialize)]
+    struct Jwk {
+        kty: String,
+        crv: Option<String>,
+        alg: Option<String>,
+        r#use: Option<String>,
+        key_ops: Option<Vec<String>>,
+    }
+    let Jwk { kty, crv, alg, r#use, key_ops } = serde_json::from_str(jwk).map_err(|_| KeyError::NotAKeySet)?;
+    let may_verify = key_ops.is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
+    if r#use.is_some_and(|r#use| r#use != "sig") || !may_verify {
+        return Ok(None);
+    }
+    let algorithm = match (kty.as_str(), crv.as_deref(), alg) {
+        // A secret does not belong into a public document, and beside public keys it invites confusion.
+        ("oct", ..) => return Err(KeyError::Symmetric),
+        (.., Some(alg)) => alg.parse().ok(),
+        ("EC", Some("P-256"), None) => Some(Algorithm::Es256),
+        ("EC", Some("P-384"), None) => Some(Algorithm::Es384),
+        ("OKP", Some("Ed25519"), None) => Some(Algorithm::EdDsa),
+        ("RSA", ..) => return Err(KeyError::RsaWithoutAlgorithm),
+        _ => None,
+    };
+    algorithm.map(|algorithm| VerifyingKey::from_jwk(algorithm, jwk)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::SigningKey;
+
+    fn jwk(algorithm: Algorithm, key_id: &str) -> String {
+        SigningKey::generate(algorithm).unwrap().with_key_id(key_id).unwrap().verifying_key().to_jwk().unwrap()
+    }
+
+    fn set(keys: &[&str]) -> Result<KeySet, KeyError> {
+        KeySet::from_jwks(&format!(r#"{{"keys":[{}]}}"#, keys.join(",")))
+    }
+
+    #[test]
+    fn keys_are_found_by_their_ids_and_unknown_kinds_are_passed_over() {
+        let (es256, ed25519) = (jwk(Algorithm::Es256, "a"), jwk(Algorithm::EdDsa, "b"));
+        let encryption = es256.replace(r#""use":"sig""#, r#""use":"enc""#);
+        let wrapping = es256.replace(r#""use":"sig""#, r#""key_ops":["deriveKey"]"#);
+        let keys = set(&[
+            &es256,
+            &ed25519,
+            &encryption,
+            &wrapping,
+            r#"{"kty":"EC","crv":"P-521","x":"","y":""}"#,
+            r#"{"kty":"EC","crv":"secp256k1","alg":"ES256K","x":"","y":""}"#,
+            r#"{"kty":"new","kid":"c"}"#,
+        ])
+        .unwrap();
+        assert_eq!(keys.key_ids(), ["a", "b"]);
+        assert_eq!(keys.verifying(Some("b")).unwrap().algorithm(), Algorithm::EdDsa);
+        assert!(keys.verifying(Some("c")).is_none() && keys.verifying(None).is_none());
+    }
+
+    #[test]
+    fn the_curve_names_the_algorithm_and_the_thumbprint_the_key() {
+        let key = SigningKey::generate(Algorithm::Es384).unwrap().verifying_key();
+        let full = key.to_jwk().unwrap();
+        let bare = full.replace(r#","alg":"ES384""#, "").replace(&format!(r#","kid":"{}""#, key.key_id()), "");
+        assert!(bare.len() + 40 < full.len(), "{bare}");
+        let found = set(&[&bare]).unwrap().verifying(None).unwrap();
+        assert_eq!((found.key_id(), found.algorithm()), (key.key_id(), Algorithm::Es384));
+    }
+
+    #[test]
+    fn a_set_that_cannot_be_trusted_is_refused_whole() {
+        let good = jwk(Algorithm::Es256, "a");
+        let signing = SigningKey::generate(Algorithm::Es256).unwrap();
+        let private = signing.to_jwk();
+        let secret = SigningKey::hs256([1; 32]).unwrap().to_jwk();
+        let no_alg = r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#;
+        assert!(matches!(set(&[&good, private.expose()]), Err(KeyError::NotPublic)));
+        assert!(matches!(set(&[&good, secret.expose()]), Err(KeyError::Symmetric)));
+        assert!(matches!(set(&[&good, &jwk(Algorithm::EdDsa, "a")]), Err(KeyError::DuplicateKeyId { .. })));
+        assert!(matches!(set(&[&good, no_alg]), Err(KeyError::RsaWithoutAlgorithm)));
+        assert!(matches!(set(&[&good.replace("\"x\":\"", "\"x\":\"A")]), Err(KeyError::Malformed { .. })));
+        assert!(matches!(set(&[&jwk(Algorithm::EdDsa, "a").replace("\"a\"", "\"a b\"")]), Err(KeyError::InvalidKeyId)));
+        assert!(matches!(set(&[]), Err(KeyError::NoKey)));
+        for text in
+            ["", "[]", "{}", "null", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, &"[".repeat(100_000), r#"[[{"keys":[]}]]"#]
+        {
+            assert!(matches!(KeySet::from_jwks(text), Err(KeyError::NotAKeySet)), "{text:.20}");
+        }
+    }
+
+    #[test]
+    fn a_bad_update_changes_nothing() {
+        let ring = KeyRing::new(SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("a").unwrap());
+        let keys = KeySet::from_jwks(&ring.jwks()).unwrap();
+        assert!(keys.update_from_jwks("{}").is_err());
+        assert!(keys.update_from_jwks(r#"{"keys":[]}"#).is_err());
+        assert_eq!(keys.key_ids(), ["a"]);
+        ring.stage(SigningKey::generate(Algorithm::EdDsa).unwrap().with_key_id("b").unwrap()).unwrap();
+        keys.clone().update_from_jwks(&ring.jwks()).unwrap();
+        assert_eq!(keys.key_ids(), ["a", "b"]);
+    }
+}

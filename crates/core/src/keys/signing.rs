@@ -1,0 +1,247 @@
+//! The key that signs.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use jwt_simple::prelude::JWTClaims;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{BoxError, KeyError},
+    keys::{
+        Algorithm, VerifyingKey,
+        library::{self, PrivateKey, Read},
+        read::{self, Source},
+        symmetric,
+    },
+    secret::{ExportedKey, fill_from_os},
+};
+
+/// A key that signs tokens, and verifies them.
+///
+/// The key fixes the algorithm; the `alg` of a token is only ever compared with it ([RFC 8725 §3.1]). The key's id goes
+/// into the `kid` of each token; unless given, or found in a JWK, it is the key's thumbprint ([RFC 7638]).
+///
+/// A service that only verifies should have the [`VerifyingKey`] and not this one.
+///
+/// `Debug` shows the algorithm and the id. HMAC and elliptic keys are wiped from memory when the last copy is dropped.
+///
+/// [RFC 8725 §3.1]: https://www.rfc-editor.org/rfc/rfc8725#section-3.1
+/// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{Algorithm, SigningKey};
+///
+/// let key = SigningKey::hs256("an example key, 32 bytes or more!")?.with_key_id("2026-11")?;
+/// assert_eq!(key.algorithm(), Algorithm::Hs256);
+/// assert_eq!(key.key_id(), "2026-11");
+///
+/// let error = SigningKey::hs256("too short").unwrap_err();
+/// assert!(error.to_string().contains("at least 32 bytes"));
+///
+/// // A key pair: this server signs, and whoever has the public key can verify.
+/// let key = SigningKey::generate(Algorithm::Es256)?;
+/// let public_key: String = key.verifying_key().to_pem()?;
+/// # Ok::<(), jwt_knox::KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct SigningKey {
+    private: Arc<dyn PrivateKey>,
+    verifying: VerifyingKey,
+}
+
+impl SigningKey {
+    /// HMAC with SHA-256. `key` needs at least 32 bytes ([RFC 7518 §3.2]), from a random generator.
+    ///
+    /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::TooShort`] under 32 bytes.
+    pub fn hs256(key: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        Self::from_bytes(Algorithm::Hs256, key)
+    }
+
+    /// HMAC with SHA-384. `key` needs at least 48 bytes ([RFC 7518 §3.2]), from a random generator.
+    ///
+    /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::TooShort`] under 48 bytes.
+    pub fn hs384(key: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        Self::from_bytes(Algorithm::Hs384, key)
+    }
+
+    /// HMAC with SHA-512. `key` needs at least 64 bytes ([RFC 7518 §3.2]), from a random generator.
+    ///
+    /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::TooShort`] under 64 bytes.
+    pub fn hs512(key: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        Self::from_bytes(Algorithm::Hs512, key)
+    }
+
+    /// A new random key. RSA keys have 3072 bits, and take seconds to make.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Generation`] if the random source fails.
+    pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
+        if let Some(min) = symmetric::min_bytes(algorithm) {
+            let mut bytes = Zeroizing::new(vec![0; min]);
+            fill_from_os(&mut bytes).map_err(|error| KeyError::Generation(error.into()))?;
+            return Self::from_bytes(algorithm, &*bytes);
+        }
+        let key = library::generate(algorithm).ok_or(KeyError::UnknownAlgorithm)?;
+        Self::new(Read { key: key.map_err(|error| KeyError::Generation(error.into()))?, key_id: None })
+    }
+
+    /// Reads a private key in PEM: PKCS #8 (`BEGIN PRIVATE KEY`), or PKCS #1 for RSA (`BEGIN RSA PRIVATE KEY`).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] says what is wrong. HMAC and ML-DSA keys are not written in PEM.
+    pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
+        Self::new(read::private(algorithm, Source::Pem(pem))?)
+    }
+
+    /// Reads a private key in DER: PKCS #8.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] says what is wrong. HMAC and ML-DSA keys are not written in DER.
+    pub fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
+        Self::new(read::private(algorithm, Source::Der(der))?)
+    }
+
+    /// Reads a private JWK ([RFC 7517]): `kty` of `oct`, `EC`, `OKP`, `RSA` or `AKP`. Its `kid`, if it has one, is the key's id.
+    ///
+    /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] says what is wrong, such as an `alg` or a curve of another algorithm, or a `use` other than `sig`.
+    pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
+        Self::new(read::private(algorithm, Source::Jwk(jwk))?)
+    }
+
+    /// Takes the raw bytes of a key: the secret of HMAC, the private scalar of ES256 (32 bytes) and ES384 (48), the seed and
+    /// the public key of Ed25519 (64), the seed of ML-DSA (32).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] says what is wrong. RSA keys have no such form.
+    pub fn from_bytes(algorithm: Algorithm, bytes: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        Self::new(read::private(algorithm, Source::Bytes(bytes.as_ref()))?)
+    }
+
+    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Unreadable`] if there is no such file; otherwise what is wrong with the key.
+    pub fn from_file(algorithm: Algorithm, path: impl AsRef<Path>) -> Result<Self, KeyError> {
+        let contents = read::file(path.as_ref())?;
+        Self::new(read::private(algorithm, Source::of_unknown_form(algorithm, &contents))?)
+    }
+
+    /// Reads a key from an environment variable: PEM or a JWK, or the text itself for HMAC.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Unreadable`] if there is no such variable; otherwise what is wrong with the key.
+    pub fn from_env(algorithm: Algorithm, variable: &str) -> Result<Self, KeyError> {
+        let contents = read::variable(variable)?;
+        Self::new(read::private(algorithm, Source::of_unknown_form(algorithm, contents.as_bytes()))?)
+    }
+
+    fn new(read: Read<dyn PrivateKey>) -> Result<Self, KeyError> {
+        let verifying = VerifyingKey::new(Read { key: read.key.public(), key_id: read.key_id })?;
+        Self::named(&*read.key, verifying)
+    }
+
+    /// The key under the name that `verifying` has.
+    fn named(private: &dyn PrivateKey, verifying: VerifyingKey) -> Result<Self, KeyError> {
+        let private =
+            private.named(verifying.key_id()).map_err(|_| KeyError::malformed(private.algorithm(), "the raw bytes"))?;
+        Ok(Self { private, verifying })
+    }
+
+    /// Names the key: the `kid` of its tokens, 1 to 128 printable ASCII characters without spaces.
+    ///
+    /// Tokens that the key has signed under another name are refused from then on. To rename a key in use, put it into the
+    /// [`KeyRing`](crate::KeyRing) under both names.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::InvalidKeyId`] if the name is not of that form.
+    pub fn with_key_id(self, key_id: impl Into<String>) -> Result<Self, KeyError> {
+        let verifying = self.verifying.with_key_id(key_id)?;
+        Self::named(&*self.private, verifying)
+    }
+
+    /// The key's id, which its tokens carry as `kid`.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        self.verifying.key_id()
+    }
+
+    /// The key's algorithm, which its tokens carry as `alg`.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.private.algorithm()
+    }
+
+    /// The key that verifies what this one has signed: the public key or, for HMAC, this key itself.
+    #[must_use]
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.verifying.clone()
+    }
+
+    /// The private key as a JWK, with its id.
+    #[must_use]
+    pub fn to_jwk(&self) -> ExportedKey {
+        ExportedKey::new(self.private.to_jwk())
+    }
+
+    /// The private key in PEM, as PKCS #8. The id is not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Unsupported`] for HMAC and ML-DSA keys; export a JWK.
+    pub fn to_pem(&self) -> Result<ExportedKey, KeyError> {
+        let unsupported = KeyError::Unsupported { algorithm: self.algorithm(), encoding: "PEM" };
+        match self.private.to_pem() {
+            Ok(Some(pem)) => Ok(ExportedKey::new(pem)),
+            Ok(None) | Err(_) => Err(unsupported),
+        }
+    }
+
+    /// Signs `claims` as a JWT in compact form.
+    pub(crate) fn sign(&self, claims: Map<String, Value>) -> Result<String, BoxError> {
+        // The library's own fields stay empty: all claims are ours, so that times are exact and names can change.
+        let claims = JWTClaims {
+            issued_at: None,
+            expires_at: None,
+            invalid_before: None,
+            issuer: None,
+            subject: None,
+            audiences: None,
+            jwt_id: None,
+            nonce: None,
+            custom: claims,
+        };
+        self.private.sign(claims).map_err(Into::into)
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({} {}, redacted)", self.algorithm(), self.key_id())
+    }
+}
