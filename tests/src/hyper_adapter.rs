@@ -46,7 +46,7 @@ pub async fn authenticate(parts: &mut Parts, knox: &KnoxHttp) -> Result<Authenti
     outcome
 }
 
-/// The ready routes: the answer, or the request back if it is for another route.
+/// The ready routes and that of the public keys: the answer, or the request back if it is for another route.
 ///
 /// # Errors
 ///
@@ -55,7 +55,8 @@ pub async fn ready_routes(
     knox: &KnoxHttp,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Request<Incoming>> {
-    let Some(endpoint) = knox.endpoints().find(|endpoint| matches(*endpoint, request.uri().path())) else {
+    let mut endpoints = knox.endpoints().chain([Endpoint::Jwks]);
+    let Some(endpoint) = endpoints.find(|endpoint| matches(*endpoint, request.uri().path())) else {
         return Err(request);
     };
     let (parts, body) = request.into_parts();

@@ -33,7 +33,7 @@ impl Framework {
 /// A server that runs until the process ends.
 ///
 /// Besides the ready routes it has, on every framework: `/me` (needs a token), `/maybe` (optional), `/admin` (needs the scope
-/// `admin`), `/thrice` (asks three times), `/guarded/hello` and `/guarded_admin/hello` (behind [`RequireAuth`]).
+/// `admin`), `/thrice` (asks three times), `/.well-known/jwks.json`, `/guarded/hello` and `/guarded_admin/hello` (behind [`RequireAuth`]).
 /// On Actix Web and Rocket also `/swallow`, which takes the framework's own `Option<KnoxAuth>`.
 ///
 /// [`RequireAuth`]: jwt_knox_axum::RequireAuth
@@ -73,7 +73,7 @@ fn block_on(future: impl Future<Output = ()>) {
 
 mod on_axum {
     use axum::{Router, routing::get};
-    use jwt_knox_axum::{KnoxAuth, RequireAuth, ScopedAuth, routes};
+    use jwt_knox_axum::{KnoxAuth, RequireAuth, ScopedAuth, jwks_route, routes};
 
     use super::{Admin, KnoxHttp, SocketAddr, block_on, greeting, maybe_greeting, mpsc};
 
@@ -105,6 +105,7 @@ mod on_axum {
                 .nest("/guarded_admin", hello().layer(RequireAuth::new(knox.clone()).with_scope::<Admin>()))
                 .route("/guarded_me", get(me).layer(RequireAuth::new(knox.clone())))
                 .merge(routes(knox.clone()))
+                .merge(jwks_route(knox.clone()))
                 .with_state(knox);
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             address.send(listener.local_addr().unwrap()).unwrap();
@@ -115,7 +116,7 @@ mod on_axum {
 
 mod on_actix {
     use actix_web::{App, HttpServer, web};
-    use jwt_knox_actix::{KnoxAuth, MaybeAuth, RequireAuth, ScopedAuth, routes};
+    use jwt_knox_actix::{KnoxAuth, MaybeAuth, RequireAuth, ScopedAuth, jwks_route, routes};
 
     use super::{Admin, KnoxHttp, SocketAddr, greeting, maybe_greeting, mpsc};
 
@@ -154,6 +155,7 @@ mod on_actix {
                 .service(web::scope("/guarded").wrap(guard.clone()).route("/hello", hello()))
                 .service(web::scope("/guarded_admin").wrap(guard.with_scope::<Admin>()).route("/hello", hello()))
                 .configure(routes(knox.clone()))
+                .configure(jwks_route(knox.clone()))
         });
         actix_web::rt::System::new().block_on(async {
             let server = server.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
@@ -164,7 +166,7 @@ mod on_actix {
 }
 
 mod on_rocket {
-    use jwt_knox_rocket::{KnoxAuth, MaybeAuth, RequireAuth, ScopedAuth, fairing, routes};
+    use jwt_knox_rocket::{KnoxAuth, MaybeAuth, RequireAuth, ScopedAuth, fairing, jwks_route, routes};
     use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc, get};
 
     use super::{Admin, KnoxHttp, SocketAddr, block_on, greeting, maybe_greeting, mpsc};
@@ -223,7 +225,8 @@ mod on_rocket {
             .mount("/", guard.around(rocket::routes![guarded_me]))
             .mount("/guarded", guard.around(rocket::routes![hello]))
             .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]))
-            .mount("/", routes(knox));
+            .mount("/", routes(knox.clone()))
+            .mount("/", jwks_route(knox));
         block_on(async move { drop(rocket.launch().await.unwrap()) });
     }
 }

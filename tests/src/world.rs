@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jwt_knox::{
-    InsertOutcome, Knox, KnoxBuilder, ManualClock, MemoryStore, NewToken, SigningKey, StoreError, Subject,
+    InsertOutcome, KeyRing, Knox, KnoxBuilder, ManualClock, MemoryStore, NewToken, SigningKey, StoreError, Subject,
     SubjectCheck, SubjectStatus, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore,
 };
 use jwt_knox_http::{Credentials, KnoxHttp, KnoxHttpBuilder, Login, LoginError};
@@ -64,16 +64,23 @@ impl World {
         core: impl FnOnce(KnoxBuilder) -> KnoxBuilder,
         http: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder,
     ) -> Self {
+        Self::with_keys(kind, SigningKey::hs256(KEY).unwrap().into(), core, http)
+    }
+
+    /// A world with keys and settings of its own.
+    pub fn with_keys(
+        kind: StoreKind,
+        keys: KeyRing,
+        core: impl FnOnce(KnoxBuilder) -> KnoxBuilder,
+        http: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder,
+    ) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(START).unwrap()));
         let users = Arc::new(Users::default());
         let store = Arc::new(WatchedStore::new(match kind {
             StoreKind::Memory => Box::new(MemoryStore::new()),
             StoreKind::Sqlite => Box::new(sqlite(&temporary_file())),
         }));
-        let builder = Knox::builder(SigningKey::hs256(KEY).unwrap())
-            .store(store.clone())
-            .subject_check(users.clone())
-            .clock(clock.clone());
+        let builder = Knox::builder(keys).store(store.clone()).subject_check(users.clone()).clock(clock.clone());
         let builder = KnoxHttp::builder(core(builder).build().unwrap()).login(users.clone());
         Self { clock, users, store, knox: http(builder).build().unwrap() }
     }

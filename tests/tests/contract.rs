@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use jwt_knox::{Lifetime, SubjectStatus, TokenLimit};
+use jwt_knox::{Algorithm, KeyRing, KeySet, Lifetime, SigningKey, SubjectStatus, TokenLimit, Verifier};
 use jwt_knox_tests::{
     Call, Framework, Reply, Server, StoreKind, World, forge,
     world::{START, STORE_SECRET},
@@ -695,6 +695,67 @@ fn realm_scheme_and_answer_are_open_to_change(fixture: &Fixture) {
     assert_eq!(refused.header("www-authenticate"), Some(r#"Token realm="my api""#));
 }
 
+fn clients_of_drf_jwt_knox_get_the_body_they_read(fixture: &Fixture) {
+    let fixture = fixture.with(World::with(fixture.kind, |core| core, |http| http.drf_jwt_knox_response()));
+    let body = fixture.send(&Call::login("alice", "wonderland")).json();
+    assert_eq!(body.as_object().unwrap().len(), 1);
+    let header = body["token"].as_str().unwrap();
+    assert!(header.starts_with("Bearer "));
+    assert_eq!(fixture.status(&Call::get("/verify").header("Authorization", header)), 204);
+}
+
+fn the_public_keys_are_for_everybody_and_follow_the_key_ring(fixture: &Fixture) {
+    const PATH: &str = "/.well-known/jwks.json";
+    // With HMAC there is nothing to publish.
+    let reply = fixture.send(&Call::get(PATH));
+    assert_eq!((reply.status, reply.json()), (200, json!({"keys": []})));
+
+    let ring = KeyRing::new(SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("old").unwrap());
+    let keys = ring.clone();
+    let fixture = fixture.with(World::with_keys(
+        fixture.kind,
+        ring.clone(),
+        |core| core,
+        |http| http.jwks_max_age(Duration::from_secs(90)),
+    ));
+    let published = || {
+        let reply = fixture.send(&Call::get(PATH));
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("content-type"), Some("application/jwk-set+json"));
+        assert_eq!(reply.header("cache-control"), Some("public, max-age=90"));
+        assert_eq!(reply.body, keys.jwks());
+        let keys = reply.json()["keys"].as_array().unwrap().clone();
+        assert!(keys.iter().all(|key| key.get("d").is_none()), "nothing private: {keys:?}");
+        keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(published(), ["old"]);
+    let before = fixture.alice();
+    ring.stage(SigningKey::generate(Algorithm::EdDsa).unwrap().with_key_id("new").unwrap()).unwrap();
+    assert_eq!(published(), ["old", "new"]);
+    ring.promote("new").unwrap();
+    let after = fixture.alice();
+    assert_eq!(forge::header(&after)["kid"], "new");
+    assert_eq!((fixture.verify(&before), fixture.verify(&after)), (204, 204));
+    // Another service verifies by what was published.
+    let verifier = Verifier::builder(KeySet::from_jwks(&fixture.send(&Call::get(PATH)).body).unwrap())
+        .clock(fixture.world.clock.clone())
+        .build()
+        .unwrap();
+    assert_eq!(verifier.verify(&after).unwrap().subject().as_str(), "alice");
+    ring.retire("old").unwrap();
+    assert_eq!(published(), ["new"]);
+    assert_invalid(&fixture.send(&Call::get("/verify").bearer(&before)));
+    assert_eq!(fixture.verify(&after), 204);
+
+    let head = fixture.send(&Call::new("HEAD", PATH));
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    for method in ["POST", "PUT", "DELETE"] {
+        let reply = fixture.send(&Call::new(method, PATH));
+        assert_problem(&reply, 405);
+        assert_eq!(reply.header("allow"), Some("GET, HEAD"));
+    }
+}
+
 macro_rules! contract {
     ($($case:ident)*) => {
         contract!(@framework axum Axum $($case)*);
@@ -750,4 +811,6 @@ contract! {
     a_scope_is_asked_for_by_name
     a_request_is_verified_once
     realm_scheme_and_answer_are_open_to_change
+    clients_of_drf_jwt_knox_get_the_body_they_read
+    the_public_keys_are_for_everybody_and_follow_the_key_ring
 }

@@ -9,6 +9,6 @@ mod translate;
 pub use auth::{KnoxAuth, MaybeAuth, ScopedAuth};
 pub use middleware::{RequireAuth, RequireAuthService};
 pub use rejection::KnoxRejection;
-pub use routes::routes;
+pub use routes::{jwks_route, routes};
 
 pub use jwt_knox_http::{Credentials, HttpConfigError, KnoxHttp, KnoxHttpBuilder, Login, LoginError, Scope};

@@ -25,12 +25,31 @@ use crate::translate;
 /// }
 /// ```
 pub fn routes(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
-    move |config| {
-        for endpoint in knox.endpoints() {
-            let knox = knox.clone();
-            let handler = move |request, payload| respond(knox.clone(), endpoint, request, payload);
-            config.service(web::resource(endpoint.path()).to(handler));
-        }
+    move |config| mount(config, &knox, knox.endpoints())
+}
+
+/// The route `/.well-known/jwks.json`: the public keys, for services that verify tokens themselves. It needs no token, and
+/// belongs at the root of the site.
+///
+/// # Examples
+///
+/// ```
+/// use actix_web::web;
+/// use jwt_knox_actix::{KnoxHttp, jwks_route, routes};
+///
+/// fn configure(config: &mut web::ServiceConfig, knox: KnoxHttp) {
+///     config.configure(jwks_route(knox.clone())).service(web::scope("/auth").configure(routes(knox)));
+/// }
+/// ```
+pub fn jwks_route(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| mount(config, &knox, [Endpoint::Jwks])
+}
+
+fn mount(config: &mut ServiceConfig, knox: &KnoxHttp, endpoints: impl IntoIterator<Item = Endpoint>) {
+    for endpoint in endpoints {
+        let knox = knox.clone();
+        let handler = move |request, payload| respond(knox.clone(), endpoint, request, payload);
+        config.service(web::resource(endpoint.path()).to(handler));
     }
 }
 

@@ -23,7 +23,34 @@ pub fn routes<S>(knox: KnoxHttp) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    knox.endpoints().fold(Router::new(), |router, endpoint| {
+    mount(&knox, knox.endpoints())
+}
+
+/// The route `/.well-known/jwks.json`: the public keys, for services that verify tokens themselves. It needs no token, and
+/// belongs at the root of the site.
+///
+/// # Examples
+///
+/// ```
+/// use axum::Router;
+/// use jwt_knox_axum::{KnoxHttp, jwks_route, routes};
+///
+/// fn app(knox: KnoxHttp) -> Router {
+///     Router::new().nest("/auth", routes(knox.clone())).merge(jwks_route(knox))
+/// }
+/// ```
+pub fn jwks_route<S>(knox: KnoxHttp) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    mount(&knox, [Endpoint::Jwks])
+}
+
+fn mount<S>(knox: &KnoxHttp, endpoints: impl IntoIterator<Item = Endpoint>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    endpoints.into_iter().fold(Router::new(), |router, endpoint| {
         let knox = knox.clone();
         router.route(endpoint.path(), any(move |request: Request| respond(knox, endpoint, request)))
     })

@@ -1,6 +1,6 @@
 //! Putting a [`KnoxHttp`] together.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jwt_knox::{Issued, Knox};
 use serde::Serialize;
@@ -20,6 +20,7 @@ pub struct KnoxHttpBuilder {
     login: Option<Arc<dyn Login>>,
     token_response: Option<TokenResponse>,
     debug_verify: bool,
+    jwks_max_age: Duration,
 }
 
 impl KnoxHttpBuilder {
@@ -31,6 +32,7 @@ impl KnoxHttpBuilder {
             login: None,
             token_response: None,
             debug_verify: false,
+            jwks_max_age: Duration::from_secs(300),
         }
     }
 
@@ -57,8 +59,6 @@ impl KnoxHttpBuilder {
     ///
     /// # Examples
     ///
-    /// The answer that clients of drf-jwt-knox expect:
-    ///
     /// ```
     /// use jwt_knox::{Knox, MemoryStore, SigningKey};
     /// use jwt_knox_http::KnoxHttp;
@@ -66,12 +66,28 @@ impl KnoxHttpBuilder {
     /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
     /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
     /// let http = KnoxHttp::builder(knox)
-    ///     .token_response(|issued| serde_json::json!({"token": format!("Bearer {}", issued.token.expose())}))
+    ///     .token_response(|issued| serde_json::json!({"jwt": issued.token.expose(), "id": issued.record.id().as_str()}))
     ///     .build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn token_response<T: Serialize>(mut self, response: impl Fn(&Issued) -> T + Send + Sync + 'static) -> Self {
-        self.token_response = Some(Box::new(move |issued| Response::json(&response(issued))));
+        self.token_response = Some(Box::new(move |issued, _| Response::json(&response(issued))));
+        self
+    }
+
+    /// Answers a login with the body that clients of drf-jwt-knox read: `{"token":"Bearer …"}`, with the scheme of this handle.
+    pub fn drf_jwt_knox_response(mut self) -> Self {
+        self.token_response = Some(Box::new(|issued, scheme| {
+            let token = format!("{scheme} {}", issued.token.expose());
+            Response::json(&BTreeMap::from([("token", token)]))
+        }));
+        self
+    }
+
+    /// How long others may keep the answer of `/.well-known/jwks.json`, in whole seconds, at most a day. A key that is staged has
+    /// to wait for as long before it is promoted. Default: 5 minutes.
+    pub fn jwks_max_age(mut self, max_age: Duration) -> Self {
+        self.jwks_max_age = max_age;
         self
     }
 
@@ -94,6 +110,9 @@ impl KnoxHttpBuilder {
         if !self.realm.bytes().all(is_plain) {
             return Err(HttpConfigError::Realm);
         }
+        if self.jwks_max_age > Duration::from_secs(24 * 3600) {
+            return Err(HttpConfigError::JwksMaxAge);
+        }
         Ok(KnoxHttp::new(Inner {
             knox: self.knox,
             scheme: self.scheme,
@@ -101,6 +120,7 @@ impl KnoxHttpBuilder {
             login: self.login,
             token_response: self.token_response,
             debug_verify: self.debug_verify,
+            jwks_max_age: self.jwks_max_age.as_secs(),
         }))
     }
 }
@@ -125,6 +145,9 @@ pub enum HttpConfigError {
     /// The realm cannot be quoted in a header.
     #[error("a realm is printable ASCII without quotes and backslashes")]
     Realm,
+    /// Public keys would be kept for more than a day.
+    #[error("others may keep the public keys for a day at most, or a key cannot be replaced in time")]
+    JwksMaxAge,
 }
 
 /// RFC 9110 §5.6.2.
@@ -149,5 +172,7 @@ mod tests {
         for realm in ["a\"b", "a\\", "a\r\nSet-Cookie: x", "é"] {
             assert_eq!(builder().realm(realm).build().err(), Some(HttpConfigError::Realm), "{realm:?}");
         }
+        let too_long = Duration::from_secs(24 * 3600 + 1);
+        assert_eq!(builder().jwks_max_age(too_long).build().err(), Some(HttpConfigError::JwksMaxAge));
     }
 }

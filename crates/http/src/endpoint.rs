@@ -22,6 +22,8 @@ pub enum Endpoint {
     Sessions,
     /// `DELETE /sessions/{id}`: ends one of them.
     Session,
+    /// `GET /.well-known/jwks.json`: the public keys, for anybody. Mounted on its own, at the root of the site.
+    Jwks,
 }
 
 impl Endpoint {
@@ -36,6 +38,7 @@ impl Endpoint {
         Self::DebugVerify,
         Self::Sessions,
         Self::Session,
+        Self::Jwks,
     ];
 
     /// The path, from where the routes are mounted. A `{id}` in it stands for one segment.
@@ -51,6 +54,7 @@ impl Endpoint {
             Self::DebugVerify => "/debug_verify",
             Self::Sessions => "/sessions",
             Self::Session => "/sessions/{id}",
+            Self::Jwks => "/.well-known/jwks.json",
         }
     }
 
@@ -58,7 +62,7 @@ impl Endpoint {
     pub(crate) fn allow(self) -> &'static str {
         match self {
             Self::Verify => "GET, HEAD, POST",
-            Self::DebugVerify | Self::Sessions => "GET, HEAD",
+            Self::DebugVerify | Self::Sessions | Self::Jwks => "GET, HEAD",
             Self::GetToken | Self::Logout | Self::LogoutOther | Self::LogoutAll | Self::Rotate => "POST",
             Self::Session => "DELETE",
         }

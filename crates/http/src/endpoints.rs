@@ -28,6 +28,7 @@ impl KnoxHttp {
             Endpoint::DebugVerify => self.debug_verify(request).await,
             Endpoint::Sessions => self.sessions(request).await,
             Endpoint::Session => self.end_session(request).await,
+            Endpoint::Jwks => self.jwks(request),
         };
         answer.unwrap_or_else(|refusal| refusal.response().clone())
     }
@@ -67,7 +68,7 @@ impl KnoxHttp {
 
     fn hand_out(&self, issued: &Issued) -> Response {
         match self.token_response() {
-            Some(response) => response(issued),
+            Some(response) => response(issued, self.scheme()),
             None => Response::json(&TokenBody::new(issued, self.scheme())),
         }
     }
@@ -114,6 +115,11 @@ impl KnoxHttp {
         let Ok(id) = id.parse() else { return Ok(not_found()) };
         let key = TokenKey { subject: auth.subject().clone(), id };
         Ok(if self.knox().revoke(&key).await? { Response::no_content() } else { not_found() })
+    }
+
+    fn jwks(&self, request: &Request<'_>) -> Result<Response, Refusal> {
+        check_method(Endpoint::Jwks, request)?;
+        Ok(Response::jwks(self.knox().keys().jwks(), self.jwks_max_age()))
     }
 
     /// Who sends the request, if the method is right too.

@@ -45,10 +45,11 @@ pub(crate) struct Inner {
     pub(crate) login: Option<Arc<dyn Login>>,
     pub(crate) token_response: Option<TokenResponse>,
     pub(crate) debug_verify: bool,
+    pub(crate) jwks_max_age: u64,
 }
 
-/// Makes the answer to a login.
-pub(crate) type TokenResponse = Box<dyn Fn(&Issued) -> Response + Send + Sync>;
+/// Makes the answer to a login, from the token and the scheme to send it with.
+pub(crate) type TokenResponse = Box<dyn Fn(&Issued, &str) -> Response + Send + Sync>;
 
 impl KnoxHttp {
     /// Starts a handle on top of `knox`.
@@ -124,10 +125,12 @@ impl KnoxHttp {
     }
 
     /// The ready routes that are on. An adapter mounts them for all methods; which of these are answered is decided here.
+    /// [`Endpoint::Jwks`] is not among them: an adapter mounts that on its own.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         Endpoint::ALL.iter().copied().filter(|endpoint| match endpoint {
             Endpoint::GetToken => self.0.login.is_some(),
             Endpoint::DebugVerify => self.0.debug_verify,
+            Endpoint::Jwks => false,
             _ => true,
         })
     }
@@ -148,6 +151,10 @@ impl KnoxHttp {
 
     pub(crate) fn login(&self) -> Option<&dyn Login> {
         self.0.login.as_deref()
+    }
+
+    pub(crate) fn jwks_max_age(&self) -> u64 {
+        self.0.jwks_max_age
     }
 
     pub(crate) fn token_response(&self) -> Option<&TokenResponse> {

@@ -52,6 +52,13 @@ impl Response {
         }
     }
 
+    /// 200, with a JWK Set (RFC 7517 §8.5.2), which anybody may keep for so many seconds.
+    pub(crate) fn jwks(body: String, max_age: u64) -> Self {
+        let cache = ("cache-control", format!("public, max-age={max_age}"));
+        let content_type = ("content-type", "application/jwk-set+json".to_owned());
+        Self { status: 200, headers: vec![cache, content_type], body }
+    }
+
     /// A refusal or failure as problem details (RFC 9457).
     pub(crate) fn problem(status: u16, detail: &str) -> Self {
         #[derive(Serialize)]
@@ -83,7 +90,7 @@ impl fmt::Debug for Response {
     }
 }
 
-/// No answer of ours may be kept by a cache: it holds a token, or depends on one.
+/// No answer but the public keys may be kept by a cache: it holds a token, or depends on one.
 fn no_store() -> (&'static str, String) {
     ("cache-control", "no-store".to_owned())
 }

@@ -11,6 +11,6 @@ pub use auth::{KnoxAuth, MaybeAuth, ScopedAuth};
 pub use catchers::{catchers, fairing};
 pub use guard::RequireAuth;
 pub use rejection::KnoxRejection;
-pub use routes::routes;
+pub use routes::{jwks_route, routes};
 
 pub use jwt_knox_http::{Credentials, HttpConfigError, KnoxHttp, KnoxHttpBuilder, Login, LoginError, Scope};

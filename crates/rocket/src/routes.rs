@@ -26,11 +26,33 @@ use crate::translate;
 /// ```
 #[must_use]
 pub fn routes(knox: KnoxHttp) -> Vec<Route> {
+    ready(&knox, knox.endpoints())
+}
+
+/// The route `/.well-known/jwks.json`: the public keys, for services that verify tokens themselves. It needs no token, and
+/// belongs at the root of the site.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::{KnoxHttp, fairing, jwks_route, routes};
+/// use rocket::{Build, Rocket};
+///
+/// fn app(knox: KnoxHttp) -> Rocket<Build> {
+///     rocket::build().attach(fairing(knox.clone())).mount("/auth", routes(knox.clone())).mount("/", jwks_route(knox))
+/// }
+/// ```
+#[must_use]
+pub fn jwks_route(knox: KnoxHttp) -> Vec<Route> {
+    ready(&knox, [Endpoint::Jwks])
+}
+
+fn ready(knox: &KnoxHttp, endpoints: impl IntoIterator<Item = Endpoint>) -> Vec<Route> {
     let route = |endpoint: Endpoint, method| {
         let path = endpoint.path().replace('{', "<").replace('}', ">");
         Route::new(method, &path, Ready { knox: knox.clone(), endpoint })
     };
-    knox.endpoints().flat_map(|endpoint| METHODS.map(|method| route(endpoint, method))).collect()
+    endpoints.into_iter().flat_map(|endpoint| METHODS.map(|method| route(endpoint, method))).collect()
 }
 
 /// All methods that Rocket knows. Which of them are answered is not decided here.
