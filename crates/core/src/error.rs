@@ -173,7 +173,7 @@ pub enum ClaimsError {
     },
     /// The value does not serialize, or the token's claims are not of the type asked for.
     #[error("the claims do not fit the type")]
-    Mismatch(#[source] serde_json::Error),
+    Mismatch(#[source] BoxError),
 }
 
 /// Why a key, a key ring or a key set is refused.

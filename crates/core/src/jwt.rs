@@ -243,7 +243,7 @@ pub(crate) struct ClaimSet(Map<String, Value>);
 impl ClaimSet {
     /// All claims but the secret, as the type that the application wants.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        serde_json::from_value(Value::Object(self.0.clone())).map_err(ClaimsError::Mismatch)
+        serde_json::from_value(Value::Object(self.0.clone())).map_err(mismatch)
     }
 
     /// The claims that the application has put into a token of that format.
@@ -314,6 +314,10 @@ fn not_text() -> AuthError {
     AuthError::Malformed("a claim that must be text is not")
 }
 
+fn mismatch(error: serde_json::Error) -> ClaimsError {
+    ClaimsError::Mismatch(error.into())
+}
+
 /// The claims that an application adds to a token.
 #[derive(Clone, Default)]
 pub(crate) struct CustomClaims(Map<String, Value>);
@@ -321,8 +325,8 @@ pub(crate) struct CustomClaims(Map<String, Value>);
 impl CustomClaims {
     pub(crate) fn new(claims: &impl Serialize) -> Result<Self, ClaimsError> {
         // Through text, so that what is too deeply nested to be read is not written either.
-        let json = serde_json::to_string(claims).map_err(ClaimsError::Mismatch)?;
-        let claims = match serde_json::from_str(&json).map_err(ClaimsError::Mismatch)? {
+        let json = serde_json::to_string(claims).map_err(mismatch)?;
+        let claims = match serde_json::from_str(&json).map_err(mismatch)? {
             Value::Object(claims) => claims,
             _ => return Err(ClaimsError::NotAnObject),
         };
