@@ -219,12 +219,14 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 fn decode<T: DeserializeOwned>(segment: &str) -> Result<T, AuthError> {
     let json = Base64UrlUnpadded::decode_vec(segment)
         .map_err(|_| AuthError::Malformed("a segment is not base64url without padding"))?;
-    let not_an_object = AuthError::Malformed("a segment is not the JSON object of a JWT");
+    let not_an_object = || AuthError::Malformed("a segment is not the JSON object of a JWT");
+    // RFC 8725 §3.7. The JSON library looks at no text that it passes over.
+    let json = std::str::from_utf8(&json).map_err(|_| not_an_object())?;
     // Serde would also take an array for a struct.
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        return Err(not_an_object);
+    if !json.trim_ascii_start().starts_with('{') {
+        return Err(not_an_object());
     }
-    serde_json::from_slice(&json).map_err(|_| not_an_object)
+    serde_json::from_str(json).map_err(|_| not_an_object())
 }
 
 /// Why the signing library refuses a token.
