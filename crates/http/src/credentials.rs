@@ -70,7 +70,7 @@ pub(crate) fn bearer<'a>(request: &Request<'a>, scheme: &str, max_bytes: usize) 
         Authorization::Several => return Err(AuthError::Malformed("there are two Authorization headers")),
     };
     // Room for the scheme and for generous spacing, and a bound on what is looked at.
-    if value.len() > max_bytes + 1024 {
+    if value.len() > max_bytes.saturating_add(1024) {
         return Err(AuthError::Malformed("the Authorization header is too long"));
     }
     let token = after_scheme(value, scheme).ok_or(AuthError::Missing)?;
@@ -222,6 +222,12 @@ mod tests {
         assert_eq!(token(&[b"Bearer \xff\xfe"]), Err("malformed"));
         assert_eq!(token(&[b"Bearer a", b"Bearer a"]), Err("malformed"));
         assert_eq!(token(&[b"Basic a", b"Bearer a"]), Err("malformed"));
+    }
+
+    #[test]
+    fn a_bound_that_is_none_is_no_overflow() {
+        let long = format!("Bearer {}", "a".repeat(100_000));
+        assert!(bearer(&request(&[long.as_bytes()]), "Bearer", usize::MAX).is_ok());
     }
 
     #[test]
