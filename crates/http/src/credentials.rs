@@ -1,11 +1,11 @@
 //! Reading credentials out of a request: a bearer token, or a user name and a password.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use base64ct::{Base64, Encoding};
 use jwt_knox::AuthError;
 use serde::Deserialize;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     request::{Authorization, Body, Request},
@@ -107,7 +107,7 @@ pub(crate) fn login(request: &Request<'_>) -> Presented {
             Presented::Unreadable(not_credentials())
         }
         Body::Complete(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
-            Ok(sent) => Presented::Json(Credentials::new(&sent.username, &sent.password)),
+            Ok(sent) => Presented::Json(sent.into_credentials()),
             Err(_) => Presented::Unreadable(not_credentials()),
         },
     }
@@ -133,9 +133,20 @@ pub(crate) fn login_needs_body(request: &Request<'_>) -> bool {
 #[derive(Deserialize)]
 struct JsonCredentials<'a> {
     #[serde(borrow)]
-    username: std::borrow::Cow<'a, str>,
+    username: Cow<'a, str>,
     #[serde(borrow)]
-    password: std::borrow::Cow<'a, str>,
+    password: Cow<'a, str>,
+}
+
+impl JsonCredentials<'_> {
+    fn into_credentials(self) -> Option<Credentials> {
+        let credentials = Credentials::new(&self.username, &self.password);
+        // A password with escapes in it is a copy of its own.
+        if let Cow::Owned(mut password) = self.password {
+            password.zeroize();
+        }
+        credentials
+    }
 }
 
 /// RFC 7617 §2: base64 of the user name, a colon and the password, as UTF-8.
