@@ -91,18 +91,19 @@ impl TokenRecord {
 
 /// Cuts `label` to what a record may hold; `None` if nothing is left.
 pub(crate) fn clean_label(label: &str) -> Option<String> {
-    let label: String = label
-        .trim()
-        .chars()
-        .filter(|c| !c.is_control() && !is_invisible(*c))
-        .take(TokenRecord::MAX_LABEL_CHARS)
-        .collect();
-    (!label.is_empty()).then_some(label)
+    let visible: String = label.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
+    let cut: String = visible.trim_start().chars().take(TokenRecord::MAX_LABEL_CHARS).collect();
+    let label = cut.trim_end();
+    (!label.is_empty()).then(|| label.to_owned())
 }
 
 /// Characters that change how the text around them looks, and so what a list of devices seems to say.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(
+        c,
+        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// The moment cut to the microseconds that every store keeps.
@@ -131,5 +132,12 @@ mod tests {
         assert_eq!(clean_label(&"é".repeat(300)).unwrap().chars().count(), 255);
         assert_eq!(clean_label("\u{202e}evil\u{200b}"), Some("evil".to_owned()));
         assert_eq!(clean_label(" \t\u{7f}"), None);
+        // Blanks that come to the ends only when something else is dropped or cut off.
+        assert_eq!(clean_label("\u{200b} \u{200b}"), None);
+        assert_eq!(clean_label("\0 Firefox \u{feff}"), Some("Firefox".to_owned()));
+        assert_eq!(clean_label(&format!("{} x", "a".repeat(254))), Some("a".repeat(254)));
+        for invisible in ['\u{61c}', '\u{2028}', '\u{2029}', '\u{206a}', '\u{fffb}', '\u{e0041}'] {
+            assert_eq!(clean_label(&format!("a{invisible}b")), Some("ab".to_owned()), "{invisible:?}");
+        }
     }
 }
