@@ -235,6 +235,15 @@ pub enum KeyError {
         /// The form.
         encoding: &'static str,
     },
+    /// The text of a PEM or a JWK as the secret of HMAC ([RFC 8725 §2.1](https://www.rfc-editor.org/rfc/rfc8725#section-2.1)).
+    #[error("this is the text of a PEM or JWK, which may be public, and no secret for HMAC; read it as what it is")]
+    NotASecret,
+    /// One key under two algorithms ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).
+    #[error("the key `{key_id}` is there already for another algorithm; each algorithm needs a key of its own")]
+    TwoAlgorithms {
+        /// The id of the key that is there already.
+        key_id: String,
+    },
     /// An HMAC key where a public key is needed: it has no public form.
     #[error("a key of HMAC is secret and has no public form")]
     Symmetric,

@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jiff::Timestamp;
 use jwt_simple::JWTError;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -26,6 +29,8 @@ pub(crate) struct Jwt {
     pub(crate) audience: Option<String>,
     pub(crate) leeway: Duration,
     pub(crate) max_bytes: usize,
+    /// Whether a token without `exp` is refused.
+    pub(crate) must_end: bool,
 }
 
 /// What is signed into a new token.
@@ -61,6 +66,7 @@ impl Jwt {
             audience: None,
             leeway: Duration::ZERO,
             max_bytes: 8 * 1024,
+            must_end: false,
         }
     }
 
@@ -129,7 +135,7 @@ impl Jwt {
         else {
             return Err(AuthError::Malformed("it does not have three segments"));
         };
-        let header: Header = decode(header)?;
+        let header: Header = serde_json::from_value(Value::Object(decode(header)?)).map_err(|_| not_an_object())?;
         header.check()?;
         let key = self.keys.verifying(header.kid.as_deref()).ok_or(AuthError::UnknownKey)?;
         Ok((key, payload))
@@ -150,10 +156,10 @@ impl Jwt {
         drop(secret);
         let claims = ClaimSet(claims);
         // RFC 7519 §4.1.4: the current time must be before `exp`.
-        if let Some(expires_at) = claims.date("exp")?
-            && self.with_leeway(now) >= expires_at
-        {
-            return Err(AuthError::Expired);
+        match claims.date("exp")? {
+            Some(expires_at) if self.with_leeway(now) >= expires_at => return Err(AuthError::Expired),
+            None if self.must_end => return Err(AuthError::Malformed("`exp` is missing")),
+            Some(_) | None => {}
         }
         let latest_start = now.checked_add(self.leeway).unwrap_or(Timestamp::MAX);
         for name in ["nbf", "iat"] {
@@ -216,17 +222,45 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     T::deserialize(deserializer).map(Some)
 }
 
-fn decode<T: DeserializeOwned>(segment: &str) -> Result<T, AuthError> {
+fn decode(segment: &str) -> Result<Map<String, Value>, AuthError> {
     let json = Base64UrlUnpadded::decode_vec(segment)
         .map_err(|_| AuthError::Malformed("a segment is not base64url without padding"))?;
-    let not_an_object = || AuthError::Malformed("a segment is not the JSON object of a JWT");
     // RFC 8725 §3.7. The JSON library looks at no text that it passes over.
     let json = std::str::from_utf8(&json).map_err(|_| not_an_object())?;
-    // Serde would also take an array for a struct.
-    if !json.trim_ascii_start().starts_with('{') {
-        return Err(not_an_object());
+    serde_json::from_str(json).map(|UniqueNames(object)| object).map_err(|_| not_an_object())
+}
+
+fn not_an_object() -> AuthError {
+    AuthError::Malformed("a segment is not the JSON object of a JWT")
+}
+
+/// A JSON object in which no name stands twice: of two values, two readers may take different ones (RFC 7515 §4, RFC 7519 §4).
+struct UniqueNames(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for UniqueNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = UniqueNames;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<UniqueNames, A::Error> {
+                let mut object = Map::new();
+                while let Some((name, value)) = members.next_entry::<String, Value>()? {
+                    if object.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a name stands twice"));
+                    }
+                }
+                Ok(UniqueNames(object))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
     }
-    serde_json::from_str(json).map_err(|_| not_an_object())
 }
 
 /// Why the signing library refuses a token.

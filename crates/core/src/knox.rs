@@ -280,10 +280,10 @@ impl Knox {
     }
 
     /// Verifies signature and claims only, by the settings and the present and future keys of this handle. It **does not see
-    /// revocation**.
+    /// revocation**, and refuses tokens without `exp`.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
-        Verifier::new(self.0.jwt.clone(), Arc::clone(&self.0.clock))
+        Verifier::new(Jwt { must_end: true, ..self.0.jwt.clone() }, Arc::clone(&self.0.clock))
     }
 
     /// The keys, to be published or to be changed while the server runs.

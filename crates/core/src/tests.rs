@@ -692,6 +692,15 @@ async fn a_verifier_sees_signature_and_claims_and_no_revocation() {
     }
     let strict = Verifier::builder(&ring).issuer("us").clock(fixture.clock.clone()).build().unwrap();
     assert_eq!(strict.verify(issued.token.expose()).unwrap_err(), AuthError::WrongAudience);
+    // A token that never ends cannot be taken back here, so one has to ask for such.
+    let endless = NewToken::for_subject(Subject::new("alice").unwrap()).lifetime(Lifetime::idle(seconds(60)));
+    let endless = knox.issue_with(endless).await.unwrap();
+    assert!(knox.authenticate(endless.token.expose()).await.is_ok());
+    for verifier in &verifiers {
+        assert_eq!(verifier.verify(endless.token.expose()).unwrap_err().reason(), "malformed");
+    }
+    let lenient = Verifier::builder(&ring).issuer("us").audience("api").clock(fixture.clock.clone()).accept_endless();
+    assert_eq!(lenient.build().unwrap().verify(endless.token.expose()).unwrap().expires_at(), None);
     assert_eq!(Verifier::builder(&ring).issuer("").build().unwrap_err(), ConfigError::EmptyName);
 
     // The handle's own verifier follows its key ring; one of a document has to be told.
@@ -1010,6 +1019,15 @@ async fn a_payload_that_is_no_claims_set_is_refused() {
     {
         assert_eq!(fixture.refusal(&forge(HEADER, payload)).await.reason(), "malformed", "{payload:.20}");
     }
+    let issued = fixture.login("alice").await;
+    let payload = claims(&issued).to_string();
+    for twice in [r#","sub":"alice"}"#, r#","role":"a","role":"b"}"#, r#","\u0073ub":"alice"}"#, r#","exp":1,"exp":2}"#]
+    {
+        let payload = payload.replace('}', twice);
+        assert_eq!(fixture.refusal(&forge(HEADER, &payload)).await.reason(), "malformed", "{twice}");
+    }
+    let header = r#"{"alg":"HS256","x":1,"x":1}"#;
+    assert_eq!(fixture.refusal(&forge(header, &payload)).await.reason(), "malformed");
     let exp_null = r#"{"sub":"alice","jti":"x","exp":null}"#;
     assert_eq!(fixture.refusal(&forge(HEADER, exp_null)).await.reason(), "malformed");
 }

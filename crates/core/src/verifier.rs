@@ -22,8 +22,10 @@ use crate::{
 /// **It does not see revocation.** A token that was logged out, rotated or evicted, and one of a user who was locked out, is
 /// good here until its `exp`. So give tokens for such services a short [`Lifetime`](crate::Lifetime), and ask the server
 /// with the store, through [`Knox::authenticate`](crate::Knox::authenticate) or `/verify`, before anything that matters.
+/// A token without `exp` is refused, unless [`accept_endless`](VerifierBuilder::accept_endless) says otherwise.
 ///
-/// Who steals the signing key can make tokens that are good here, which is not so where the store is asked.
+/// Whoever steals the signing key can make tokens that are good here, for any user, which is not so where the store is asked.
+/// Set an issuer and an audience, so that no other kind of JWT of the same key is taken for a login.
 ///
 /// # Examples
 ///
@@ -61,7 +63,8 @@ impl Verifier {
     /// Starts a verifier with `keys`: a [`VerifyingKey`](crate::VerifyingKey), a [`KeySet`], or the keys that a
     /// [`KeyRing`](crate::KeyRing) has at this moment.
     pub fn builder(keys: impl Into<KeySet>) -> VerifierBuilder {
-        VerifierBuilder { jwt: Jwt::new(Keys::Set(keys.into())), clock: Arc::new(SystemClock) }
+        let jwt = Jwt { must_end: true, ..Jwt::new(Keys::Set(keys.into())) };
+        VerifierBuilder { jwt, clock: Arc::new(SystemClock) }
     }
 
     pub(crate) fn new(jwt: Jwt, clock: Arc<dyn Clock>) -> Self {
@@ -109,6 +112,12 @@ impl VerifierBuilder {
     /// How far clocks of servers may be apart, at most 10 minutes. Default: 0.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.jwt.leeway = leeway;
+        self
+    }
+
+    /// Accepts tokens without `exp`, which are good here for ever. Default: they are refused.
+    pub fn accept_endless(mut self) -> Self {
+        self.jwt.must_end = false;
         self
     }
 

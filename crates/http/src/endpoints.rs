@@ -1,6 +1,6 @@
 //! What the ready routes do.
 
-use jwt_knox::{Authenticated, IssueError, Issued, TokenKey};
+use jwt_knox::{AuthError, Authenticated, IssueError, Issued, TokenKey};
 
 use crate::{
     body::{DebugBody, DeletedBody, SessionBody, TokenBody},
@@ -80,7 +80,11 @@ impl KnoxHttp {
 
     async fn logout(&self, request: &Request<'_>) -> Result<Response, Refusal> {
         let auth = self.admit(Endpoint::Logout, request).await?;
-        self.knox().revoke(&auth.key()).await?;
+        // Not there any more: it was ended meanwhile, or rotated, and then it lives on under another token. No reason to say
+        // that it has ended.
+        if !self.knox().revoke(&auth.key()).await? {
+            return Err(Refusal::auth(self, AuthError::Revoked));
+        }
         Ok(Response::no_content())
     }
 
@@ -141,4 +145,28 @@ fn check_method(endpoint: Endpoint, request: &Request<'_>) -> Result<(), Refusal
 
 fn not_found() -> Response {
     Response::problem(404, "There is nothing here by that name.")
+}
+
+#[cfg(test)]
+mod tests {
+    use jwt_knox::{Knox, MemoryStore, SigningKey, Subject};
+
+    use super::*;
+
+    /// A rotation comes between the guard and the route: the login lives on under another token, so it has not been ended.
+    #[tokio::test]
+    async fn a_logout_that_ended_nothing_does_not_say_so() {
+        let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
+        let http = KnoxHttp::builder(knox.clone()).build().unwrap();
+        let issued = knox.issue(Subject::new("alice").unwrap()).await.unwrap();
+        let header = format!("Bearer {}", issued.token.expose());
+        let request = Request::new("POST", "/logout", |name| (name == "authorization").then_some(header.as_bytes()));
+        let outcome = http.authenticate(&request).await;
+        let guarded = http.remember(&request, &outcome);
+        let rotated = knox.rotate(&outcome.unwrap()).await.unwrap();
+
+        let response = http.respond(Endpoint::Logout, &request.clone().with_verification(Some(&guarded))).await;
+        assert_eq!(response.status(), 401);
+        assert!(knox.authenticate(rotated.token.expose()).await.is_ok());
+    }
 }

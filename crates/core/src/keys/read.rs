@@ -129,9 +129,11 @@ fn symmetric_key(algorithm: Algorithm, bytes: &[u8], key_id: Option<String>) -> 
     if bytes.len() < min {
         return Err(KeyError::TooShort { algorithm, bytes: bytes.len(), min });
     }
-    // Whoever takes a public key for the secret of HMAC lets everybody sign (RFC 8725 §2.1).
-    if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
-        return Err(KeyError::Unsupported { algorithm, encoding: "PEM" });
+    // Whoever takes the text of a public key for the secret of HMAC lets everybody sign (RFC 8725 §2.1).
+    let start = bytes.trim_ascii_start();
+    let is_jwk = start.starts_with(b"{") && bytes.windows(5).any(|part| part == b"\"kty\"");
+    if is_jwk || start.starts_with(b"-----BEGIN ") {
+        return Err(KeyError::NotASecret);
     }
     let key = library::symmetric(algorithm, bytes).ok_or(KeyError::UnknownAlgorithm)?;
     Ok(Read { key, key_id })

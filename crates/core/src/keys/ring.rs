@@ -55,7 +55,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id.
+    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyError::TwoAlgorithms`] if it has, or had, the
+    /// same key for another algorithm.
     pub fn stage(&self, key: SigningKey) -> Result<(), KeyError> {
         self.add(Entry::of(KeyState::Staged, key))
     }
@@ -64,7 +65,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id.
+    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyError::TwoAlgorithms`] if it has, or had, the
+    /// same key for another algorithm.
     pub fn verify_with(&self, key: VerifyingKey) -> Result<(), KeyError> {
         self.add(Entry { state: KeyState::Verifying, verifying: key, signing: None })
     }
@@ -73,6 +75,11 @@ impl KeyRing {
         self.change(|entries| {
             if entries.iter().any(|entry| entry.key_id() == new.key_id()) {
                 return Err(KeyError::DuplicateKeyId { key_id: new.key_id().to_owned() });
+            }
+            if let Some(twin) =
+                entries.iter().find(|entry| entry.verifying.is_for_another_algorithm_than(&new.verifying))
+            {
+                return Err(KeyError::TwoAlgorithms { key_id: twin.key_id().to_owned() });
             }
             new.report();
             entries.push(new);
@@ -297,6 +304,13 @@ mod tests {
         assert!(matches!(ring.stage(key(4, "a")), Err(KeyError::DuplicateKeyId { .. })));
         assert!(matches!(ring.stage(key(4, "b")), Err(KeyError::DuplicateKeyId { .. })), "a retired name is taken");
         assert!(matches!(ring.verify_with(key(4, "c").verifying_key()), Err(KeyError::DuplicateKeyId { .. })));
+        let same_bytes = KeyRing::new(SigningKey::hs512([1; 64]).unwrap());
+        let error = same_bytes.stage(SigningKey::hs256([1; 64]).unwrap().with_key_id("d").unwrap()).unwrap_err();
+        assert!(matches!(error, KeyError::TwoAlgorithms { .. }), "{error}");
+        assert!(
+            same_bytes.stage(SigningKey::hs512([1; 64]).unwrap().with_key_id("d").unwrap()).is_ok(),
+            "a second name"
+        );
         for key_id in ["b", "c"] {
             assert!(matches!(ring.promote(key_id), Err(KeyError::CannotSign { .. })), "{key_id}");
         }

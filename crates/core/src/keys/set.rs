@@ -42,7 +42,8 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoKey`] if there is none, [`KeyError::DuplicateKeyId`] if two have the same id.
+    /// [`KeyError::NoKey`] if there is none, [`KeyError::DuplicateKeyId`] if two have the same id, [`KeyError::TwoAlgorithms`] if two
+    /// are the same key for different algorithms.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         Ok(Self(Arc::new(RwLock::new(checked(keys.into_iter().collect())?))))
     }
@@ -119,6 +120,9 @@ fn checked(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeyError> {
     for (index, key) in keys.iter().enumerate() {
         if keys[..index].iter().any(|other| other.key_id() == key.key_id()) {
             return Err(KeyError::DuplicateKeyId { key_id: key.key_id().to_owned() });
+        }
+        if let Some(twin) = keys[..index].iter().find(|other| other.is_for_another_algorithm_than(key)) {
+            return Err(KeyError::TwoAlgorithms { key_id: twin.key_id().to_owned() });
         }
     }
     Ok(keys)

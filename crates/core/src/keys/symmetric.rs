@@ -22,8 +22,10 @@ pub(super) fn min_bytes(algorithm: Algorithm) -> Option<usize> {
 /// A thumbprint lets a weak key be guessed offline (RFC 7638 §7), but so does any token that the key has signed.
 pub(super) fn thumbprint(key: &[u8]) -> String {
     let encoded = Zeroizing::new(Base64UrlUnpadded::encode_string(key));
-    let jwk = Zeroizing::new(format!(r#"{{"k":"{}","kty":"oct"}}"#, *encoded));
-    Base64UrlUnpadded::encode_string(&Sha256::digest(jwk.as_bytes()))
+    // In parts, since a text that grows leaves copies of the key behind.
+    let hash =
+        Sha256::new().chain_update(r#"{"k":""#).chain_update(encoded.as_bytes()).chain_update(r#"","kty":"oct"}"#);
+    Base64UrlUnpadded::encode_string(&hash.finalize())
 }
 
 /// The key as a JWK (RFC 7518 §6.4).
@@ -39,8 +41,11 @@ pub(super) fn to_jwk(algorithm: Algorithm, key: &[u8], key_id: Option<&str>) -> 
     }
     let k = Zeroizing::new(Base64UrlUnpadded::encode_string(key));
     let jwk = Jwk { kty: "oct", k: &k, alg: algorithm.name(), r#use: "sig", kid: key_id };
-    // A struct of texts always serializes.
-    Zeroizing::new(serde_json::to_string(&jwk).unwrap_or_default())
+    // With room for all of it, since a text that grows leaves copies of the key behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(k.len() + 6 * key_id.map_or(0, str::len) + 100));
+    // A struct of texts always serializes, and as UTF-8.
+    let _ = serde_json::to_writer(&mut *text, &jwk);
+    Zeroizing::new(String::from_utf8(std::mem::take(&mut *text)).unwrap_or_default())
 }
 
 /// The bytes of a key in a JWK, and its `kid`.
