@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     digest::TokenId,
     error::StoreError,
-    policy::{TokenLimit, WhenFull},
+    policy::TokenLimit,
     record::{TokenKey, TokenRecord},
     store::{InsertOutcome, TokenStore},
     subject::Subject,
@@ -89,10 +89,15 @@ impl TokenStore for MemoryStore {
         }
         let evicted = match limit {
             None => 0,
-            Some(limit) => match make_room(logins, limit, now) {
-                Some(evicted) => evicted,
-                None => return Ok(InsertOutcome::LimitReached),
-            },
+            Some(limit) => {
+                let live = logins.values().filter(|login| login.is_live(now));
+                let Some(victims) = limit.make_room(&record, live) else { return Ok(InsertOutcome::LimitReached) };
+                for victim in &victims {
+                    logins.remove(victim);
+                }
+                logins.retain(|_, login| login.is_live(now));
+                victims.len() as u64
+            }
         };
         logins.insert(id, record);
         Ok(InsertOutcome::Inserted { evicted })
@@ -180,25 +185,6 @@ impl TokenStore for MemoryStore {
         }
         Ok(removed)
     }
-}
-
-/// Drops what is over and, where the limit says so, the oldest; how many live records went, or `None` if there is no room.
-fn make_room(logins: &mut BTreeMap<TokenId, TokenRecord>, limit: TokenLimit, now: Timestamp) -> Option<u64> {
-    logins.retain(|_, record| record.is_live(now));
-    let excess = (logins.len() + 1).saturating_sub(limit.max() as usize);
-    match limit.when_full() {
-        WhenFull::Deny if excess > 0 => return None,
-        WhenFull::Deny => {}
-        WhenFull::EvictOldest => {
-            let mut by_age: Vec<(Timestamp, TokenId)> =
-                logins.iter().map(|(id, record)| (record.created_at, id.clone())).collect();
-            by_age.sort();
-            for (_, id) in by_age.iter().take(excess) {
-                logins.remove(id);
-            }
-        }
-    }
-    Some(excess as u64)
 }
 
 fn already_there() -> StoreError {

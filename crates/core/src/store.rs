@@ -38,8 +38,19 @@ use crate::{
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// Adds `record`, unless `limit` forbids it.
     ///
-    /// Counting the subject's live records, evicting the oldest and inserting are one atomic step: of 64 parallel calls at
-    /// limit N, exactly N records are live afterwards. Without a limit the record is just added.
+    /// With a limit, this is one atomic step, of which others see all or nothing:
+    ///
+    /// 1. If the limit [replaces the same label](TokenLimit::replaces_same_label), the subject's live records with the label
+    ///    of `record` go. Labels compare byte for byte; a record without a label replaces none.
+    /// 2. If there are now as many live records as the limit allows, or more, then [`TokenLimit::when_full`] says whether
+    ///    `record` is denied, or which of the others go until it fits. It is never `record` itself that goes.
+    /// 3. `record` is added. If it was denied, nothing has changed, not even by step 1.
+    ///
+    /// So of 64 parallel calls at limit N, exactly N records are live afterwards, and of parallel calls with the same label
+    /// exactly one. A record that another call has removed or used meanwhile is not evicted and counted as if it had not
+    /// been. [`TokenLimit::make_room`] makes the choice of steps 1 and 2.
+    ///
+    /// Without a limit the record is just added.
     ///
     /// # Errors
     ///
@@ -126,7 +137,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 pub enum InsertOutcome {
     /// It is in the store.
     Inserted {
-        /// How many older live records were removed to make room.
+        /// How many live records were removed: to make room, and because they had the same label.
         evicted: u64,
     },
     /// The limit denies it; nothing has changed.

@@ -406,9 +406,41 @@ async fn a_limit_denies_or_evicts_and_counts_live_logins_only() {
     assert!(evict.is_good(&logins[2]).await && evict.is_good(&logins[3]).await);
 }
 
+#[tokio::test]
+async fn a_limit_by_use_ends_the_login_that_was_not_used_for_longest() {
+    let fixture = Fixture::with(|builder| builder.limit(TokenLimit::evict_longest_unused(2)));
+    let phone = fixture.login("alice").await;
+    fixture.set(1);
+    let laptop = fixture.login("alice").await;
+    fixture.set(120);
+    assert!(fixture.is_good(&phone).await);
+    fixture.set(121);
+    let tablet = fixture.login("alice").await;
+    assert_eq!(fixture.refusal(laptop.token.expose()).await, AuthError::Revoked);
+    assert!(fixture.is_good(&phone).await && fixture.is_good(&tablet).await);
+}
+
+#[tokio::test]
+async fn a_login_takes_the_place_of_those_with_the_same_label() {
+    let fixture = Fixture::with(|builder| builder.limit(TokenLimit::deny(2).replacing_same_label()));
+    let log_in = async |label: &str| {
+        let new = NewToken::for_subject(Subject::new("alice").unwrap()).label(label);
+        fixture.knox.issue_with(new).await
+    };
+    let old = log_in("Firefox").await.unwrap();
+    let phone = log_in("Phone").await.unwrap();
+    let new = log_in("Firefox").await.unwrap();
+    assert_eq!(fixture.refusal(old.token.expose()).await, AuthError::Revoked);
+    assert!(fixture.is_good(&new).await && fixture.is_good(&phone).await);
+    assert!(matches!(log_in("firefox").await, Err(IssueError::LimitReached { max: 2 })));
+    let unlabelled = fixture.knox.issue(Subject::new("alice").unwrap()).await;
+    assert!(matches!(unlabelled, Err(IssueError::LimitReached { max: 2 })));
+    assert!(fixture.is_good(&new).await && fixture.is_good(&phone).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_parallel_logins_at_a_limit_of_3_exactly_3_are_live() {
-    for limit in [TokenLimit::deny(3), TokenLimit::evict_oldest(3)] {
+    for limit in [TokenLimit::deny(3), TokenLimit::evict_oldest(3), TokenLimit::evict_longest_unused(3)] {
         let fixture = Fixture::with(|builder| builder.limit(limit));
         let logins: Vec<_> = (0..64)
             .map(|_| {

@@ -14,7 +14,7 @@ pub struct Settings {
     pub database_url: String,
     /// `KNOX_SECRET`: its UTF-8 bytes are the HS256 key. Unset: a random key for this run.
     pub key: SigningKey,
-    /// `KNOX_LIMIT`: `deny:3` or `evict:3`. Unset: none.
+    /// `KNOX_LIMIT`: `deny:3`, `evict:3` or `evict_unused:3`. Unset: none.
     pub limit: Option<TokenLimit>,
     /// `KNOX_LIFETIME_SECONDS`. Default: 10 hours.
     pub lifetime: Lifetime,
@@ -73,12 +73,13 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
 }
 
 fn limit(text: &str) -> Result<TokenLimit, Failure> {
-    let wrong = || wrong("KNOX_LIMIT", "deny:3 or evict:3");
+    let wrong = || wrong("KNOX_LIMIT", "deny:3, evict:3 or evict_unused:3");
     let (when_full, max) = text.split_once(':').ok_or_else(wrong)?;
     let max = max.parse().map_err(|_| wrong())?;
     match when_full {
         "deny" => Ok(TokenLimit::deny(max)),
         "evict" => Ok(TokenLimit::evict_oldest(max)),
+        "evict_unused" => Ok(TokenLimit::evict_longest_unused(max)),
         _ => Err(wrong()),
     }
 }

@@ -80,6 +80,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
             None => (String::new(), ""),
             Some(limit) => (limit.max().to_string(), when_full(limit)?),
         };
+        let replaced = record.label.as_deref().filter(|_| limit.is_some_and(|limit| limit.replaces_same_label()));
         let mut script = INSERT.key(self.index(&record.subject));
         script
             .arg(record.id().as_str())
@@ -88,6 +89,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
             .arg(microseconds(now))
             .arg(max)
             .arg(when_full)
+            .arg(if replaced.is_some() { "replace" } else { "" })
+            .arg(replaced.unwrap_or_default())
             .arg(fields(&record)?);
         let evicted: i64 = self.run(&script).await?;
         Ok(match u64::try_from(evicted) {
@@ -160,7 +163,8 @@ impl<C> fmt::Debug for RedisStore<C> {
 fn when_full(limit: TokenLimit) -> Result<&'static str, StoreError> {
     match limit.when_full() {
         WhenFull::Deny => Ok("deny"),
-        WhenFull::EvictOldest => Ok("evict"),
+        WhenFull::EvictOldest => Ok("evict oldest"),
+        WhenFull::EvictLongestUnused => Ok("evict longest unused"),
         _ => Err(store_error("this store does not know what this limit does when it is full")),
     }
 }

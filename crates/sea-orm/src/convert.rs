@@ -32,7 +32,7 @@ pub(crate) fn row(record: &TokenRecord) -> Result<entity::ActiveModel, StoreErro
 }
 
 /// The record of a row. A row that cannot be one is a fault of the store, not of the client.
-pub(crate) fn record(row: entity::Model) -> Result<TokenRecord, StoreError> {
+pub(crate) fn from_row(row: entity::Model) -> Result<TokenRecord, StoreError> {
     let subject = Subject::new(row.subject).map_err(store_error)?;
     let digest: TokenDigest = row.digest.parse().map_err(store_error)?;
     let attributes: BTreeMap<String, String> = serde_json::from_str(&row.attributes).map_err(store_error)?;

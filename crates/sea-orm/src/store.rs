@@ -1,21 +1,21 @@
 //! The store.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
 use chrono::NaiveDateTime;
 use jiff::Timestamp;
 use jwt_knox::{
-    InsertOutcome, StoreError, Subject, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore, WhenFull, async_trait,
+    InsertOutcome, StoreError, Subject, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore, async_trait,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, IsolationLevel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    EntityTrait, IsolationLevel, QueryFilter, QueryOrder, QuerySelect, Set, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, Order, Query},
 };
 
 use crate::{
-    convert::{date, record, row, store_error},
+    convert::{date, from_row, row, store_error},
     entity::{ActiveModel, Column, Entity, subject_lock},
     retry,
 };
@@ -76,30 +76,30 @@ impl SeaOrmStore {
 
     async fn insert_within(
         &self,
+        record: &TokenRecord,
         row: ActiveModel,
-        subject: &str,
         limit: TokenLimit,
         now: NaiveDateTime,
     ) -> Result<InsertOutcome, DbErr> {
+        let subject = record.subject.as_str();
         let transaction = self.begin(subject).await?;
-        let live = Entity::find().filter(Column::Subject.eq(subject)).filter(is_live(now));
-        let excess = (live.clone().count(&transaction).await? + 1).saturating_sub(u64::from(limit.max()));
-        let victims: Vec<String> = match limit.when_full() {
-            WhenFull::Deny if excess > 0 => {
-                transaction.rollback().await?;
-                return Ok(InsertOutcome::LimitReached);
-            }
-            WhenFull::Deny => Vec::new(),
-            WhenFull::EvictOldest => {
-                let by_age = live.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id);
-                by_age.select_only().column(Column::Id).limit(excess).into_tuple().all(&transaction).await?
-            }
-            _ => return Err(DbErr::Custom("this store does not know what this limit does when it is full".into())),
+        // Locked, so that nobody uses or removes one of them between the choice and the deletion.
+        let live = Entity::find()
+            .filter(Column::Subject.eq(subject))
+            .filter(is_live(now))
+            .lock_exclusive()
+            .all(&transaction)
+            .await?;
+        let live: Vec<TokenRecord> = live.into_iter().map(from_row).collect::<Result<_, _>>().map_err(no_record)?;
+        let Some(victims) = limit.make_room(record, &live) else {
+            transaction.rollback().await?;
+            return Ok(InsertOutcome::LimitReached);
         };
         Entity::insert(row).exec_without_returning(&transaction).await?;
+        let victims: Vec<&str> = victims.iter().map(TokenId::as_str).collect();
         remove_ids(&transaction, subject, &victims).await?;
         transaction.commit().await?;
-        Ok(InsertOutcome::Inserted { evicted: excess })
+        Ok(InsertOutcome::Inserted { evicted: victims.len() as u64 })
     }
 
     async fn replace_within(&self, old: &TokenKey, new: ActiveModel) -> Result<bool, DbErr> {
@@ -134,7 +134,7 @@ impl SeaOrmStore {
             .all(&transaction)
             .await?;
         let count = found.iter().filter(|(_, expires_at)| expires_at.is_none_or(|expires_at| now < expires_at)).count();
-        let ids: Vec<String> = found.into_iter().map(|(id, _)| id).collect();
+        let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
         remove_ids(&transaction, subject, &ids).await?;
         transaction.commit().await?;
         Ok(count as u64)
@@ -155,14 +155,12 @@ impl TokenStore for SeaOrmStore {
             return Ok(InsertOutcome::Inserted { evicted: 0 });
         };
         let now = date(now)?;
-        retry::on_conflict(|| self.insert_within(row.clone(), record.subject.as_str(), limit, now))
-            .await
-            .map_err(store_error)
+        retry::on_conflict(|| self.insert_within(&record, row.clone(), limit, now)).await.map_err(store_error)
     }
 
     async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
         let row = Entity::find_by_id(primary_key(key)).one(&self.connection).await.map_err(store_error)?;
-        row.map(record).transpose()
+        row.map(from_row).transpose()
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
@@ -174,7 +172,7 @@ impl TokenStore for SeaOrmStore {
             .all(&self.connection)
             .await
             .map_err(store_error)?;
-        rows.into_iter().map(record).collect()
+        rows.into_iter().map(from_row).collect()
     }
 
     async fn touch(
@@ -252,15 +250,20 @@ async fn lock_subject(transaction: &DatabaseTransaction, subject: &str) -> Resul
 }
 
 /// Removes logins of `subject`, some hundreds at a time, since a statement has room for so many parameters only.
-async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[String]) -> Result<(), DbErr> {
+async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[&str]) -> Result<(), DbErr> {
     for ids in ids.chunks(500) {
         Entity::delete_many()
             .filter(Column::Subject.eq(subject))
-            .filter(Column::Id.is_in(ids))
+            .filter(Column::Id.is_in(ids.iter().copied()))
             .exec(transaction)
             .await?;
     }
     Ok(())
+}
+
+/// A row that is no record, as an error of the transaction that has read it.
+fn no_record(error: StoreError) -> DbErr {
+    DbErr::TryIntoErr { from: "jwt_knox_tokens", into: "TokenRecord", source: Arc::new(error) }
 }
 
 fn primary_key(key: &TokenKey) -> (String, String) {

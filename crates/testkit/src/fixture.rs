@@ -92,6 +92,13 @@ pub(crate) fn login_until(subject: &Subject, created: i64, ends: i64) -> TokenRe
     record
 }
 
+/// A login with a label that began at `at(created)` and has no deadline.
+pub(crate) fn labelled(subject: &Subject, label: &str, created: i64) -> TokenRecord {
+    let mut record = login(subject, created);
+    record.label = Some(label.to_owned());
+    record
+}
+
 /// A moment soon after 1970 at which to call `remove_expired`. Random, since other rules and processes purge as well.
 pub(crate) fn era() -> i64 {
     let [a, b] = random();

@@ -43,6 +43,9 @@ macro_rules! store_tests {
             a_denying_limit_refuses_one_too_many
             an_evicting_limit_ends_the_oldest
             an_evicting_limit_lets_the_new_record_in
+            a_limit_by_use_ends_the_longest_unused
+            a_login_replaces_those_of_the_same_label
+            replacing_comes_before_the_limit
             a_lowered_limit_applies_to_the_next_login
             a_limit_counts_its_own_subject_only
             expired_records_count_in_no_limit
@@ -52,6 +55,10 @@ macro_rules! store_tests {
             remove_expired_loses_no_login_that_happens_meanwhile
             parallel_logins_keep_to_a_denying_limit
             parallel_logins_keep_to_an_evicting_limit
+            parallel_logins_keep_to_a_limit_by_use
+            parallel_logins_of_one_label_leave_one
+            a_use_that_is_noted_saves_from_eviction
+            a_record_is_removed_or_evicted_and_not_both
             parallel_rotations_have_one_winner
             parallel_removals_have_one_winner
             a_touch_revives_nothing

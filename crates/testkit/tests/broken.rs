@@ -63,6 +63,17 @@ enum Fault {
     EvictsTheNewcomer,
     EvictsOneOnly,
     EvictsWithoutLimit,
+    EvictionIsTwoSteps,
+    UnusedMeansOldest,
+    UnusedMeansNeverUsed,
+    IgnoresLabels,
+    ReplacesWithoutCase,
+    ReplacesUnlabelled,
+    ReplacesUncounted,
+    ReplacesExpired,
+    ReplacesThenDenies,
+    DeniesThenReplaces,
+    ReplacingIsTwoSteps,
     PurgesLive,
     PurgesWithoutDeadline,
     PurgeLeavesTheDeadlineItself,
@@ -120,6 +131,53 @@ impl Broken {
         records
     }
 
+    /// What a store does wrong that is to replace the records of the same label; `None` if it does so right.
+    async fn replace_wrongly(
+        &self,
+        record: &TokenRecord,
+        limit: TokenLimit,
+        now: Timestamp,
+        live: &[TokenRecord],
+    ) -> Option<Result<InsertOutcome, StoreError>> {
+        let same: Vec<&TokenRecord> = match self.fault {
+            IgnoresLabels => Vec::new(),
+            ReplacesWithoutCase => {
+                let lower = |record: &TokenRecord| record.label.as_ref().map(|label| label.to_lowercase());
+                live.iter().filter(|old| record.label.is_some() && lower(old) == lower(record)).collect()
+            }
+            ReplacesUnlabelled => live.iter().filter(|old| old.label == record.label).collect(),
+            ReplacesUncounted | ReplacesExpired | ReplacesThenDenies | DeniesThenReplaces | ReplacingIsTwoSteps => {
+                live.iter().filter(|old| record.label.is_some() && old.label == record.label).collect()
+            }
+            _ => return None,
+        };
+        let plain = match limit.when_full() {
+            WhenFull::EvictOldest => TokenLimit::evict_oldest(limit.max()),
+            _ => TokenLimit::deny(limit.max()),
+        };
+        if self.is(DeniesThenReplaces) && plain.make_room(record, live).is_none() {
+            return Some(Ok(InsertOutcome::LimitReached));
+        }
+        if self.is(ReplacingIsTwoSteps) {
+            dawdle().await;
+        }
+        let mut replaced = 0;
+        for old in &same {
+            replaced += u64::from(self.inner.remove(&old.key()).await.unwrap());
+        }
+        if self.is(ReplacesExpired) {
+            let everything = self.everything(&record.subject).await;
+            replaced += everything.iter().filter(|old| old.label == record.label && !old.is_live(now)).count() as u64;
+        }
+        let outcome = self.inner.insert(record.clone(), Some(plain), now).await;
+        Some(outcome.map(|outcome| match outcome {
+            InsertOutcome::Inserted { evicted } if !self.is(ReplacesUncounted) => {
+                InsertOutcome::Inserted { evicted: evicted + replaced }
+            }
+            other => other,
+        }))
+    }
+
     async fn put(&self, record: TokenRecord, now: Timestamp) -> Result<InsertOutcome, StoreError> {
         self.all.lock().unwrap().insert(record.key(), record.clone());
         self.inner.insert(record, None, now).await
@@ -174,6 +232,11 @@ impl TokenStore for Broken {
         };
         let full = |n: usize| n >= limit.max() as usize;
         let live = self.inner.list(&record.subject, now).await?;
+        if limit.replaces_same_label()
+            && let Some(outcome) = self.replace_wrongly(&record, limit, now, &live).await
+        {
+            return outcome;
+        }
         match (self.fault, limit.when_full()) {
             (LimitReadsThenActs, WhenFull::Deny) => {
                 if full(live.len()) {
@@ -182,7 +245,7 @@ impl TokenStore for Broken {
                 dawdle().await;
                 return self.put(record, now).await;
             }
-            (LimitReadsThenActs, WhenFull::EvictOldest) => {
+            (LimitReadsThenActs, WhenFull::EvictOldest | WhenFull::EvictLongestUnused) => {
                 let excess = (live.len() + 1).saturating_sub(limit.max() as usize);
                 let mut evicted = 0;
                 for victim in live.iter().rev().take(excess) {
@@ -191,6 +254,24 @@ impl TokenStore for Broken {
                 }
                 let _ = self.put(record, now).await?;
                 return Ok(InsertOutcome::Inserted { evicted });
+            }
+            (EvictionIsTwoSteps, _) => {
+                let victims = limit.make_room(&record, &live).unwrap();
+                dawdle().await;
+                for id in &victims {
+                    self.inner.remove(&TokenKey { subject: record.subject.clone(), id: id.clone() }).await?;
+                }
+                let _ = self.put(record, now).await?;
+                return Ok(InsertOutcome::Inserted { evicted: victims.len() as u64 });
+            }
+            (UnusedMeansOldest, WhenFull::EvictLongestUnused) => {
+                return self.inner.insert(record, Some(TokenLimit::evict_oldest(limit.max())), now).await;
+            }
+            (UnusedMeansNeverUsed, WhenFull::EvictLongestUnused) if full(live.len()) => {
+                let victim = live.iter().min_by_key(|victim| (victim.last_used_at, victim.id())).unwrap();
+                self.inner.remove(&victim.key()).await?;
+                let _ = self.put(record, now).await?;
+                return Ok(InsertOutcome::Inserted { evicted: 1 });
             }
             (LimitIsOffByOne, WhenFull::Deny) if live.len() == limit.max() as usize => {
                 return self.put(record, now).await;
@@ -508,6 +589,17 @@ faults_are_found! {
     EvictsTheNewcomer: an_evicting_limit_lets_the_new_record_in says "the new record is there";
     EvictsOneOnly: a_lowered_limit_applies_to_the_next_login says "a lowered limit evicts down to it";
     EvictsWithoutLimit: without_a_limit_nothing_is_evicted says "without a limit all records stay";
+    UnusedMeansOldest: a_limit_by_use_ends_the_longest_unused says "by last_used_at or else created_at";
+    UnusedMeansNeverUsed: a_limit_by_use_ends_the_longest_unused says "by last_used_at or else created_at";
+    IgnoresLabels: a_login_replaces_those_of_the_same_label says "the same label are replaced and counted";
+    ReplacesWithoutCase: a_login_replaces_those_of_the_same_label says "and no others";
+    ReplacesUnlabelled: a_login_replaces_those_of_the_same_label says "a record without a label replaces none";
+    ReplacesUncounted: a_login_replaces_those_of_the_same_label says "are replaced and counted";
+    ReplacesExpired: a_login_replaces_those_of_the_same_label says "the live records with the same label";
+    ReplacesThenDenies: replacing_comes_before_the_limit says "a record that is denied replaces nothing";
+    DeniesThenReplaces: replacing_comes_before_the_limit says "what is replaced makes room";
+    ReplacingIsTwoSteps: parallel_logins_of_one_label_leave_one says "leave exactly one live record of it";
+    EvictionIsTwoSteps: a_record_is_removed_or_evicted_and_not_both says "is not counted as evicted too";
     PurgesLive: remove_expired_removes_only_what_is_over says "what is live stays";
     PurgesWithoutDeadline: remove_expired_removes_only_what_is_over says "what has no deadline";
     PurgeLeavesTheDeadlineItself: remove_expired_removes_only_what_is_over says "from its deadline on";
@@ -526,6 +618,20 @@ mod more {
         let verdict =
             verdict(rules::parallel_logins_keep_to_an_evicting_limit(Arc::new(Broken::new(LimitReadsThenActs))));
         assert!(verdict.await.is_some_and(|verdict| verdict.contains("leave exactly 3 live records")));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_limit_by_use_that_reads_and_then_acts_is_found() {
+        let store = Arc::new(Broken::new(LimitReadsThenActs));
+        let verdict = verdict(rules::parallel_logins_keep_to_a_limit_by_use(store)).await;
+        assert!(verdict.is_some_and(|verdict| verdict.contains("leave exactly 3 live records")));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn an_eviction_that_overlooks_a_use_is_found() {
+        let store = Arc::new(Broken::new(EvictionIsTwoSteps));
+        let verdict = verdict(rules::a_use_that_is_noted_saves_from_eviction(store)).await;
+        assert!(verdict.is_some_and(|verdict| verdict.contains("by its last use, also if that happens meanwhile")));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

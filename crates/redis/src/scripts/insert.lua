@@ -1,25 +1,41 @@
--- ARGV: id, created_at, expires_at, now, max (or ''), 'deny' or 'evict', then the fields.
--- Gives how many logins were evicted, or -1 if the limit denies this one.
+-- ARGV: id, created_at, expires_at, now, max (or ''), what to do when full, 'replace' (or ''), the label to replace, then the
+-- fields. Gives how many logins were removed, or -1 if the limit denies this one.
 local id, created_at, expires_at, now, max = ARGV[1], ARGV[2], time(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local when_full, replaces, label = ARGV[6], ARGV[7] == 'replace', ARGV[8]
 
 if redis.call('EXISTS', login(id)) == 1 then
   return redis.error_reply('EXISTS a login with this key is there already')
 end
 
-local evicted = 0
+local victims = {}
 if max then
-  local live = {}
+  local others = {}
+  -- By age: the index is in that order.
   for _, other in ipairs(redis.call('ZRANGE', index, 0, -1)) do
     if is_live(other, now) then
-      table.insert(live, other)
+      local found = redis.call('HMGET', login(other), 'label', 'last_used_at', 'created_at')
+      if replaces and found[1] == label then
+        table.insert(victims, other)
+      else
+        table.insert(others, { id = other, used = tonumber(found[2] or found[3]) })
+      end
     else
       remove(other)
     end
   end
-  evicted = math.max(#live + 1 - max, 0)
-  if evicted > 0 and ARGV[6] == 'deny' then return -1 end
-  for position = 1, evicted do
-    remove(live[position])
+  local excess = math.max(#others + 1 - max, 0)
+  if excess > 0 and when_full == 'deny' then return -1 end
+  if when_full == 'evict longest unused' then
+    table.sort(others, function(a, b)
+      if a.used ~= b.used then return a.used < b.used end
+      return a.id < b.id
+    end)
+  end
+  for position = 1, excess do
+    table.insert(victims, others[position].id)
+  end
+  for _, victim in ipairs(victims) do
+    remove(victim)
   end
 else
   -- Ids of logins that Redis has dropped gather at the old end of the index; sweep a few away.
@@ -28,5 +44,5 @@ else
   end
 end
 
-put(id, created_at, expires_at, { unpack(ARGV, 7) })
-return evicted
+put(id, created_at, expires_at, { unpack(ARGV, 9) })
+return #victims

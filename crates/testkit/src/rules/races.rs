@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jwt_knox::{InsertOutcome, TokenLimit, TokenRecord, TokenStore};
 use tokio::task::yield_now;
 
-use crate::fixture::{Probe, all_at_once, at, both_at_once, ids, login, login_until, subject};
+use crate::fixture::{Probe, all_at_once, at, both_at_once, ids, labelled, login, login_until, subject};
 
 /// How often two calls are made to meet.
 const ROUNDS: usize = 40;
@@ -25,19 +25,29 @@ pub async fn parallel_logins_keep_to_a_denying_limit(store: Arc<dyn TokenStore>)
 
 /// 64 parallel logins at an evicting limit of 3 leave exactly 3.
 pub async fn parallel_logins_keep_to_an_evicting_limit(store: Arc<dyn TokenStore>) {
-    let store = Probe(store);
+    keeps_to_an_evicting_limit(Probe(store), TokenLimit::evict_oldest(3)).await;
+}
+
+/// 64 parallel logins at a limit of 3 by last use leave exactly 3.
+pub async fn parallel_logins_keep_to_a_limit_by_use(store: Arc<dyn TokenStore>) {
+    keeps_to_an_evicting_limit(Probe(store), TokenLimit::evict_longest_unused(3)).await;
+}
+
+async fn keeps_to_an_evicting_limit(store: Probe, limit: TokenLimit) {
     let subject = subject();
-    let outcomes = log_in_at_once(&store, &subject, TokenLimit::evict_oldest(3)).await;
+    let outcomes = log_in_at_once(&store, &subject, limit).await;
     let live = store.list(&subject, at(100)).await.len();
     assert_eq!(live, 3, "limit: 64 parallel logins at an evicting limit of 3 leave exactly 3 live records");
-    let evicted: u64 = outcomes
-        .iter()
-        .map(|outcome| match outcome {
-            InsertOutcome::Inserted { evicted } => *evicted,
-            InsertOutcome::LimitReached => panic!("limit: an evicting limit denies nobody"),
-        })
-        .sum();
-    assert_eq!(evicted, 61, "limit: each record that was evicted is counted once");
+    assert_eq!(all_evicted(&outcomes), 61, "limit: each record that was evicted is counted once");
+}
+
+/// How many records the logins have evicted, none of which may have been denied.
+fn all_evicted(outcomes: &[InsertOutcome]) -> u64 {
+    let evicted = outcomes.iter().map(|outcome| match outcome {
+        InsertOutcome::Inserted { evicted } => *evicted,
+        InsertOutcome::LimitReached => panic!("limit: an evicting limit denies nobody, and nor does one that has room"),
+    });
+    evicted.sum()
 }
 
 async fn log_in_at_once(store: &Probe, subject: &jwt_knox::Subject, limit: TokenLimit) -> Vec<InsertOutcome> {
@@ -46,6 +56,75 @@ async fn log_in_at_once(store: &Probe, subject: &jwt_knox::Subject, limit: Token
         async move { store.insert(&record, Some(limit), at(100)).await }
     })
     .await
+}
+
+/// Of 32 parallel logins with the same label exactly one is left.
+pub async fn parallel_logins_of_one_label_leave_one(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    let subject = subject();
+    let other = labelled(&subject, "laptop", 0);
+    store.add(&other).await;
+    let limit = Some(TokenLimit::deny(40).replacing_same_label());
+    let outcomes = all_at_once(32, |index| {
+        let (store, record) = (store.clone(), labelled(&subject, "phone", index as i64 % 8));
+        async move { store.insert(&record, limit, at(100)).await }
+    })
+    .await;
+    let listed = store.list(&subject, at(100)).await;
+    let phones = listed.iter().filter(|record| record.label.as_deref() == Some("phone")).count();
+    assert_eq!(phones, 1, "label: 32 parallel logins with the same label leave exactly one live record of it");
+    assert!(store.has(&other).await, "label: a record with another label stays");
+    assert_eq!(all_evicted(&outcomes), 31, "label: each record that was replaced is counted once");
+}
+
+/// A use that meets an eviction by last use either comes first and saves the login, or finds it gone.
+pub async fn a_use_that_is_noted_saves_from_eviction(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    let limit = Some(TokenLimit::evict_longest_unused(2));
+    for round in 0..ROUNDS {
+        let subject = subject();
+        let records = [login(&subject, 0), login(&subject, 1)];
+        store.add_all(&records).await;
+        let (touching, adding, key) = (store.clone(), store.clone(), records[0].key());
+        let (noted, outcome) = both_at_once(
+            async move {
+                for _ in 0..round % 4 {
+                    yield_now().await;
+                }
+                touching.touch(&key, at(20), None).await
+            },
+            async move { adding.insert(&login(&subject, 10), limit, at(20)).await },
+        )
+        .await;
+        assert_eq!(outcome, InsertOutcome::Inserted { evicted: 1 }, "evict: one too many evicts one");
+        let saved = store.find(&records[0].key()).await.is_some();
+        assert_eq!(saved, noted, "evict: a login is evicted by its last use, also if that happens meanwhile");
+    }
+}
+
+/// A removal that meets an eviction: no record is counted by both.
+pub async fn a_record_is_removed_or_evicted_and_not_both(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    let limit = Some(TokenLimit::evict_oldest(2));
+    for round in 0..ROUNDS {
+        let subject = subject();
+        let records = [login(&subject, 0), login(&subject, 1)];
+        store.add_all(&records).await;
+        let (removing, adding, key, owner) = (store.clone(), store.clone(), records[0].key(), subject.clone());
+        let (removed, outcome) = both_at_once(
+            async move {
+                for _ in 0..round % 4 {
+                    yield_now().await;
+                }
+                removing.remove(&key).await
+            },
+            async move { adding.insert(&login(&owner, 10), limit, at(20)).await },
+        )
+        .await;
+        let left = store.list(&subject, at(20)).await.len() as u64;
+        let gone = u64::from(removed) + all_evicted(&[outcome]);
+        assert_eq!(gone + left, 3, "evict: a record that is removed meanwhile is not counted as evicted too");
+    }
 }
 
 /// Of 32 parallel rotations of one login exactly one wins.
