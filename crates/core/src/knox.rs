@@ -1,6 +1,6 @@
 //! The handle that everything is done with.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tracing::Span;
@@ -68,9 +68,6 @@ pub(crate) struct Inner {
 }
 
 impl Knox {
-    /// How many expired records are removed in one step.
-    const PURGE_BATCH: NonZeroU32 = NonZeroU32::new(1000).expect("1000 is not 0");
-
     /// Starts a handle that signs with `keys`: a [`SigningKey`](crate::SigningKey), or a [`KeyRing`] of several.
     pub fn builder(keys: impl Into<KeyRing>) -> KnoxBuilder {
         KnoxBuilder::new(keys.into())
@@ -259,26 +256,6 @@ impl Knox {
         Ok(Issued { token, record })
     }
 
-    /// Removes the records of logins that are over, in batches of 1000, and says how many. Run it now and then; nothing
-    /// else deletes them, and nothing depends on it but the size of the store.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the store cannot answer. What was removed until then stays removed.
-    #[tracing::instrument(name = "knox.purge_expired", level = "debug", skip_all)]
-    pub async fn purge_expired(&self) -> Result<u64, StoreError> {
-        let now = self.live_since(self.now());
-        let mut total = 0;
-        loop {
-            let removed = self.0.store.remove_expired(now, Self::PURGE_BATCH).await?;
-            total += removed;
-            if removed < u64::from(Self::PURGE_BATCH.get()) {
-                self.emit(Event::Purged { count: total });
-                return Ok(total);
-            }
-        }
-    }
-
     /// Verifies signature and claims only, by the settings and the present and future keys of this handle. It **does not see
     /// revocation**, and refuses tokens without `exp`.
     #[must_use]
@@ -298,12 +275,16 @@ impl Knox {
         self.0.jwt.max_bytes
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn store(&self) -> &dyn TokenStore {
+        &*self.0.store
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
         whole_microseconds(self.0.clock.now())
     }
 
     /// The moment that a record must reach beyond to be live: the leeway holds for records as for tokens.
-    fn live_since(&self, now: Timestamp) -> Timestamp {
+    pub(crate) fn live_since(&self, now: Timestamp) -> Timestamp {
         self.0.jwt.with_leeway(now)
     }
 
@@ -314,7 +295,7 @@ impl Knox {
         Ok((secret, digest))
     }
 
-    fn emit(&self, event: Event<'_>) {
+    pub(crate) fn emit(&self, event: Event<'_>) {
         event.log();
         if let Some(observer) = &self.0.observer {
             observer.observe(&event);

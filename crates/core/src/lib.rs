@@ -12,6 +12,7 @@ mod memory;
 mod new_token;
 mod observer;
 mod policy;
+mod purge;
 mod record;
 mod scopes;
 mod secret;

@@ -174,6 +174,9 @@ impl TokenStore for MemoryStore {
         let batch = u64::from(batch.get());
         let mut removed = 0;
         for shard in &self.shards {
+            if removed == batch {
+                break;
+            }
             lock(shard).retain(|_, logins| {
                 logins.retain(|_, record| {
                     let keep = record.is_live(now) || removed == batch;

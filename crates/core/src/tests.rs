@@ -1,11 +1,13 @@
 //! The handle as a whole, on a store in memory and a clock that stands still.
 
 use std::{
+    future::poll_fn,
     num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -69,6 +71,7 @@ struct WatchedStore {
     inner: MemoryStore,
     finds: AtomicU64,
     writes: AtomicU64,
+    purges: AtomicU64,
     is_down: AtomicBool,
     is_read_only: AtomicBool,
 }
@@ -120,7 +123,10 @@ impl TokenStore for WatchedStore {
         self.inner.remove_all(subject, except, now).await
     }
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
+        self.purges.fetch_add(1, SeqCst);
         self.reach()?;
+        // In the middle of a batch: whoever drops the call here, loses it.
+        tokio::task::yield_now().await;
         self.inner.remove_expired(now, batch).await
     }
 }
@@ -1218,6 +1224,79 @@ async fn purging_removes_what_is_over_and_nothing_else() {
     assert!(fixture.is_good(&live).await);
 }
 
+/// A future that is ready when `is_over` says so.
+fn when(is_over: impl Fn() -> bool) -> impl Future<Output = ()> {
+    poll_fn(move |_| if is_over() { Poll::Ready(()) } else { Poll::Pending })
+}
+
+#[tokio::test]
+async fn purging_goes_on_after_a_failure_until_it_is_told_to_stop() {
+    let fixture = Fixture::with(|builder| builder.lifetime(Lifetime::absolute(seconds(100))));
+    let (store, alice) = (&fixture.store, fixture.login("alice").await.record.key());
+    fixture.set(100);
+    let bob = fixture.login("bob").await.record.key();
+    let naps = AtomicU64::new(0);
+    let sleep = |interval| {
+        assert_eq!(interval, seconds(3600), "it sleeps for the interval");
+        let nap = naps.fetch_add(1, SeqCst) + 1;
+        assert_eq!(store.purges.load(SeqCst), nap, "it purges once between two naps, and before the first");
+        fixture.set(100 * (nap as i64 + 1));
+        store.is_down.store(nap == 1, SeqCst);
+        std::future::ready("whatever the runtime gives")
+    };
+    fixture.knox.purge_every(seconds(3600), sleep, when(|| naps.load(SeqCst) == 3)).await;
+    assert_eq!(store.purges.load(SeqCst), 3, "it stops before another purge");
+    assert_eq!(store.inner.find(&alice).await.unwrap(), None, "the first purge is at once");
+    assert_eq!(store.inner.find(&bob).await.unwrap(), None, "the purge after the failed one makes up for it");
+}
+
+#[tokio::test]
+async fn purging_stops_between_two_batches_and_loses_none() {
+    let fixture = Fixture::with(|builder| builder.lifetime(Lifetime::absolute(seconds(100))));
+    for number in 0..2500 {
+        fixture.login(&format!("user-{number}")).await;
+    }
+    fixture.set(100);
+    let sleep = |_| -> std::future::Ready<()> { panic!("the purge was to stop before its end") };
+    fixture.knox.purge_every(seconds(1), sleep, when(|| fixture.store.purges.load(SeqCst) == 2)).await;
+    assert_eq!(fixture.knox.purge_expired().await.unwrap(), 500, "two batches of 1000 were removed, and whole");
+}
+
+#[tokio::test]
+async fn purging_stops_while_it_sleeps() {
+    let fixture = Fixture::new();
+    let sleeps = AtomicBool::new(false);
+    let sleep = |_| {
+        sleeps.store(true, SeqCst);
+        std::future::pending::<()>()
+    };
+    fixture.knox.purge_every(seconds(1), sleep, when(|| sleeps.load(SeqCst))).await;
+    assert_eq!(fixture.store.purges.load(SeqCst), 1);
+
+    // Who says stop at once, gets no purge at all.
+    fixture.knox.purge_every(seconds(1), |_| std::future::pending::<()>(), std::future::ready(())).await;
+    assert_eq!(fixture.store.purges.load(SeqCst), 1);
+}
+
+/// On one thread, with a store that never waits, whoever wants to say stop must get a turn.
+#[tokio::test(flavor = "current_thread")]
+async fn purging_lets_others_have_their_turn() {
+    let knox = Knox::builder(SigningKey::hs256(KEY).unwrap()).store(MemoryStore::new()).build().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let is_told = Arc::clone(&stop);
+    let purge = tokio::spawn(async move {
+        let naps = AtomicU64::new(0);
+        let sleep = |_| {
+            assert!(naps.fetch_add(1, SeqCst) < 100, "nobody else gets a turn");
+            std::future::ready(())
+        };
+        knox.purge_every(Duration::ZERO, sleep, when(|| is_told.load(SeqCst))).await;
+    });
+    tokio::task::yield_now().await;
+    stop.store(true, SeqCst);
+    purge.await.unwrap();
+}
+
 #[test]
 fn handles_and_futures_cross_threads() {
     fn is_send<T: Send>(_: T) {}
@@ -1228,4 +1307,5 @@ fn handles_and_futures_cross_threads() {
     is_send(knox.authenticate(""));
     is_send(knox.issue(Subject::new("alice").unwrap()));
     is_send(knox.purge_expired());
+    is_send(knox.purge_every(seconds(1), tokio::time::sleep, std::future::pending::<()>()));
 }

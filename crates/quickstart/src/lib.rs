@@ -6,7 +6,7 @@
 mod settings;
 pub mod users;
 
-use std::{error::Error, fmt, net::SocketAddr, time::Duration};
+use std::{error::Error, fmt, future, net::SocketAddr, time::Duration};
 
 use jwt_knox::Knox;
 use jwt_knox_http::KnoxHttp;
@@ -19,6 +19,9 @@ use crate::users::Users;
 
 pub use settings::Settings;
 
+/// How often the rows of logins that are over are removed.
+const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// What a quickstart server needs.
 #[derive(Debug)]
 pub struct Quickstart {
@@ -29,7 +32,7 @@ pub struct Quickstart {
 }
 
 /// Reads the settings from the environment, opens the database, makes its tables and users on the first start, and puts
-/// the handle together.
+/// the handle together. A task of the runtime purges the database from then on.
 ///
 /// # Errors
 ///
@@ -39,7 +42,10 @@ pub async fn prepare() -> Result<Quickstart, Failure> {
     tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr).init();
     let settings = Settings::from_env()?;
     let listen = settings.listen;
-    Ok(Quickstart { listen, knox: connect(settings).await? })
+    let knox = connect(settings).await?;
+    let purger = knox.knox().clone();
+    tokio::spawn(async move { purger.purge_every(PURGE_INTERVAL, tokio::time::sleep, future::pending::<()>()).await });
+    Ok(Quickstart { listen, knox })
 }
 
 /// As [`prepare`], with settings that are there already.
