@@ -9,6 +9,7 @@
 pub mod client;
 pub mod forge;
 pub mod hyper_adapter;
+pub mod redb_store;
 pub mod server;
 pub mod world;
 
@@ -32,6 +33,7 @@ mod docs {
         Readme "README.md"
         Architecture "docs/architecture.md"
         ChoosingAnAdapter "docs/choosing-an-adapter.md"
+        CustomStore "docs/custom-store.md"
         GettingStarted "docs/getting-started.md"
         HttpApi "docs/http-api.md"
         Security "docs/security.md"

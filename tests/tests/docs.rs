@@ -14,6 +14,21 @@ fn the_guide_quotes_the_hyper_adapter() {
     );
 }
 
+/// The store that the guide explains is the one that passes the conformance kit, and the guide leaves nothing out.
+#[test]
+fn the_guide_quotes_the_redb_store() {
+    let guide = include_str!("../../docs/custom-store.md");
+    let store = include_str!("../src/redb_store.rs");
+    let code = &store[store.find("use ").unwrap_or_default()..];
+    let quoted: Vec<&str> =
+        guide.split("```rust,ignore\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(
+        quoted.join("\n"),
+        code,
+        "the blocks of docs/custom-store.md, put together, must be tests/src/redb_store.rs"
+    );
+}
+
 /// Every file that a page links to exists.
 #[test]
 fn links_lead_somewhere() {
