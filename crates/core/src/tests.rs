@@ -833,6 +833,7 @@ async fn an_observer_is_told_of_everything_and_of_no_secret() {
     });
     let told = || std::mem::take(&mut *audit.0.lock().unwrap());
     let first = fixture.login("alice").await;
+    fixture.set(1);
     for _ in 0..3 {
         fixture.login("alice").await;
     }
