@@ -51,6 +51,25 @@ fn the_worker_does_drops_and_keeps_jobs() {
     );
 }
 
+#[test]
+fn the_metrics_count_what_happens() {
+    let output = example("metrics").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines: Vec<_> = str::from_utf8(&output.stdout).unwrap().lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "knox_logins_ended_total{cause=evicted} 1",
+            "knox_logins_ended_total{cause=one} 1",
+            "knox_logins_purged_total{} 0",
+            "knox_logins_total{} 3",
+            "knox_rotations_total{} 1",
+            "knox_tokens_refused_total{reason=malformed} 1",
+            "knox_tokens_refused_total{reason=revoked} 1",
+        ]
+    );
+}
+
 /// The TCP server as a process.
 struct Server {
     child: Child,
