@@ -36,6 +36,7 @@ mod docs {
         CustomStore "docs/custom-store.md"
         GettingStarted "docs/getting-started.md"
         HttpApi "docs/http-api.md"
+        Operations "docs/operations.md"
         Security "docs/security.md"
         Stores "docs/stores.md"
         WritingAnAdapter "docs/writing-an-adapter.md"

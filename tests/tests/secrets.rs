@@ -1,4 +1,5 @@
-//! Everything that is logged, at every level, while all routes are used and abused: no secret is in it.
+//! Everything that is logged, at every level, with all spans, and everything that an observer is told, while all routes are used
+//! and abused: no secret is in it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,10 +8,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use jwt_knox::SubjectStatus;
-use jwt_knox_tests::{Call, Framework, Server, StoreKind, World, forge};
+use jwt_knox::{Algorithm, Event, KeyRing, Observer, SigningKey, SubjectStatus};
+use jwt_knox_tests::{Call, Framework, Server, StoreKind, World, forge, world::KEY};
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -34,17 +35,41 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+/// Writes all that it is told into the log.
+#[derive(Clone)]
+struct Audit(Log);
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Audit")
+    }
+}
+
+impl Observer for Audit {
+    fn observe(&self, event: &Event<'_>) {
+        io::Write::write_all(&mut self.0.clone(), format!("observed {event:?}\n").as_bytes()).unwrap();
+    }
+}
+
 #[test]
 fn no_secret_is_logged() {
     let log = Log::default();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).with_ansi(false);
+    let subscriber = subscriber.with_span_events(FmtSpan::FULL);
     tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
 
     let mut secrets = vec!["wonderland".to_owned(), "wrong-password".to_owned(), String::from("d29uZGVybGFuZA")];
+    secrets.push(String::from_utf8(KEY.to_vec()).unwrap());
     for framework in Framework::ALL {
         for kind in [StoreKind::Memory, StoreKind::Sqlite] {
-            let world = World::with(kind, |core| core, |http| http.debug_verify(true));
+            let ring = KeyRing::new(SigningKey::hs256(KEY).unwrap());
+            let next = SigningKey::generate(Algorithm::Es256).unwrap();
+            let private: serde_json::Value = serde_json::from_str(next.to_jwk().expose()).unwrap();
+            secrets.push(private["d"].as_str().unwrap().to_owned());
+            let audit = Audit(log.clone());
+            let world =
+                World::with_keys(kind, ring.clone(), |core| core.observer(audit), |http| http.debug_verify(true));
             let server = Server::start(framework, world.knox.clone());
             let send = |call: Call| call.send(server.address);
             let tokens: Vec<String> = (0..3).map(|_| send(Call::login("alice", "wonderland")).token()).collect();
@@ -70,12 +95,37 @@ fn no_secret_is_logged() {
             send(Call::login("alice", "wonderland"));
             world.store.set_down(false);
             send(Call::post("/logout_other").bearer(&tokens[0]));
+            let next_id = next.key_id().to_owned();
+            ring.stage(next).unwrap();
+            ring.promote(&next_id).unwrap();
+            let login = send(Call::login("bob", "builder")).token();
+            let rotated = send(Call::post("/rotate").bearer(&login)).token();
+            for token in [&login, &rotated] {
+                secrets.extend(token.split('.').map(str::to_owned).skip(1));
+                secrets.push(forge::claims(token)["jti"].as_str().unwrap().to_owned());
+            }
+            send(Call::get("/me").bearer(&rotated));
+            send(Call::get("/.well-known/jwks.json"));
             send(Call::post("/logout").bearer(&tokens[0]));
             send(Call::get("/me").bearer(&tokens[0]));
         }
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for expected in ["token issued", "token refused", "revoked", "could not be checked"] {
+    for expected in [
+        "token issued",
+        "token refused",
+        "token rotated",
+        "tokens revoked",
+        "could not be checked",
+        "signing keys changed",
+        "knox.authenticate{subject=\"alice\" token_id=",
+        "knox.rotate{",
+        "observed Issued",
+        "observed Rejected",
+        "observed Renewed",
+        "observed Rotated",
+        "observed Revoked",
+    ] {
         assert!(log.contains(expected), "the log is captured: {expected}");
     }
     for secret in &secrets {
