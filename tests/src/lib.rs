@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 pub mod client;
+pub mod databases;
 pub mod forge;
 pub mod hyper_adapter;
 pub mod redb_store;
