@@ -40,6 +40,7 @@ mod docs {
         Operations "docs/operations.md"
         Security "docs/security.md"
         Stores "docs/stores.md"
+        WithoutHttp "docs/without-http.md"
         WritingAnAdapter "docs/writing-an-adapter.md"
     }
 }
