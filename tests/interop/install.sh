@@ -1,30 +1,45 @@
 #!/usr/bin/env bash
-# Installs what the interoperability tests talk to, into target/interop: `venv` (PyJWT, Django, drf-jwt-knox, Knox 5),
-# `knox4` (Knox 4, to be put in front by PYTHONPATH) and `node_modules` (jose). Does nothing if all is there.
+# Installs what the interoperability tests talk to, into target/interop. For Python: `venv` (PyJWT, Django, drf-jwt-knox,
+# Knox 5) and `knox4` (Knox 4, to be put in front by PYTHONPATH). For Node: `node_modules` (jose). What is there already is
+# left alone. Where only one of the two can be installed it is, and the script fails at its end.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 knox4=django-rest-knox==4.2.0
 
-fail() { echo "interop: $*" >&2; exit 1; }
-for tool in python3 node npm; do command -v "$tool" >/dev/null || fail "$tool is not installed"; done
+say() { echo "interop: $*"; }
+
+install_python() {
+    pip() { venv/bin/python -m pip --quiet --no-input --disable-pip-version-check "$@"; }
+    rm -rf venv knox4 &&
+        python3 -m venv venv &&
+        pip install --no-deps --only-binary :all: -r "$here/requirements.txt" &&
+        pip install --no-deps --only-binary :all: --target knox4 "$knox4"
+}
+
+install_node() {
+    rm -rf node_modules &&
+        cp "$here/package.json" . &&
+        npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+part() { # name, interpreter, file with the pinned versions
+    command -v "$2" >/dev/null || { say "$2 is not installed" >&2; return 1; }
+    # The version of the interpreter too: what is installed does not outlive it.
+    local pins
+    pins=$(cat "$here/install.sh" "$here/$3" <("$2" --version) | sha256sum)
+    if [ "$(cat "$1.stamp" 2>/dev/null)" != "$pins" ]; then
+        rm -f "$1.stamp"
+        "install_$1" || { say "what is for $1 could not be installed" >&2; return 1; }
+        echo "$pins" >"$1.stamp"
+    fi
+    say "what is for $1 is installed"
+}
+
 mkdir -p "$here/../../target/interop"
 cd "$here/../../target/interop"
 exec 9>lock
 flock 9
-
-# The versions of the interpreters too: an environment does not outlive its Python.
-pins=$(cat "$here"/{install.sh,requirements.txt,package.json} <(python3 --version) <(node --version) | sha256sum)
-if [ "$(cat stamp 2>/dev/null)" = "$pins" ]; then
-    echo 'interop: installed'
-    exit
-fi
-
-rm -rf stamp venv knox4 node_modules
-python3 -m venv venv >venv.log 2>&1 || fail "python3 cannot make a virtual environment: $(tail -n 1 venv.log)"
-pip() { venv/bin/python -m pip --quiet --no-input --disable-pip-version-check "$@"; }
-pip install --no-deps --only-binary :all: -r "$here/requirements.txt" || fail 'pip failed'
-pip install --no-deps --only-binary :all: --target knox4 "$knox4" || fail 'pip failed'
-cp "$here/package.json" .
-npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error || fail 'npm failed'
-echo "$pins" >stamp
-echo 'interop: installed'
+outcome=0
+part python python3 requirements.txt || outcome=1
+part node node package.json || outcome=1
+exit $outcome
