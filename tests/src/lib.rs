@@ -10,6 +10,7 @@ pub mod client;
 pub mod databases;
 pub mod forge;
 pub mod hyper_adapter;
+pub mod interop;
 pub mod redb_store;
 pub mod server;
 pub mod world;

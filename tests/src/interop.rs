@@ -1,0 +1,159 @@
+//! The programs that the interoperability tests talk to: PyJWT, jose, and a Django site with the real drf-jwt-knox.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+/// Another library of JSON Web Tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Library {
+    /// Python's PyJWT.
+    PyJwt,
+    /// The package jose of the npm registry.
+    Jose,
+}
+
+impl Library {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::PyJwt, Self::Jose];
+}
+
+/// A [`Library`] that answers questions. They are described at the head of `tests/interop/pyjwt_peer.py`.
+#[derive(Debug)]
+pub struct Peer(Program);
+
+impl Peer {
+    /// Starts it; `None` if it is not installed, which is then said.
+    pub fn start(library: Library) -> Option<Self> {
+        Program::start(match library {
+            Library::PyJwt => python("pyjwt_peer.py")?,
+            Library::Jose => node("jose_peer.mjs")?,
+        })
+        .map(Self)
+    }
+
+    /// All that are installed.
+    pub fn all() -> Vec<(Library, Self)> {
+        Library::ALL.into_iter().filter_map(|library| Some((library, Self::start(library)?))).collect()
+    }
+
+    /// Has a request answered, or says why it was refused.
+    ///
+    /// # Errors
+    ///
+    /// What the library says of what it refuses.
+    pub fn ask(&mut self, request: &Value) -> Result<Value, String> {
+        self.0.write_line(&request.to_string());
+        let answer: Value = serde_json::from_str(&self.0.read_line()).unwrap();
+        if answer["ok"] == json!(true) { Ok(answer) } else { Err(answer["error"].as_str().unwrap().to_owned()) }
+    }
+}
+
+/// The version of django-rest-knox that drf-jwt-knox runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnoxVersion {
+    /// Hashes the text of a secret.
+    Five,
+    /// Hashes the bytes that a secret stands for.
+    Four,
+}
+
+/// A Django site with the real drf-jwt-knox, at `/`, and django-rest-knox, at `/knox/`. It ends when it is dropped.
+#[derive(Debug)]
+pub struct DjangoSite {
+    _program: Program,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl DjangoSite {
+    /// Starts it on a SQLite file, in which it makes its tables and users; `None` if it is not installed, which is then said.
+    /// `settings` are its environment variables.
+    pub fn start(version: KnoxVersion, database: &Path, settings: &[(&str, &str)]) -> Option<Self> {
+        let mut command = python("django_site.py")?;
+        command.arg(database).envs(settings.iter().copied());
+        if version == KnoxVersion::Four {
+            command.env("PYTHONPATH", installed().join("knox4"));
+        }
+        let mut program = Program::start(command)?;
+        let line = program.read_line();
+        let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("no address: {line}"));
+        Some(Self { address: address.parse().unwrap(), _program: program })
+    }
+}
+
+/// A child process that is talked to line by line.
+#[derive(Debug)]
+struct Program {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Program {
+    fn start(mut command: Command) -> Option<Self> {
+        match command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+            Err(error) => skip(&format!("{} cannot be started: {error}", command.get_program().display())),
+            Ok(mut child) => Some(Self {
+                stdin: child.stdin.take().unwrap(),
+                stdout: BufReader::new(child.stdout.take().unwrap()),
+                child,
+            }),
+        }
+    }
+
+    fn write_line(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").unwrap();
+    }
+
+    fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "{:?} has ended", self.child);
+        line
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn python(script: &str) -> Option<Command> {
+    program(installed().join("venv/bin/python"), "python.stamp", script)
+}
+
+fn node(script: &str) -> Option<Command> {
+    program("node".into(), "node.stamp", script)
+}
+
+fn program(interpreter: PathBuf, stamp: &str, script: &str) -> Option<Command> {
+    if !installed().join(stamp).exists() {
+        return skip("tests/interop/install.sh has not been run");
+    }
+    let mut command = Command::new(interpreter);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(script));
+    Some(command)
+}
+
+/// Where `tests/interop/install.sh` installs.
+fn installed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop")
+}
+
+/// Says why a test is skipped, or fails it if it must not be.
+#[allow(clippy::print_stdout)]
+fn skip<T>(reason: &str) -> Option<T> {
+    let is_required = env::var("KNOX_TEST_INTEROP").is_ok_and(|value| value == "required");
+    assert!(!is_required, "{reason}");
+    println!("skipped: {reason}");
+    None
+}
