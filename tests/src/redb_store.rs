@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use jwt_knox::{
-    InsertOutcome, StoreError, Subject, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore, WhenFull, async_trait,
+    InsertOutcome, StoreError, Subject, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore, async_trait,
 };
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -67,11 +67,11 @@ impl TokenStore for RedbStore {
             if let Some(limit) = limit {
                 let mut live = all_of(&tables.logins, &record.subject)?;
                 live.retain(|login| login.is_live(now));
-                let Some(victims) = make_room(live, limit)? else { return Ok(InsertOutcome::LimitReached) };
-                for victim in &victims {
-                    tables.take(&victim.key())?;
-                }
+                let Some(victims) = limit.make_room(&record, &live) else { return Ok(InsertOutcome::LimitReached) };
                 evicted = victims.len() as u64;
+                for id in victims {
+                    tables.take(&TokenKey { subject: record.subject.clone(), id })?;
+                }
             }
             tables.put(&record)?;
             Ok(InsertOutcome::Inserted { evicted })
@@ -172,20 +172,6 @@ fn refuse_if_taken(tables: &Tables<'_>, record: &TokenRecord) -> Result<(), Fail
         None => Ok(()),
         Some(_) => Err("a login with this key is there already".into()),
     }
-}
-
-/// Which of the live logins end so that there is room for one more; `None` if the limit denies it.
-fn make_room(mut live: Vec<TokenRecord>, limit: TokenLimit) -> Result<Option<Vec<TokenRecord>>, Failure> {
-    let excess = (live.len() + 1).saturating_sub(limit.max() as usize);
-    match limit.when_full() {
-        WhenFull::Deny if excess > 0 => return Ok(None),
-        WhenFull::Deny => {}
-        WhenFull::EvictOldest => live.sort_by_key(|login| (login.created_at, login.id())),
-        // A later version of jwt-knox may know more. What this store does not know it does not guess.
-        _ => return Err("this store does not know what this limit does when it is full".into()),
-    }
-    live.truncate(excess);
-    Ok(Some(live))
 }
 
 /// Subject and id. redb compares texts by their bytes.

@@ -79,7 +79,7 @@ async fn converse(stream: TcpStream, knox: &Knox, recheck: Duration) -> io::Resu
     // The end of the login ends the connection whatever it is doing: waiting for a line, or for a client that reads none.
     let farewell = tokio::select! {
         outcome = answer_lines(&mut peer, knox, &auth) => return outcome,
-        reason = wait_for_end(knox, &token, recheck) => reason,
+        reason = wait_for_end(knox, &auth, recheck) => reason,
     };
     timeout(Duration::from_secs(1), peer.say(farewell)).await.unwrap_or(Ok(()))
 }
@@ -134,11 +134,11 @@ async fn answer(line: &str, knox: &Knox, auth: &Authenticated) -> Result<Option<
 }
 
 /// Waits until the login has ended, or until nobody could say for too long whether it has.
-async fn wait_for_end(knox: &Knox, token: &str, recheck: Duration) -> &'static str {
+async fn wait_for_end(knox: &Knox, auth: &Authenticated, recheck: Duration) -> &'static str {
     let mut unanswered = 0;
     while unanswered < MAX_UNANSWERED {
         sleep(recheck).await;
-        match timeout(recheck, knox.authenticate(token)).await {
+        match timeout(recheck, knox.recheck(auth)).await {
             Ok(Ok(_)) => unanswered = 0,
             Ok(Err(AuthenticateError::Refused(_))) => return "the login has ended",
             // The store may be back in a moment, so this is not the end yet.

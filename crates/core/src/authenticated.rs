@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     digest::TokenId,
     error::{AuthError, ClaimsError},
-    jwt::{ClaimSet, CustomClaims},
+    jwt::{CustomClaims, Verified},
     record::{TokenKey, TokenRecord},
     scopes::scopes,
     subject::Subject,
@@ -16,7 +16,8 @@ use crate::{
 
 /// Proof that a token was presented and is good: its signature, its claims, its record and its subject.
 ///
-/// Only [`Knox::authenticate`](crate::Knox::authenticate) makes one. Cheap to clone.
+/// Only [`Knox::authenticate`](crate::Knox::authenticate) makes one, and [`Knox::recheck`](crate::Knox::recheck) another from it. It
+/// says what was so at that moment. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Authenticated(Arc<Inner>);
 
@@ -24,12 +25,17 @@ pub struct Authenticated(Arc<Inner>);
 struct Inner {
     id: TokenId,
     record: TokenRecord,
-    claims: ClaimSet,
+    verified: Verified,
 }
 
 impl Authenticated {
-    pub(crate) fn new(record: TokenRecord, claims: ClaimSet) -> Self {
-        Self(Arc::new(Inner { id: record.id(), record, claims }))
+    pub(crate) fn new(record: TokenRecord, verified: Verified) -> Self {
+        Self(Arc::new(Inner { id: record.id(), record, verified }))
+    }
+
+    /// What the token said.
+    pub(crate) fn verified(&self) -> &Verified {
+        &self.0.verified
     }
 
     /// Who the token is for.
@@ -66,7 +72,7 @@ impl Authenticated {
     ///
     /// [`ClaimsError::Mismatch`] if the claims do not fit `T`, as when the token was issued before a field was added.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        self.0.claims.read()
+        self.0.verified.claims.read()
     }
 
     /// The scopes that the token grants.
@@ -91,6 +97,6 @@ impl Authenticated {
 
     /// The claims that the application has put into the token.
     pub(crate) fn custom_claims(&self, format: &TokenFormat) -> CustomClaims {
-        self.0.claims.custom(format)
+        self.0.verified.claims.custom(format)
     }
 }

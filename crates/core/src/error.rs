@@ -312,8 +312,8 @@ pub enum ConfigError {
     /// A limit of no logins at all.
     #[error("a limit of 0 would let nobody log in; use 1 or more, or no limit")]
     LimitIsZero,
-    /// A lifetime under a second.
-    #[error("a lifetime must be at least 1 second")]
+    /// A lifetime under a second, or an idle timeout under two.
+    #[error("a lifetime must be at least 1 second, and an idle timeout at least 2")]
     LifetimeTooShort,
     /// A lifetime of more than about 100 years.
     #[error("a lifetime of more than 100 years is not one; use `Lifetime::never()`")]

@@ -1,6 +1,6 @@
 //! Writing and reading the JWT: the signature by `jwt-simple`, the claims by the rules of RFC 7519 and one clock.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use crate::{
     digest::{HashAlgorithm, TokenDigest},
     error::{AuthError, ClaimsError, ConfigError, IssueError},
     keys::{Keys, SigningKey, VerifyingKey},
+    record::TokenKey,
     secret::{Secret, Token},
     subject::Subject,
     token_format::{TokenFormat, is_always_reserved},
@@ -45,12 +46,21 @@ pub(crate) struct Payload<'a> {
 }
 
 /// A token whose signature and claims are good. Whether it has been revoked is not known yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Verified {
+    /// The `kid` of the key that has signed it.
+    key_id: Arc<str>,
     pub(crate) subject: Subject,
     pub(crate) digest: TokenDigest,
     pub(crate) scope: Option<String>,
     pub(crate) claims: ClaimSet,
+}
+
+impl Verified {
+    /// The key of the record that belongs to it.
+    pub(crate) fn key(&self) -> TokenKey {
+        TokenKey { subject: self.subject.clone(), id: self.digest.token_id() }
+    }
 }
 
 impl Jwt {
@@ -121,7 +131,13 @@ impl Jwt {
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, AuthError> {
         let (key, payload) = self.key_for(token)?;
         key.verify_signature(token, self.max_bytes).map_err(|error| refusal(&error))?;
-        self.check_claims(decode(payload)?, now)
+        self.check_claims(key.shared_key_id(), decode(payload)?, now)
+    }
+
+    /// Whether what [`verify`](Self::verify) gave earlier would be good now: keys may have been retired, and time has passed.
+    pub(crate) fn check_again(&self, token: &Verified, now: Timestamp) -> Result<(), AuthError> {
+        self.keys.verifying(Some(&token.key_id)).ok_or(AuthError::UnknownKey)?;
+        self.check_end(&token.claims, now)
     }
 
     /// The key that must have signed the token, and the segment with its claims.
@@ -142,7 +158,12 @@ impl Jwt {
     }
 
     /// Judges the claims of a token whose signature is good.
-    fn check_claims(&self, mut claims: Map<String, Value>, now: Timestamp) -> Result<Verified, AuthError> {
+    fn check_claims(
+        &self,
+        key_id: Arc<str>,
+        mut claims: Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Verified, AuthError> {
         let secret = take_text(&mut claims, &self.format.secret_claim)?;
         let secret = secret.ok_or(AuthError::Malformed("the secret is missing"))?;
         let secret = Secret::from_token(secret).ok_or(AuthError::Malformed("the secret is empty or too long"))?;
@@ -155,12 +176,7 @@ impl Jwt {
         let digest = algorithm.digest(&secret).ok_or(AuthError::Malformed("the secret is not hexadecimal"))?;
         drop(secret);
         let claims = ClaimSet(claims);
-        // RFC 7519 §4.1.4: the current time must be before `exp`.
-        match claims.date("exp")? {
-            Some(expires_at) if self.with_leeway(now) >= expires_at => return Err(AuthError::Expired),
-            None if self.must_end => return Err(AuthError::Malformed("`exp` is missing")),
-            Some(_) | None => {}
-        }
+        self.check_end(&claims, now)?;
         let latest_start = now.checked_add(self.leeway).unwrap_or(Timestamp::MAX);
         for name in ["nbf", "iat"] {
             if claims.date(name)?.is_some_and(|start| start > latest_start) {
@@ -183,7 +199,16 @@ impl Jwt {
         let subject = claims.text(&self.format.subject_claim)?.ok_or(AuthError::Malformed("the subject is missing"))?;
         let subject = Subject::new(subject).map_err(|_| AuthError::Malformed("the subject is not one"))?;
         let scope = claims.text(&self.format.scope_claim)?.map(str::to_owned);
-        Ok(Verified { subject, digest, scope, claims })
+        Ok(Verified { key_id, subject, digest, scope, claims })
+    }
+
+    /// RFC 7519 §4.1.4: the current time must be before `exp`.
+    fn check_end(&self, claims: &ClaimSet, now: Timestamp) -> Result<(), AuthError> {
+        match claims.date("exp")? {
+            Some(expires_at) if self.with_leeway(now) >= expires_at => Err(AuthError::Expired),
+            None if self.must_end => Err(AuthError::Malformed("`exp` is missing")),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// `now`, put back by the leeway: what ends before this moment is over.

@@ -125,7 +125,7 @@ impl Knox {
         }
     }
 
-    /// Decides whether `token` is good. This is the one way in; nothing else makes an [`Authenticated`].
+    /// Decides whether `token` is good. This is the one way in: every [`Authenticated`] begins here.
     ///
     /// Verifies the signature and the claims, reads one record by its primary key, compares digests in constant time, then
     /// checks the deadline and the subject.
@@ -136,28 +136,45 @@ impl Knox {
     #[tracing::instrument(name = "knox.authenticate", level = "debug", skip_all, fields(subject, token_id))]
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
         let outcome = self.decide(token).await;
-        match &outcome {
+        self.report(&outcome);
+        outcome
+    }
+
+    /// Tells the log and the observer what was decided.
+    fn report(&self, outcome: &Result<Authenticated, AuthenticateError>) {
+        match outcome {
             Ok(auth) => tracing::trace!(subject = %auth.subject(), token_id = %auth.token_id(), "token accepted"),
             Err(AuthenticateError::Refused(reason)) => self.emit(Event::Rejected { reason }),
             Err(AuthenticateError::Store(error)) => {
                 tracing::error!(error = error as &dyn std::error::Error, "a token could not be checked");
             }
         }
-        outcome
     }
 
     async fn decide(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
-        let Verified { subject, digest, scope, claims } = self.0.jwt.verify(token, now)?;
-        let key = TokenKey { subject, id: digest.token_id() };
+        let verified = self.0.jwt.verify(token, now)?;
+        let key = verified.key();
         Span::current().record("subject", key.subject.as_str()).record("token_id", key.id.as_str());
-        let mut record = self.0.store.find(&key).await?.ok_or(AuthError::Revoked)?;
+        let mut record = self.look_up(&key, &verified, now).await?;
+        self.touch(&key, &mut record, now).await;
+        Ok(Authenticated::new(record, verified))
+    }
+
+    /// The record of a token whose signature and claims are good, if it is good too.
+    async fn look_up(
+        &self,
+        key: &TokenKey,
+        token: &Verified,
+        now: Timestamp,
+    ) -> Result<TokenRecord, AuthenticateError> {
+        let record = self.0.store.find(key).await?.ok_or(AuthError::Revoked)?;
         // The subject too, in case a database takes `Alice` for `alice`.
-        if record.digest != digest || record.subject != key.subject {
+        if record.digest != token.digest || record.subject != key.subject {
             return Err(AuthError::Revoked.into());
         }
         // The signature vouches for the scope, and so does the record: a stolen key is not enough to widen it.
-        if record.scope != scope {
+        if record.scope != token.scope {
             return Err(AuthError::Revoked.into());
         }
         // The deadline too, in case a store has let use move the expiry beyond it.
@@ -166,8 +183,46 @@ impl Knox {
             return Err(AuthError::Expired.into());
         }
         self.check_subject(&record.subject).await?;
-        self.touch(&key, &mut record, now).await;
-        Ok(Authenticated::new(record, claims))
+        Ok(record)
+    }
+
+    /// Decides whether the token that `auth` came with is still good, for a connection or a job that lasts.
+    ///
+    /// It makes the checks of [`authenticate`](Self::authenticate) that can come out differently now: the key ring, `exp`, the
+    /// record, its deadline, the subject. So the token itself need not be kept. It does not count as a use: a connection on
+    /// which nothing happens does not keep a login with an idle timeout alive.
+    ///
+    /// # Errors
+    ///
+    /// As for [`authenticate`](Self::authenticate).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{AuthenticateError, Authenticated, Knox};
+    ///
+    /// /// Whether to go on serving a connection. Unsure is not the same as no: try again soon, and give up after some times.
+    /// async fn may_go_on(knox: &Knox, auth: &Authenticated) -> Option<bool> {
+    ///     match knox.recheck(auth).await {
+    ///         Ok(_) => Some(true),
+    ///         Err(AuthenticateError::Store(_)) => None,
+    ///         Err(_) => Some(false),
+    ///     }
+    /// }
+    /// ```
+    #[tracing::instrument(name = "knox.recheck", level = "debug", skip_all, fields(subject = %auth.subject(), token_id = %auth.token_id()))]
+    pub async fn recheck(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
+        let outcome = self.decide_again(auth).await;
+        self.report(&outcome);
+        outcome
+    }
+
+    async fn decide_again(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
+        let now = self.now();
+        let verified = auth.verified();
+        self.0.jwt.check_again(verified, now)?;
+        let record = self.look_up(&auth.key(), verified, now).await?;
+        Ok(Authenticated::new(record, verified.clone()))
     }
 
     /// Ends one login. `true`: it was there.
@@ -243,10 +298,11 @@ impl Knox {
         self.check_subject(&record.subject).await?;
         let (secret, digest) = self.mint()?;
         record.digest = digest;
-        record.last_used_at = Some(now);
+        // Neither goes back with a clock that was set back.
+        record.last_used_at = record.last_used_at.max(Some(now));
         // In the leeway after its end a login is accepted, and no longer prolonged.
         if record.is_live(now) {
-            record.expires_at = next_expiry(&record, now);
+            record.expires_at = record.expires_at.max(next_expiry(&record, now));
         }
         let token = self.sign(&record, &secret, &auth.custom_claims(&self.0.jwt.format), now)?;
         if !self.0.store.replace(&auth.key(), record.clone()).await? {

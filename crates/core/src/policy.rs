@@ -35,13 +35,13 @@ impl Lifetime {
     /// The longest lifetime, about 100 years. Who wants more, wants [`Lifetime::never`].
     const MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-    /// A login that ends `lifetime` after it began.
+    /// A login that ends `lifetime` after it began, at least 1 second.
     #[must_use]
     pub const fn absolute(lifetime: Duration) -> Self {
         Self { absolute: Some(lifetime), idle: None }
     }
 
-    /// A login that ends when it has not been used for `timeout`, and has no other deadline.
+    /// A login that ends when it has not been used for `timeout`, at least 2 seconds, and has no other deadline.
     #[must_use]
     pub const fn idle(timeout: Duration) -> Self {
         Self { absolute: None, idle: Some(timeout) }
@@ -73,8 +73,10 @@ impl Lifetime {
 
     /// Refuses what is shorter than the second that deadlines are counted in, and what is absurdly long.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        for lifetime in [self.absolute, self.idle].into_iter().flatten() {
-            if lifetime < Duration::from_secs(1) {
+        // Deadlines are cut to whole seconds, so an idle timeout of one could be over at once.
+        for (lifetime, min_seconds) in [(self.absolute, 1), (self.idle, 2)] {
+            let Some(lifetime) = lifetime else { continue };
+            if lifetime < Duration::from_secs(min_seconds) {
                 return Err(ConfigError::LifetimeTooShort);
             }
             if lifetime > Self::MAX {
@@ -251,7 +253,7 @@ mod tests {
     #[test]
     fn absurd_lifetimes_and_limits_are_refused() {
         assert!(matches!(Lifetime::absolute(Duration::ZERO).check(), Err(ConfigError::LifetimeTooShort)));
-        assert!(matches!(Lifetime::idle(Duration::from_millis(999)).check(), Err(ConfigError::LifetimeTooShort)));
+        assert!(matches!(Lifetime::idle(Duration::from_millis(1999)).check(), Err(ConfigError::LifetimeTooShort)));
         assert!(matches!(Lifetime::absolute(Duration::MAX).check(), Err(ConfigError::LifetimeTooLong)));
         assert!(matches!(TokenLimit::deny(0).check(), Err(ConfigError::LimitIsZero)));
         assert!(Lifetime::never().check().is_ok());

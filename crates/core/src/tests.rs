@@ -697,6 +697,59 @@ async fn keys_change_under_load_and_no_request_fails() {
 }
 
 #[tokio::test]
+async fn what_was_good_can_be_asked_about_again_without_the_token() {
+    let ring = KeyRing::new(SigningKey::hs256(KEY).unwrap().with_key_id("old").unwrap());
+    let fixture = Fixture::new();
+    let knox = Knox::builder(ring.clone())
+        .store(fixture.store.clone())
+        .subject_check(fixture.users.clone())
+        .clock(fixture.clock.clone())
+        .lifetime(Lifetime::absolute(seconds(1000)).with_idle(seconds(400)))
+        .build()
+        .unwrap();
+    let login = async || {
+        let issued = knox.issue(Subject::new("alice").unwrap()).await.unwrap();
+        knox.authenticate(issued.token.expose()).await.unwrap()
+    };
+    let refusal = async |auth: &Authenticated| match knox.recheck(auth).await {
+        Err(AuthenticateError::Refused(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    let (auth, revoked, rotated) = (login().await, login().await, login().await);
+    fixture.set(300);
+    let again = knox.recheck(&auth).await.unwrap();
+    assert_eq!(again.record(), auth.record());
+    assert_eq!(fixture.store.writes.load(SeqCst), 0, "it is no use of the login");
+
+    knox.revoke(&revoked.key()).await.unwrap();
+    assert_eq!(refusal(&revoked).await, AuthError::Revoked);
+    let issued = knox.rotate(&rotated).await.unwrap();
+    assert_eq!(refusal(&rotated).await, AuthError::Revoked);
+    let rotated = knox.authenticate(issued.token.expose()).await.unwrap();
+    assert!(knox.recheck(&rotated).await.is_ok());
+
+    fixture.users.are(Some(SubjectStatus::Inactive));
+    assert_eq!(refusal(&auth).await, AuthError::SubjectInactive);
+    fixture.users.are(Some(SubjectStatus::Active));
+    fixture.store.is_down.store(true, SeqCst);
+    assert!(matches!(knox.recheck(&auth).await, Err(AuthenticateError::Store(_))));
+    fixture.store.is_down.store(false, SeqCst);
+    fixture.set(400);
+    assert_eq!(refusal(&auth).await, AuthError::Expired, "the idle timeout goes on");
+    assert!(knox.recheck(&rotated).await.is_ok(), "a rotation is a use");
+
+    let new = SigningKey::hs256([1; 32]).unwrap().with_key_id("new").unwrap();
+    ring.stage(new).unwrap();
+    ring.promote("new").unwrap();
+    assert!(knox.recheck(&rotated).await.is_ok());
+    ring.retire("old").unwrap();
+    assert_eq!(refusal(&rotated).await, AuthError::UnknownKey);
+    let last = login().await;
+    fixture.set(1400);
+    assert_eq!(refusal(&last).await, AuthError::Expired);
+}
+
+#[tokio::test]
 async fn a_verifier_sees_signature_and_claims_and_no_revocation() {
     let ring = KeyRing::new(SigningKey::generate(Algorithm::EdDsa).unwrap());
     let fixture = Fixture::new();

@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, SystemClock},
     digest::TokenId,
     error::{AuthError, ClaimsError, ConfigError},
-    jwt::{ClaimSet, Jwt, Verified},
+    jwt::{Jwt, Verified},
     keys::{KeySet, Keys},
     record::TokenKey,
     scopes::scopes,
@@ -77,8 +77,8 @@ impl Verifier {
     ///
     /// [`AuthError`] if the signature or a claim is not good.
     pub fn verify(&self, token: &str) -> Result<MaybeRevoked, AuthError> {
-        let Verified { subject, digest, scope, claims } = self.0.jwt.verify(token, self.0.clock.now())?;
-        Ok(MaybeRevoked { key: TokenKey { subject, id: digest.token_id() }, scope, claims })
+        let verified = self.0.jwt.verify(token, self.0.clock.now())?;
+        Ok(MaybeRevoked { key: verified.key(), verified })
     }
 }
 
@@ -156,8 +156,7 @@ impl VerifierBuilder {
 #[derive(Debug, Clone)]
 pub struct MaybeRevoked {
     key: TokenKey,
-    scope: Option<String>,
-    claims: ClaimSet,
+    verified: Verified,
 }
 
 impl MaybeRevoked {
@@ -182,7 +181,7 @@ impl MaybeRevoked {
     /// The claim `exp`. `None`: the token has no end of its own.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.claims.expires_at()
+        self.verified.claims.expires_at()
     }
 
     /// The claims of the token as a type of the application. The secret is not among them.
@@ -191,12 +190,12 @@ impl MaybeRevoked {
     ///
     /// [`ClaimsError::Mismatch`] if the claims do not fit `T`.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        self.claims.read()
+        self.verified.claims.read()
     }
 
     /// The scopes that the token claims.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        scopes(self.scope.as_deref())
+        scopes(self.verified.scope.as_deref())
     }
 
     /// Whether the token claims `scope`.

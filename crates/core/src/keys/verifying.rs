@@ -123,6 +123,10 @@ impl VerifyingKey {
         &self.key_id
     }
 
+    pub(crate) fn shared_key_id(&self) -> Arc<str> {
+        Arc::clone(&self.key_id)
+    }
+
     /// The key's algorithm, which tokens must carry as `alg`.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
