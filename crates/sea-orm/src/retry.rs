@@ -1,40 +1,65 @@
-//! Doing a transaction again when the database asks for it.
+//! Asking the database again when it asks for that.
 
 use std::future::Future;
 
-use sea_orm::DbErr;
+use jwt_knox::StoreError;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr};
 
-/// How often a transaction is tried.
+use crate::convert::store_error;
+
+/// How often something is tried.
 const ATTEMPTS: u32 = 10;
 
-/// Runs `transaction` until it ends in anything but a conflict with another one, at most [`ATTEMPTS`] times.
-///
-/// There is no pause: the database has already made the loser wait for the winner.
-pub(crate) async fn on_conflict<T, F>(mut transaction: impl FnMut() -> F) -> Result<T, DbErr>
+/// Runs a statement or transaction until it ends in anything but a conflict with another one, at most [`ATTEMPTS`] times.
+pub(crate) async fn on_conflict<T, F>(
+    connection: &DatabaseConnection,
+    mut transaction: impl FnMut() -> F,
+) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, DbErr>>,
 {
-    for _ in 1..ATTEMPTS {
+    for attempt in 1..ATTEMPTS {
         match transaction().await {
-            Err(error) if is_conflict(&error) => {}
-            outcome => return outcome,
+            Err(error) if is_conflict(&error) => pause(connection, attempt).await.map_err(store_error)?,
+            outcome => return outcome.map_err(store_error),
         }
     }
-    transaction().await
+    transaction().await.map_err(store_error)
 }
 
-/// Whether the database has undone a transaction only because of another one: a deadlock or a serialization failure.
+/// Lets the winner get on, a little longer after each attempt but the first. The database is asked to wait, since this crate
+/// knows no runtime, and so no timer.
+///
+/// After a deadlock, the next attempt waits for the locks of the winner anyway. Where all transactions are serializable, it
+/// would run into the same winner again and again.
+async fn pause(connection: &DatabaseConnection, attempt: u32) -> Result<(), DbErr> {
+    let seconds = f64::from(attempt - 1) / 200.0;
+    let wait = match connection.get_database_backend() {
+        _ if attempt == 1 => return Ok(()),
+        DatabaseBackend::Postgres => format!("SELECT pg_sleep({seconds})"),
+        DatabaseBackend::MySql => format!("SELECT SLEEP({seconds})"),
+        _ => return Ok(()),
+    };
+    connection.execute_unprepared(&wait).await.map(drop)
+}
+
+/// The SQLSTATEs of PostgreSQL and MySQL for a serialization failure and a deadlock: the transaction was undone, and only
+/// because of another one. SQLite has none: its writers take the one lock first, and whoever does not get it has waited as
+/// long as the connection allows.
+const CONFLICTS: [&str; 2] = ["40001", "40P01"];
+
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn is_conflict(error: &DbErr) -> bool {
     let (DbErr::Exec(error) | DbErr::Query(error) | DbErr::Conn(error)) = error else { return false };
     let sea_orm::RuntimeErr::SqlxError(error) = error else { return false };
     let code = error.as_database_error().and_then(|error| error.code());
-    // SQLSTATE 40001 and 40P01, of PostgreSQL and MySQL. SQLite has none: its transactions here begin by taking the lock, and
-    // whoever does not get it has waited as long as the connection allows.
-    matches!(code.as_deref(), Some("40001" | "40P01"))
+    code.is_some_and(|code| CONFLICTS.contains(&&*code))
 }
 
+/// An application may switch its driver on in SeaORM itself. This crate then cannot name the type of the driver's errors; but
+/// they show their code.
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
-fn is_conflict(_: &DbErr) -> bool {
-    false
+fn is_conflict(error: &DbErr) -> bool {
+    let shown = format!("{error:?}");
+    CONFLICTS.iter().any(|code| shown.contains(&format!("\"{code}\"")))
 }

@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use crate::{
-    convert::{date, from_row, row, store_error},
+    convert::{date, from_row, row},
     entity::{ActiveModel, Column, Entity, subject_lock},
     retry,
 };
@@ -151,27 +151,29 @@ impl TokenStore for SeaOrmStore {
     ) -> Result<InsertOutcome, StoreError> {
         let row = row(&record)?;
         let Some(limit) = limit else {
-            Entity::insert(row).exec_without_returning(&self.connection).await.map_err(store_error)?;
+            retry::on_conflict(&self.connection, || {
+                Entity::insert(row.clone()).exec_without_returning(&self.connection)
+            })
+            .await?;
             return Ok(InsertOutcome::Inserted { evicted: 0 });
         };
         let now = date(now)?;
-        retry::on_conflict(|| self.insert_within(&record, row.clone(), limit, now)).await.map_err(store_error)
+        retry::on_conflict(&self.connection, || self.insert_within(&record, row.clone(), limit, now)).await
     }
 
     async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
-        let row = Entity::find_by_id(primary_key(key)).one(&self.connection).await.map_err(store_error)?;
+        let row =
+            retry::on_conflict(&self.connection, || Entity::find_by_id(primary_key(key)).one(&self.connection)).await?;
         row.map(from_row).transpose()
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
-        let rows = Entity::find()
+        let query = Entity::find()
             .filter(Column::Subject.eq(subject.as_str()))
             .filter(is_live(date(now)?))
             .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id)
-            .all(&self.connection)
-            .await
-            .map_err(store_error)?;
+            .order_by_desc(Column::Id);
+        let rows = retry::on_conflict(&self.connection, || query.clone().all(&self.connection)).await?;
         rows.into_iter().map(from_row).collect()
     }
 
@@ -194,24 +196,25 @@ impl TokenStore for SeaOrmStore {
                 .finally(Expr::col(Column::ExpiresAt));
             update = update.col_expr(Column::ExpiresAt, later.into());
         }
-        let result = update.exec(&self.connection).await.map_err(store_error)?;
+        let result = retry::on_conflict(&self.connection, || update.clone().exec(&self.connection)).await?;
         Ok(result.rows_affected > 0)
     }
 
     async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
         let row = row(&new)?;
-        retry::on_conflict(|| self.replace_within(old, row.clone())).await.map_err(store_error)
+        retry::on_conflict(&self.connection, || self.replace_within(old, row.clone())).await
     }
 
     async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
-        let delete = || Entity::delete_by_id(primary_key(key)).exec(&self.connection);
-        let result = retry::on_conflict(delete).await.map_err(store_error)?;
+        let result =
+            retry::on_conflict(&self.connection, || Entity::delete_by_id(primary_key(key)).exec(&self.connection))
+                .await?;
         Ok(result.rows_affected > 0)
     }
 
     async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError> {
         let now = date(now)?;
-        retry::on_conflict(|| self.remove_all_within(subject.as_str(), except, now)).await.map_err(store_error)
+        retry::on_conflict(&self.connection, || self.remove_all_within(subject.as_str(), except, now)).await
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
@@ -233,7 +236,7 @@ impl TokenStore for SeaOrmStore {
             let key = Expr::tuple([Expr::col(Column::Subject), Expr::col(Column::Id)]);
             delete.and_where(key.in_subquery(oldest));
         }
-        let result = retry::on_conflict(|| self.connection.execute(&delete)).await.map_err(store_error)?;
+        let result = retry::on_conflict(&self.connection, || self.connection.execute(&delete)).await?;
         Ok(result.rows_affected())
     }
 }

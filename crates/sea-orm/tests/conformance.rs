@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::{env, sync::OnceLock, time::Duration};
+use std::{
+    env,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
+use jwt_knox_testkit::rules;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
 /// A connection of its own, in a database whose tables have been made once.
@@ -59,15 +64,33 @@ mod sqlite {
     jwt_knox_testkit::store_tests!(open, durable);
 }
 
+/// Whether the tables are there.
+static ON_POSTGRES: OnceLock<()> = OnceLock::new();
+
 mod postgres {
-    use super::{OnceLock, SeaOrmStore, on_server};
+    use super::{ON_POSTGRES, SeaOrmStore, on_server};
 
     async fn open() -> Option<SeaOrmStore> {
-        static MIGRATED: OnceLock<()> = OnceLock::new();
-        on_server("KNOX_TEST_POSTGRES_URL", &MIGRATED).await
+        on_server("KNOX_TEST_POSTGRES_URL", &ON_POSTGRES).await
     }
 
     jwt_knox_testkit::store_tests!(open, durable);
+}
+
+/// A server may be set up so that all transactions are serializable. Conflicts are then frequent, and are no failures.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_postgres_where_all_is_serializable() {
+    let Ok(url) = env::var("KNOX_TEST_POSTGRES_URL") else {
+        println!("skipped: KNOX_TEST_POSTGRES_URL is not set");
+        return;
+    };
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{separator}options[default_transaction_isolation]=serializable");
+    let store = Arc::new(SeaOrmStore::new(connect(&url, &ON_POSTGRES).await));
+    rules::calls_of_all_kinds_at_once_are_answered(store.clone()).await;
+    rules::a_touch_revives_nothing(store.clone()).await;
+    rules::parallel_removals_have_one_winner(store.clone()).await;
+    rules::a_use_that_is_noted_saves_from_eviction(store).await;
 }
 
 mod mysql {

@@ -53,6 +53,7 @@ macro_rules! store_tests {
             remove_expired_removes_only_what_is_over
             remove_expired_keeps_to_its_batch
             remove_expired_loses_no_login_that_happens_meanwhile
+            remove_expired_spares_a_login_that_is_used_meanwhile
             parallel_logins_keep_to_a_denying_limit
             parallel_logins_keep_to_an_evicting_limit
             parallel_logins_keep_to_a_limit_by_use
@@ -66,6 +67,7 @@ macro_rules! store_tests {
             remove_all_counts_every_login_it_ends
             a_rotation_does_not_outlive_remove_all
             a_rotation_does_not_slip_past_the_limit
+            calls_of_all_kinds_at_once_are_answered
         });
     };
     ($open:path, durable) => {

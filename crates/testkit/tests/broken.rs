@@ -81,6 +81,8 @@ enum Fault {
     IgnoresBatch,
     PurgeNeverEnds,
     PurgeStopsEarly,
+    PurgeIsTwoSteps,
+    FailsWhenBusy,
     MixesIds,
 }
 
@@ -93,11 +95,13 @@ struct Broken {
     fault: Fault,
     all: Mutex<BTreeMap<TokenKey, TokenRecord>>,
     removed: AtomicU64,
+    calls: AtomicU64,
 }
 
 impl Broken {
     fn new(fault: Fault) -> Self {
-        Self { inner: MemoryStore::new(), fault, all: Mutex::default(), removed: AtomicU64::new(0) }
+        let (removed, calls) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { inner: MemoryStore::new(), fault, all: Mutex::default(), removed, calls }
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -435,6 +439,15 @@ impl TokenStore for Broken {
     async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
         let key = self.key(key);
         match self.fault {
+            FailsWhenBusy => {
+                let others = self.calls.fetch_add(1, Ordering::Relaxed);
+                dawdle().await;
+                self.calls.fetch_sub(1, Ordering::Relaxed);
+                if others > 0 {
+                    return Err(StoreError::new("broken", "deadlock"));
+                }
+                self.inner.remove(&key).await
+            }
             RemoveLies => {
                 self.inner.remove(&key).await?;
                 Ok(true)
@@ -513,6 +526,16 @@ impl TokenStore for Broken {
                 let removed = self.inner.remove_expired(now, batch).await?;
                 let before = self.removed.fetch_add(removed, Ordering::Relaxed);
                 Ok(if before == 0 { removed } else { removed.saturating_sub(1) })
+            }
+            PurgeIsTwoSteps => {
+                let mut removed = 0;
+                for record in self.known() {
+                    if self.inner.find(&record.key()).await?.is_some_and(|record| !record.is_live(now)) {
+                        dawdle().await;
+                        removed += u64::from(self.inner.remove(&record.key()).await?);
+                    }
+                }
+                Ok(removed.min(batch.get().into()))
             }
             _ => self.inner.remove_expired(now, batch).await,
         }
@@ -606,6 +629,8 @@ faults_are_found! {
     PurgesNothing: remove_expired_keeps_to_its_batch says "fewer than a batch means that nothing is left";
     IgnoresBatch: remove_expired_keeps_to_its_batch says "at most a batch of 3";
     PurgeNeverEnds: remove_expired_keeps_to_its_batch says "never says that it is through";
+    PurgeIsTwoSteps: remove_expired_spares_a_login_that_is_used_meanwhile says "is used or purged, not both";
+    FailsWhenBusy: calls_of_all_kinds_at_once_are_answered says "remove: the store must answer here";
     PurgeStopsEarly: remove_expired_keeps_to_its_batch says "fewer than a batch means that nothing is left";
 }
 

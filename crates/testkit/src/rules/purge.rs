@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jwt_knox::{TokenRecord, TokenStore};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::yield_now};
 
 use crate::fixture::{Probe, at, both_at_once, era, login, login_long_over, login_until, since_1970, subject};
 
 /// Held by the rule that purges. Another one at the same time would take its records away.
-static PURGING: Mutex<()> = Mutex::const_new(());
+pub(super) static PURGING: Mutex<()> = Mutex::const_new(());
 
 /// How often a rule is tried that a purge in another process can disturb.
 const TRIES: usize = 5;
@@ -136,4 +136,32 @@ pub async fn remove_expired_loses_no_login_that_happens_meanwhile(store: Arc<dyn
         0,
         "remove_expired: fewer than a batch means that nothing is left"
     );
+}
+
+/// A use that slides the deadline of a login and meets a purge for which it is over: the login is used or purged, not both.
+/// Two servers need not agree on the time to the second.
+pub async fn remove_expired_spares_a_login_that_is_used_meanwhile(store: Arc<dyn TokenStore>) {
+    let _alone = PURGING.lock().await;
+    let store = Probe(store);
+    for round in 0..40 {
+        let era = era();
+        let record = login_long_over(&subject(), era);
+        store.add(&record).await;
+        let (purging, using, key) = (store.clone(), store.clone(), record.key());
+        let (_, noted) = both_at_once(
+            async move {
+                for _ in 0..round % 4 {
+                    yield_now().await;
+                }
+                purging.remove_expired(since_1970(era), 100).await
+            },
+            async move { using.touch(&key, since_1970(era - 1), Some(at(600))).await },
+        )
+        .await;
+        let is_there = store.find(&record.key()).await.is_some();
+        assert_eq!(
+            is_there, noted,
+            "remove_expired: a login whose deadline moves meanwhile is used or purged, not both"
+        );
+    }
 }

@@ -1,11 +1,17 @@
 //! What holds when calls meet.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use jwt_knox::{InsertOutcome, TokenLimit, TokenRecord, TokenStore};
+use jwt_knox::{InsertOutcome, Subject, TokenKey, TokenLimit, TokenRecord, TokenStore};
 use tokio::task::yield_now;
 
-use crate::fixture::{Probe, all_at_once, at, both_at_once, ids, labelled, login, login_until, subject};
+use super::purge::PURGING;
+use crate::fixture::{
+    Probe, all_at_once, at, both_at_once, era, ids, labelled, login, login_long_over, login_until, since_1970, subject,
+};
 
 /// How often two calls are made to meet.
 const ROUNDS: usize = 40;
@@ -50,7 +56,7 @@ fn all_evicted(outcomes: &[InsertOutcome]) -> u64 {
     evicted.sum()
 }
 
-async fn log_in_at_once(store: &Probe, subject: &jwt_knox::Subject, limit: TokenLimit) -> Vec<InsertOutcome> {
+async fn log_in_at_once(store: &Probe, subject: &Subject, limit: TokenLimit) -> Vec<InsertOutcome> {
     all_at_once(64, |index| {
         let (store, record) = (store.clone(), login(subject, index as i64 % 8));
         async move { store.insert(&record, Some(limit), at(100)).await }
@@ -326,4 +332,79 @@ pub async fn a_rotation_does_not_slip_past_the_limit(store: Arc<dyn TokenStore>)
         let live = store.list(&subject, at(50)).await.len();
         assert_eq!(live, 2, "limit: a rotation that meets a login at a limit of 2 leaves exactly 2 live records");
     }
+}
+
+/// Calls of all kinds for one subject at the same moment: each is answered, and what is left at the end is of one piece.
+pub async fn calls_of_all_kinds_at_once_are_answered(store: Arc<dyn TokenStore>) {
+    let _alone = PURGING.lock().await;
+    let store = Probe(store);
+    let (owner, era) = (subject(), era());
+    let known = Arc::new(Mutex::new(VecDeque::new()));
+    all_at_once(16, |index| {
+        let (store, owner, known) = (store.clone(), owner.clone(), Arc::clone(&known));
+        async move {
+            for step in index..index + 20 {
+                one_of_all_kinds(&store, &owner, era, &known, step).await;
+            }
+        }
+    })
+    .await;
+    let listed = store.list(&owner, at(100)).await;
+    for record in &listed {
+        assert!(store.has(record).await, "list: what is listed is found");
+    }
+    let removed = store.remove_all(&owner, None, at(100)).await;
+    assert_eq!(removed, listed.len() as u64, "remove_all: the count is that of the live records");
+    assert_eq!(store.list(&owner, at(100)).await, [], "remove_all: after it there are none");
+}
+
+/// Keys that were inserted, the latest last. Some are gone already.
+type Known = Mutex<VecDeque<TokenKey>>;
+
+async fn one_of_all_kinds(store: &Probe, owner: &Subject, era: i64, known: &Known, step: usize) {
+    let new = login_until(owner, step as i64, 600);
+    let note = |record: &TokenRecord| lock(known).push_back(record.key());
+    let oldest = || lock(known).pop_front();
+    let newest = || lock(known).back().cloned();
+    match step % 9 {
+        0 => {
+            store.add(&new).await;
+            note(&new);
+        }
+        1 | 2 => {
+            let limits = [TokenLimit::evict_oldest(6), TokenLimit::evict_longest_unused(6)];
+            let outcome = store.insert(&new, Some(limits[step % 2]), at(100)).await;
+            assert_ne!(outcome, InsertOutcome::LimitReached, "limit: an evicting limit denies nobody");
+            note(&new);
+        }
+        3 => {
+            if let Some(key) = newest() {
+                store.touch(&key, at(100 + step as i64), Some(at(700 + step as i64))).await;
+            }
+        }
+        4 => {
+            if let Some(old) = oldest()
+                && store.replace(&old, &new).await
+            {
+                note(&new);
+            }
+        }
+        5 => {
+            if let Some(key) = oldest() {
+                store.remove(&key).await;
+            }
+        }
+        6 => store.add(&login_long_over(owner, era)).await,
+        7 => {
+            store.remove_expired(since_1970(era), 3).await;
+        }
+        _ => {
+            let spared = oldest().map(|key| key.id);
+            store.remove_all(owner, spared.as_ref(), at(100)).await;
+        }
+    }
+}
+
+fn lock(known: &Known) -> MutexGuard<'_, VecDeque<TokenKey>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
