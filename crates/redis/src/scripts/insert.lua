@@ -38,8 +38,9 @@ if max then
     remove(victim)
   end
 else
-  -- Ids of logins that Redis has dropped gather at the old end of the index; sweep a few away.
-  for _, other in ipairs(redis.call('ZRANGE', index, 0, 7)) do
+  -- Ids of logins that Redis has dropped are left in the index; sweep a few away. At random: wherever one looked first, a few
+  -- logins that live long would hide the others.
+  for _, other in ipairs(redis.call('ZRANDMEMBER', index, 8)) do
     if is_live(other, now) == nil then redis.call('ZREM', index, other) end
   end
 end
