@@ -1,6 +1,11 @@
 //! The store.
 
-use std::{collections::HashMap, fmt, num::NonZeroU32};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    num::NonZeroU32,
+};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jiff::Timestamp;
@@ -83,6 +88,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
         let replaced = record.label.as_deref().filter(|_| limit.is_some_and(|limit| limit.replaces_same_label()));
         let mut script = INSERT.key(self.index(&record.subject));
         script
+            .arg(call_number())
             .arg(record.id().as_str())
             .arg(microseconds(record.created_at))
             .arg(time_argument(record.expires_at))
@@ -127,6 +133,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
     async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
         let mut script = REPLACE.key(self.index(&old.subject));
         script
+            .arg(call_number())
             .arg(old.id.as_str())
             .arg(new.id().as_str())
             .arg(microseconds(new.created_at))
@@ -157,6 +164,11 @@ impl<C> fmt::Debug for RedisStore<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").field("prefix", &self.prefix).finish_non_exhaustive()
     }
+}
+
+/// A number that no other call has: a client may send a call twice, and the script then answers the second as the first.
+fn call_number() -> String {
+    format!("{:016x}", RandomState::new().hash_one(()))
 }
 
 /// What the script calls it.

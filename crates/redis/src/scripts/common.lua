@@ -29,14 +29,21 @@ local function remove(id)
   return redis.call('DEL', login(id))
 end
 
--- Writes a login: `fields` are names and values in turn.
-local function put(id, created_at, expires_at, fields)
+-- A client may send a call again, if the connection broke before the answer was there. So the login that a call writes keeps
+-- what the call answered. This gives it; nil if that was another call.
+local function answer_before(id, call)
+  local known = redis.call('HGET', login(id), 'call')
+  return known and tonumber(string.match(known, '^' .. call .. ' (%d+)$'))
+end
+
+-- Writes the login of a call: `fields` are names and values in turn. Gives the answer.
+local function put(id, created_at, expires_at, fields, call, answer)
   local index_lives = redis.call('PTTL', index)
   redis.call('ZADD', index, created_at, id)
-  redis.call('HSET', login(id), unpack(fields))
+  redis.call('HSET', login(id), 'call', call .. ' ' .. answer, unpack(fields))
   if not expires_at then
     redis.call('PERSIST', index)
-    return
+    return answer
   end
   redis.call('PEXPIREAT', login(id), drop_time(expires_at))
   if index_lives == -2 then
@@ -44,4 +51,5 @@ local function put(id, created_at, expires_at, fields)
   elseif index_lives >= 0 then
     redis.call('PEXPIREAT', index, drop_time(expires_at), 'GT')
   end
+  return answer
 end

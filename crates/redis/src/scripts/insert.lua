@@ -1,10 +1,10 @@
--- ARGV: id, created_at, expires_at, now, max (or ''), what to do when full, 'replace' (or ''), the label to replace, then the
--- fields. Gives how many logins were removed, or -1 if the limit denies this one.
-local id, created_at, expires_at, now, max = ARGV[1], ARGV[2], time(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local when_full, replaces, label = ARGV[6], ARGV[7] == 'replace', ARGV[8]
+-- ARGV: the call, id, created_at, expires_at, now, max (or ''), what to do when full, 'replace' (or ''), the label to replace,
+-- then the fields. Gives how many logins were removed, or -1 if the limit denies this one.
+local call, id, created_at, expires_at, now = ARGV[1], ARGV[2], ARGV[3], time(ARGV[4]), tonumber(ARGV[5])
+local max, when_full, replaces, label = tonumber(ARGV[6]), ARGV[7], ARGV[8] == 'replace', ARGV[9]
 
 if redis.call('EXISTS', login(id)) == 1 then
-  return redis.error_reply('EXISTS a login with this key is there already')
+  return answer_before(id, call) or redis.error_reply('EXISTS a login with this key is there already')
 end
 
 local victims = {}
@@ -45,5 +45,4 @@ else
   end
 end
 
-put(id, created_at, expires_at, { unpack(ARGV, 9) })
-return #victims
+return put(id, created_at, expires_at, { unpack(ARGV, 10) }, call, #victims)
