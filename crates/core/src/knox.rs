@@ -92,6 +92,22 @@ impl Knox {
     ///
     /// [`IssueError`]: the limit is reached, the subject is not active, the token would be too large, or the store or the
     /// random source failed. No token is good after any of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, NewToken, SigningKey, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let new = NewToken::for_subject(Subject::new("user-42")?).label("Firefox on Linux").scope("read")?;
+    /// let issued = knox.issue_with(new).await?;
+    /// assert_eq!(issued.record.label.as_deref(), Some("Firefox on Linux"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[tracing::instrument(name = "knox.issue", level = "debug", skip_all, fields(subject = %new.subject, token_id))]
     pub async fn issue_with(&self, new: NewToken) -> Result<Issued, IssueError> {
         let lifetime = new.lifetime.unwrap_or(self.0.lifetime);
@@ -242,6 +258,25 @@ impl Knox {
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot tell whether the logins have ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let subject = Subject::new("user-42")?;
+    /// let issued = knox.issue(subject.clone()).await?;
+    /// knox.issue(subject.clone()).await?;
+    /// let auth = knox.authenticate(issued.token.expose()).await?;
+    /// assert_eq!(knox.revoke_others(&auth).await?, 1);
+    /// assert_eq!(knox.revoke_all(&subject).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn revoke_others(&self, auth: &Authenticated) -> Result<u64, StoreError> {
         self.remove_all(auth.subject(), Some(auth.token_id()), RevocationCause::Others).await
     }
@@ -272,6 +307,24 @@ impl Knox {
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let subject = Subject::new("user-42")?;
+    /// knox.issue(subject.clone()).await?;
+    /// for login in knox.tokens(&subject).await? {
+    ///     println!("{} since {}", login.label.as_deref().unwrap_or("?"), login.created_at);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<TokenRecord>, StoreError> {
         self.0.store.list(subject, self.live_since(self.now())).await
     }
@@ -285,6 +338,24 @@ impl Knox {
     ///
     /// [`IssueError::Refused`] with [`AuthError::Revoked`] if the login has ended or was rotated in the meantime; otherwise
     /// as for [`issue_with`](Self::issue_with).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let old = knox.issue(Subject::new("user-42")?).await?;
+    /// let auth = knox.authenticate(old.token.expose()).await?;
+    /// let new = knox.rotate(&auth).await?;
+    /// assert!(knox.authenticate(old.token.expose()).await.is_err());
+    /// assert!(knox.authenticate(new.token.expose()).await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[tracing::instrument(name = "knox.rotate", level = "debug", skip_all, fields(subject = %auth.subject(), token_id = %auth.token_id()))]
     pub async fn rotate(&self, auth: &Authenticated) -> Result<Issued, IssueError> {
         let now = self.now();
