@@ -118,7 +118,7 @@ fn verify_for(
 /// The claims of a login that began just now.
 fn claims() -> Value {
     let now = Timestamp::now().as_second();
-    json!({"sub": "usér-42", "jti": SECRET.0, "iat": now, "exp": now + 600, "iss": ISSUER, "aud": AUDIENCE, "x": [1, "é"]})
+    json!({"sub": "usér-42", "jti": SECRET.0, "iat": now, "exp": now + 36000, "iss": ISSUER, "aud": AUDIENCE, "x": [1, "é"]})
 }
 
 /// The same with one claim changed.
@@ -331,8 +331,8 @@ fn tokens_of_others_are_refused_where_they_should_be() {
                 (claims_with("iss", "https://example.com"), AuthError::WrongIssuer),
                 (claims_with("aud", "other"), AuthError::WrongAudience),
                 (claims_with("exp", now - 1), AuthError::Expired),
-                (claims_with("iat", now + 60), AuthError::NotYetValid),
-                (claims_with("nbf", now + 60), AuthError::NotYetValid),
+                (claims_with("iat", now + 3600), AuthError::NotYetValid),
+                (claims_with("nbf", now + 3600), AuthError::NotYetValid),
             ] {
                 expect(&sign(&mut peer, &claims, &theirs["private_jwk"], algorithm, kid), error);
             }
