@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod databases;
+pub mod django_store;
 pub mod forge;
 pub mod hyper_adapter;
 pub mod interop;

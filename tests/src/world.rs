@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     num::NonZeroU32,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -19,7 +19,7 @@ use jwt_knox::{
 };
 use jwt_knox_http::{Credentials, KnoxHttp, KnoxHttpBuilder, Login, LoginError};
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
-use sea_orm::{ConnectOptions, Database};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
 /// The HS256 key of every world.
 pub const KEY: [u8; 32] = *b"the key that all the tests share";
@@ -102,15 +102,23 @@ pub fn temporary_file() -> PathBuf {
 }
 
 /// A store in that SQLite file. Its connections live on a runtime of their own, so that any server may use it.
-pub fn sqlite(path: &std::path::Path) -> SeaOrmStore {
-    let mut options = ConnectOptions::new(format!("sqlite:{}", path.display()));
-    options.sqlx_logging(false).max_connections(8).acquire_timeout(Duration::from_secs(20));
-    options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).pragma("journal_mode", "WAL"));
+pub fn sqlite(path: &Path) -> SeaOrmStore {
+    let path = path.to_owned();
     on_another_thread(async move {
-        let connection = Database::connect(options).await.unwrap();
+        let connection = connect(&path).await;
         Migrator::up(&connection, None).await.unwrap();
         SeaOrmStore::new(connection)
     })
+}
+
+/// Opens a SQLite file, which is made if it is not there.
+pub async fn connect(path: &Path) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(format!("sqlite:{}", path.display()));
+    options.sqlx_logging(false).max_connections(8).acquire_timeout(Duration::from_secs(20));
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite.create_if_missing(true).pragma("journal_mode", "WAL").busy_timeout(Duration::from_secs(20))
+    });
+    Database::connect(options).await.unwrap()
 }
 
 /// Runs a future to its end on a runtime that stays.
