@@ -37,6 +37,7 @@ mod docs {
         Architecture "docs/architecture.md"
         ChoosingAnAdapter "docs/choosing-an-adapter.md"
         CustomStore "docs/custom-store.md"
+        DrfJwtKnox "docs/drf-jwt-knox.md"
         GettingStarted "docs/getting-started.md"
         HttpApi "docs/http-api.md"
         Operations "docs/operations.md"
