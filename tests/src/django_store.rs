@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use jwt_knox::{
     HashAlgorithm, InsertOutcome, StoreError, Subject, SubjectCheck, SubjectStatus, TokenId, TokenKey, TokenLimit,
-    TokenRecord, TokenStore, WhenFull, async_trait,
+    TokenRecord, TokenStore, async_trait,
 };
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
@@ -19,7 +19,8 @@ use sea_orm::{
 ///
 /// - `expiry` is both `expires_at` and `deadline`: what ends a login there ends it however much it is used.
 /// - A login with an idle timeout, a scope or attributes is refused, since what it was granted would be lost.
-/// - A label and the last use are left out, since nothing depends on them: every login has a label by default.
+/// - A label and the last use are left out, since nothing depends on them: every login has a label by default. A limit that
+///   goes by labels is refused, and one that goes by use goes by age.
 #[derive(Debug, Clone)]
 pub struct DjangoStore {
     connection: DatabaseConnection,
@@ -83,33 +84,47 @@ impl DjangoStore {
         self.connection.begin_with_options(options).await
     }
 
-    async fn insert_within(&self, row: [Value; 4], limit: TokenLimit, now: Timestamp) -> Result<InsertOutcome, DbErr> {
-        let (user, now) = (row[0].clone(), Value::from(date(now)));
-        let transaction = self.begin().await?;
-        let count = format!("SELECT count(*) FROM knox_authtoken WHERE user_id = {USER} AND {}", is_live("?2"));
-        let count = transaction.query_one_raw(statement(&count, [user.clone(), now.clone()])).await?;
-        let live: i64 = count.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-        let excess = (live + 1 - i64::from(limit.max())).max(0);
-        let evict = match limit.when_full() {
-            WhenFull::Deny if excess > 0 => {
-                transaction.rollback().await?;
-                return Ok(InsertOutcome::LimitReached);
-            }
-            WhenFull::Deny => None,
-            WhenFull::EvictOldest => Some(format!(
-                "DELETE FROM knox_authtoken WHERE digest IN (SELECT digest FROM knox_authtoken \
-                 WHERE user_id = {USER} AND {} AND digest <> ?3 ORDER BY created, digest LIMIT ?4)",
-                is_live("?2")
-            )),
-            _ => return Err(DbErr::Custom("this store does not know what this limit does when it is full".into())),
-        };
-        let digest = row[1].clone();
-        insert(&transaction, row).await?;
-        if let Some(evict) = evict {
-            transaction.execute_raw(statement(&evict, [user, now, digest, excess.into()])).await?;
+    async fn insert_within(
+        &self,
+        record: &TokenRecord,
+        limit: TokenLimit,
+        now: Timestamp,
+    ) -> Result<InsertOutcome, StoreError> {
+        if limit.replaces_same_label() {
+            return Err(failure(
+                "Knox's table has no column for a label, so no login can replace those with the same one",
+            ));
         }
-        transaction.commit().await?;
-        Ok(InsertOutcome::Inserted { evicted: excess.unsigned_abs() })
+        let row = self.row(record)?;
+        let transaction = self.begin().await.map_err(failure)?;
+        let live = self.list_within(&transaction, &record.subject, now).await?;
+        let Some(victims) = limit.make_room(record, &live) else {
+            transaction.rollback().await.map_err(failure)?;
+            return Ok(InsertOutcome::LimitReached);
+        };
+        insert(&transaction, row).await.map_err(failure)?;
+        let evicted = victims.len() as u64;
+        for id in victims {
+            remove(&transaction, &TokenKey { subject: record.subject.clone(), id }).await.map_err(failure)?;
+        }
+        transaction.commit().await.map_err(failure)?;
+        Ok(InsertOutcome::Inserted { evicted })
+    }
+
+    async fn list_within(
+        &self,
+        connection: &impl ConnectionTrait,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Vec<TokenRecord>, StoreError> {
+        let list = format!(
+            "SELECT digest, created, expiry FROM knox_authtoken WHERE user_id = {USER} AND {} \
+             ORDER BY created DESC, digest DESC",
+            is_live("?2")
+        );
+        let list = statement(&list, [subject.as_str().into(), date(now).into()]);
+        let rows = connection.query_all_raw(list).await.map_err(failure)?;
+        rows.iter().map(|row| self.record(subject, row)).collect()
     }
 
     async fn replace_within(&self, old: &TokenKey, new: [Value; 4]) -> Result<bool, DbErr> {
@@ -132,12 +147,11 @@ impl TokenStore for DjangoStore {
         limit: Option<TokenLimit>,
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
-        let row = self.row(&record)?;
-        match limit {
-            Some(limit) => self.insert_within(row, limit, now).await,
-            None => insert(&self.connection, row).await.map(|()| InsertOutcome::Inserted { evicted: 0 }),
-        }
-        .map_err(failure)
+        let Some(limit) = limit else {
+            insert(&self.connection, self.row(&record)?).await.map_err(failure)?;
+            return Ok(InsertOutcome::Inserted { evicted: 0 });
+        };
+        self.insert_within(&record, limit, now).await
     }
 
     async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
@@ -146,14 +160,7 @@ impl TokenStore for DjangoStore {
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
-        let list = format!(
-            "SELECT digest, created, expiry FROM knox_authtoken WHERE user_id = {USER} AND {} \
-             ORDER BY created DESC, digest DESC",
-            is_live("?2")
-        );
-        let list = statement(&list, [subject.as_str().into(), date(now).into()]);
-        let rows = self.connection.query_all_raw(list).await.map_err(failure)?;
-        rows.iter().map(|row| self.record(subject, row)).collect()
+        self.list_within(&self.connection, subject, now).await
     }
 
     /// Writes nothing: the table has no column for the last use, and no login in it has an end that use puts off.

@@ -2,5 +2,5 @@
 
 #[test]
 fn wrong_handlers_say_what_is_wrong() {
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    trybuild::TestCases::new().compile_fail("cases/*.rs");
 }
