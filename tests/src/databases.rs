@@ -181,13 +181,30 @@ impl Postgres {
 
     /// Ends all of its processes at once, as the kernel does when memory runs out.
     pub fn kill(&mut self) {
+        // Those that the first one leaves behind would end a moment later, and might answer until then.
+        self.signal("KILL");
+        self.child.wait().unwrap();
+        self.wait_until_down();
+    }
+
+    /// Lets it hang: it takes connections and requests, and answers none.
+    pub fn freeze(&mut self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&mut self) {
+        self.signal("CONT");
+        self.wait_until_up();
+    }
+
+    fn signal(&self, name: &str) {
         let id = self.child.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        // Left alone, they end a moment later, and may answer until then.
-        let _ = Command::new("kill").arg("-KILL").args(children.split_whitespace()).stderr(Stdio::null()).status();
-        self.wait_until_down();
+        // The first one comes first, so that no more are born. One that has ended by itself is as good.
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name, &id.to_string()]).args(children.split_whitespace()).stderr(Stdio::null());
+        let _ = kill.status();
     }
 
     /// Stops it without waiting for anybody and without writing anything down.
@@ -227,7 +244,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // If it hangs, its children would not notice that it is gone.
+        self.signal("KILL");
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jwt_knox::{Knox, SigningKey, TokenLimit};
+use jwt_knox::{Knox, SigningKey, TimeoutStore, TokenLimit, TokenStore};
 use jwt_knox_http::KnoxHttp;
 use jwt_knox_sea_orm::SeaOrmStore;
 use jwt_knox_tests::{
@@ -29,6 +29,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a statement may take.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a call of the store may take.
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a request may take at all. It waits for a connection once or twice, and for some statements.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -147,11 +150,12 @@ impl Worker {
     }
 }
 
-fn store(url: &str) -> SeaOrmStore {
+fn store(url: &str) -> impl TokenStore {
     let mut options = ConnectOptions::new(url);
     options.max_connections(4).acquire_timeout(ACQUIRE_TIMEOUT).statement_timeout(STATEMENT_TIMEOUT);
     options.sqlx_logging(false);
-    on_another_thread(async move { SeaOrmStore::new(Database::connect(options).await.unwrap()) })
+    let connection = on_another_thread(async move { Database::connect(options).await.unwrap() });
+    TimeoutStore::new(SeaOrmStore::new(connection), STORE_TIMEOUT, tokio::time::sleep)
 }
 
 /// Traffic while `outage` happens to the database.
@@ -203,27 +207,32 @@ fn traffic_through(mut postgres: Postgres, outage: impl FnOnce(&mut Postgres, &T
     }
 }
 
-/// Traffic while the server goes down, for a while, and comes back.
-fn traffic_through_a_restart(down: impl FnOnce(&mut Postgres)) {
+/// Traffic while the server goes away, for a while, and comes back.
+fn traffic_through_an_absence(go: impl FnOnce(&mut Postgres), come_back: impl FnOnce(&mut Postgres)) {
     let Some(postgres) = Postgres::start() else { return };
     traffic_through(postgres, |postgres, traffic| {
         traffic.enter(Phase::Between);
-        down(postgres);
+        go(postgres);
         traffic.enter(Phase::Down);
         traffic.wait(1);
         traffic.enter(Phase::Between);
-        postgres.restart();
+        come_back(postgres);
     });
 }
 
 #[test]
 fn a_database_that_is_killed_makes_503_and_service_resumes() {
-    traffic_through_a_restart(Postgres::kill);
+    traffic_through_an_absence(Postgres::kill, Postgres::restart);
 }
 
 #[test]
 fn a_database_that_is_stopped_at_once_makes_503_and_service_resumes() {
-    traffic_through_a_restart(Postgres::stop_at_once);
+    traffic_through_an_absence(Postgres::stop_at_once, Postgres::restart);
+}
+
+#[test]
+fn a_database_that_hangs_makes_503_and_service_resumes() {
+    traffic_through_an_absence(Postgres::freeze, Postgres::thaw);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod secret;
 mod store;
 mod subject;
 mod subject_check;
+mod timeout;
 mod token_format;
 mod verifier;
 
@@ -44,5 +45,6 @@ pub use secret::{ExportedKey, RandomError, Token};
 pub use store::{InsertOutcome, TokenStore};
 pub use subject::{Subject, SubjectError};
 pub use subject_check::{SubjectCheck, SubjectStatus};
+pub use timeout::TimeoutStore;
 pub use token_format::TokenFormat;
 pub use verifier::{MaybeRevoked, Verifier, VerifierBuilder};

@@ -26,7 +26,7 @@ use crate::{
 ///   `e` with an accent; give the columns a binary collation.
 /// - **Timestamps keep their microseconds**, all of them.
 /// - **An error means "I do not know".** If the store cannot answer, it returns [`StoreError`] and neither `None` nor `false`.
-/// - **No call waits for ever.** Give the connection a timeout.
+/// - **No call waits for ever.** Give the connection a timeout, or put a [`TimeoutStore`](crate::TimeoutStore) around the store.
 ///
 /// Each operation names one subject, except [`remove_expired`](Self::remove_expired), so a store can be sharded by
 /// subject and each operation touches one shard.

@@ -8,7 +8,7 @@ pub mod users;
 
 use std::{error::Error, fmt, future, net::SocketAddr, time::Duration};
 
-use jwt_knox::Knox;
+use jwt_knox::{Knox, TimeoutStore};
 use jwt_knox_http::KnoxHttp;
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
@@ -18,6 +18,9 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::users::Users;
 
 pub use settings::Settings;
+
+/// How long the database may take. One that does not answer must become an error, not a request that hangs.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the rows of logins that are over are removed.
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
@@ -60,7 +63,7 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let users = Users::new(connection.clone())?;
 
     let mut builder = Knox::builder(settings.key)
-        .store(SeaOrmStore::new(connection))
+        .store(TimeoutStore::new(SeaOrmStore::new(connection), DATABASE_TIMEOUT, tokio::time::sleep))
         .subject_check(users.clone())
         .lifetime(settings.lifetime);
     if let Some(limit) = settings.limit {
@@ -71,8 +74,7 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
 
 async fn open(url: &str) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
-    // A database that does not answer must become an error, not a request that hangs.
-    options.max_connections(10).connect_timeout(Duration::from_secs(5)).acquire_timeout(Duration::from_secs(5));
+    options.max_connections(10).connect_timeout(DATABASE_TIMEOUT).acquire_timeout(DATABASE_TIMEOUT);
     options.sqlx_logging(false);
     // With a write-ahead log, SQLite reads while it writes.
     options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).pragma("journal_mode", "WAL"));

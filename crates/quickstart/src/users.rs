@@ -13,6 +13,8 @@ use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::DATABASE_TIMEOUT;
+
 /// A row of the table `users`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -87,7 +89,8 @@ impl Users {
     }
 
     async fn find(&self, condition: Expr) -> Result<Option<Model>, StoreError> {
-        Entity::find().filter(condition).one(&self.connection).await.map_err(unavailable)
+        let query = Entity::find().filter(condition).one(&self.connection);
+        timeout(DATABASE_TIMEOUT, query).await.map_err(unavailable)?.map_err(unavailable)
     }
 }
 

@@ -26,6 +26,21 @@ mod shared {
     jwt_knox_testkit::store_tests!(open, durable);
 }
 
+/// What gives up on a store in time leaves it alone until then.
+mod in_time {
+    use std::time::Duration;
+
+    use jwt_knox::{TimeoutStore, TokenStore};
+
+    use super::MemoryStore;
+
+    async fn open() -> impl TokenStore {
+        TimeoutStore::new(MemoryStore::new(), Duration::from_secs(60), tokio::time::sleep)
+    }
+
+    jwt_knox_testkit::store_tests!(open);
+}
+
 /// A constructor may have no store to give.
 mod absent {
     use super::MemoryStore;
