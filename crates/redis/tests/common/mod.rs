@@ -26,9 +26,9 @@ impl Server {
             println!("skipped: KNOX_TEST_REDIS_URL is not set");
             return false;
         }
-        let is_installed = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_ok();
+        let is_installed = Command::new(program()).arg("--version").stdout(Stdio::null()).status().is_ok();
         if !is_installed {
-            println!("skipped: redis-server is not installed");
+            println!("skipped: {} is not installed", program());
         }
         is_installed
     }
@@ -61,10 +61,15 @@ impl Drop for Server {
     }
 }
 
+/// The server to start: `redis-server`, or what `KNOX_TEST_REDIS_SERVER` names, such as that of Valkey.
+fn program() -> String {
+    std::env::var("KNOX_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 fn spawn(port: u16, folder: &std::path::Path, is_cluster: bool) -> Child {
     let mut command = Command::new("setpriv");
     command
-        .args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--pdeathsig", "KILL", &program(), "--bind", "127.0.0.1", "--port", &port.to_string()])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""])
         .args(["--cluster-enabled", if is_cluster { "yes" } else { "no" }, "--cluster-node-timeout", "1000"])
         .arg("--dir")
