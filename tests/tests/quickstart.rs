@@ -176,7 +176,7 @@ fn the_settings_do_what_they_say() {
 fn a_wrong_setting_ends_the_program_with_a_word_about_it() {
     for (variable, value, hint) in [
         ("KNOX_SECRET", "too short", "at least 32 bytes"),
-        ("KNOX_LIMIT", "three", "deny:3 or evict:3"),
+        ("KNOX_LIMIT", "three", "deny:3, evict:3 or evict_unused:3"),
         ("KNOX_LIMIT", "deny:0", "limit of 0"),
         ("KNOX_LIFETIME_SECONDS", "soon", "3600"),
         ("KNOX_LIFETIME_SECONDS", "0", "at least 1 second"),

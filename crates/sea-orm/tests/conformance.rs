@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+use jwt_knox::{InsertOutcome, Subject, TokenLimit, TokenRecord, TokenStore};
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
 use jwt_knox_testkit::rules;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
@@ -62,6 +64,29 @@ mod sqlite {
     }
 
     jwt_knox_testkit::store_tests!(open, durable);
+}
+
+/// More logins than a statement has room for.
+#[tokio::test]
+async fn a_subject_may_have_very_many_logins() {
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options.max_connections(1).sqlx_logging(false);
+    let connection = Database::connect(options).await.unwrap();
+    Migrator::up(&connection, None).await.unwrap();
+    let store = SeaOrmStore::new(connection);
+    let (subject, now) = (Subject::new("alice").unwrap(), Timestamp::from_second(1_800_000_000).unwrap());
+    let login = |number: u32| {
+        let digest = format!("sha256:{number:032x}{number:032x}").parse().unwrap();
+        TokenRecord::new(subject.clone(), digest, now)
+    };
+    for number in 0..1201 {
+        let _ = store.insert(login(number), None, now).await.unwrap();
+    }
+    let outcome = store.insert(login(2000), Some(TokenLimit::evict_oldest(601)), now).await.unwrap();
+    assert_eq!(outcome, InsertOutcome::Inserted { evicted: 601 });
+    let spared = login(2000).id();
+    assert_eq!(store.remove_all(&subject, Some(&spared), now).await.unwrap(), 600);
+    assert_eq!(store.list(&subject, now).await.unwrap(), [login(2000)]);
 }
 
 /// Whether the tables are there.
