@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the interoperability tests talk to, into target/interop. For Python: `venv` (PyJWT, Django, drf-jwt-knox,
-# Knox 5) and `knox4` (Knox 4, to be put in front by PYTHONPATH). For Node: `node_modules` (jose). What is there already is
+# Knox 5, Valkey) and `knox4` (Knox 4, to be put in front by PYTHONPATH). For Node: `node_modules` (jose). What is there already is
 # left alone. Where only one of the two can be installed it is, and the script fails at its end.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
