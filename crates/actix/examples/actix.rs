@@ -3,7 +3,7 @@
 //! `cargo run --example actix`, then follow what it prints.
 
 use actix_web::{App, HttpServer, web};
-use jwt_knox_actix::{KnoxAuth, routes};
+use jwt_knox_actix::{KnoxAuth, jwks_route, routes};
 use jwt_knox_quickstart::{Failure, announce, prepare};
 use serde_json::{Value, json};
 
@@ -25,6 +25,8 @@ async fn main() -> Result<(), Failure> {
             .route("/me", web::get().to(me))
             // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
             .configure(routes(knox.clone()))
+            // /.well-known/jwks.json: an empty list, since the quickstart signs with HMAC
+            .configure(jwks_route(knox.clone()))
     });
 
     // Ctrl-C ends it without our doing.

@@ -3,7 +3,7 @@
 //! `cargo run --example axum`, then follow what it prints.
 
 use axum::{Json, Router, extract::FromRef, routing::get};
-use jwt_knox_axum::{KnoxAuth, KnoxHttp, routes};
+use jwt_knox_axum::{KnoxAuth, KnoxHttp, jwks_route, routes};
 use jwt_knox_quickstart::{Failure, announce, prepare};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -28,6 +28,8 @@ async fn main() -> Result<(), Failure> {
         .route("/me", get(me))
         // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
         .merge(routes(quickstart.knox.clone()))
+        // /.well-known/jwks.json: an empty list, since the quickstart signs with HMAC
+        .merge(jwks_route(quickstart.knox.clone()))
         .with_state(AppState { knox: quickstart.knox });
 
     let listener = TcpListener::bind(quickstart.listen).await?;

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use jwt_knox_quickstart::{Failure, announce, prepare};
-use jwt_knox_rocket::{KnoxAuth, fairing, routes};
+use jwt_knox_rocket::{KnoxAuth, fairing, jwks_route, routes};
 use rocket::{Config, fairing::AdHoc, get, response::content::RawJson};
 use serde_json::json;
 
@@ -35,7 +35,9 @@ async fn main() -> Result<(), Failure> {
         }))
         .mount("/", rocket::routes![me])
         // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
-        .mount("/", routes(quickstart.knox))
+        .mount("/", routes(quickstart.knox.clone()))
+        // /.well-known/jwks.json: an empty list, since the quickstart signs with HMAC
+        .mount("/", jwks_route(quickstart.knox))
         .launch()
         .await?;
     Ok(())
