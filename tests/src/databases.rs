@@ -1,4 +1,5 @@
-//! Databases for tests: one of a test's own on a server that runs already, and a PostgreSQL server of its own, to be killed.
+//! Databases for tests: one of a test's own on a server that runs already, and a PostgreSQL server of its own, to be
+//! killed.
 
 use std::{
     env, fs,
@@ -258,7 +259,8 @@ fn programs() -> Option<PathBuf> {
     folders.filter(|folder| folder.join("initdb").exists() && folder.join("postgres").exists()).max()
 }
 
-/// A program that dies with the thread that starts it. PostgreSQL does not run as root, so it then runs as its own user.
+/// A program that dies with the thread that starts it. PostgreSQL does not run as root, so it then runs as its own
+/// user.
 fn as_postgres(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     let user = Command::new("id").arg("--user").output().unwrap();

@@ -13,14 +13,15 @@ use sea_orm::{
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
-/// Keeps logins in the table of django-rest-knox in SQLite, and knows Django's users. The subject of a token is a user name.
+/// Keeps logins in the table of django-rest-knox in SQLite, and knows Django's users. The subject of a token is a user
+/// name.
 ///
 /// The table keeps of a login whose it is, its digest, when it began and when it ends. So:
 ///
 /// - `expiry` is both `expires_at` and `deadline`: what ends a login there ends it however much it is used.
 /// - A login with an idle timeout, a scope or attributes is refused, since what it was granted would be lost.
-/// - A label and the last use are left out, since nothing depends on them: every login has a label by default. A limit that
-///   goes by labels is refused, and one that goes by use goes by age.
+/// - A label and the last use are left out, since nothing depends on them: every login has a label by default. A limit
+///   that goes by labels is refused, and one that goes by use goes by age.
 #[derive(Debug, Clone)]
 pub struct DjangoStore {
     connection: DatabaseConnection,
@@ -30,7 +31,8 @@ pub struct DjangoStore {
 /// The primary key of a user.
 const USER: &str = "(SELECT id FROM auth_user WHERE username = ?1)";
 
-/// The rows with that token id, which is the beginning of the digest, the primary key; `g` comes after all hexadecimal digits.
+/// The rows with that token id, which is the beginning of the digest, the primary key; `g` comes after all hexadecimal
+/// digits.
 const HAS_ID: &str = "digest >= ?2 AND digest < ?2 || 'g'";
 
 impl DjangoStore {
@@ -74,8 +76,8 @@ impl DjangoStore {
         Ok(record)
     }
 
-    /// Begins a transaction in which nobody else writes. SQLite has one writer at a time: whoever is going to write says so at
-    /// once, or may be refused in the middle.
+    /// Begins a transaction in which nobody else writes. SQLite has one writer at a time: whoever is going to write
+    /// says so at once, or may be refused in the middle.
     async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -210,8 +212,8 @@ impl SubjectCheck for DjangoStore {
     }
 }
 
-/// Adds a row. There is no `token_key`: it would be the beginning of the secret, which a store never sees. drf-jwt-knox does not
-/// read it, and Knox's own `TokenAuthentication`, which does, does not let the token in.
+/// Adds a row. There is no `token_key`: it would be the beginning of the secret, which a store never sees. drf-jwt-knox
+/// does not read it, and Knox's own `TokenAuthentication`, which does, does not let the token in.
 async fn insert(connection: &impl ConnectionTrait, row: [Value; 4]) -> Result<(), DbErr> {
     let insert = format!(
         "INSERT INTO knox_authtoken (digest, created, user_id, expiry, token_key) VALUES (?2, ?3, {USER}, ?4, '')"
@@ -236,8 +238,8 @@ fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
     Statement::from_sql_and_values(DatabaseBackend::Sqlite, sql, values)
 }
 
-/// The moment as Django writes it. SQLite compares dates as text, so no other form will do; and what Django cannot read, it
-/// takes for a login without end.
+/// The moment as Django writes it. SQLite compares dates as text, so no other form will do; and what Django cannot
+/// read, it takes for a login without end.
 fn date(moment: Timestamp) -> String {
     let format = if moment.as_microsecond() % 1_000_000 == 0 { "%F %T" } else { "%F %T%.6f" };
     moment.strftime(format).to_string()

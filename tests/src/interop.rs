@@ -73,8 +73,8 @@ pub struct DjangoSite {
 }
 
 impl DjangoSite {
-    /// Starts it on a SQLite file, in which it makes its tables and users; `None` if it is not installed, which is then said.
-    /// `settings` are its environment variables.
+    /// Starts it on a SQLite file, in which it makes its tables and users; `None` if it is not installed, which is then
+    /// said. `settings` are its environment variables.
     pub fn start(version: KnoxVersion, database: &Path, settings: &[(&str, &str)]) -> Option<Self> {
         let mut command = python("django_site.py")?;
         command.arg(database).envs(settings.iter().copied());

@@ -1,5 +1,5 @@
-//! What the tests share: a world with a clock, users and a store that can fail; a server on each framework; a client that
-//! sends whatever bytes a test wants; a forger.
+//! What the tests share: a world with a clock, users and a store that can fail; a server on each framework; a client
+//! that sends whatever bytes a test wants; a forger.
 //!
 //! The tests themselves are in `tests/tests/`.
 

@@ -32,9 +32,10 @@ impl Framework {
 
 /// A server that runs until the process ends.
 ///
-/// Besides the ready routes it has, on every framework: `/me` (needs a token), `/maybe` (optional), `/admin` (needs the scope
-/// `admin`), `/thrice` (asks three times), `/.well-known/jwks.json`, `/guarded/hello` and `/guarded_admin/hello` (behind [`RequireAuth`]).
-/// On Actix Web and Rocket also `/swallow`, which takes the framework's own `Option<KnoxAuth>`.
+/// Besides the ready routes it has, on every framework: `/me` (needs a token), `/maybe` (optional), `/admin` (needs the
+/// scope `admin`), `/thrice` (asks three times), `/.well-known/jwks.json`, `/guarded/hello` and `/guarded_admin/hello`
+/// (behind [`RequireAuth`]). On Actix Web and Rocket also `/swallow`, which takes the framework's own
+/// `Option<KnoxAuth>`.
 ///
 /// [`RequireAuth`]: jwt_knox_axum::RequireAuth
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,5 @@
-//! The real drf-jwt-knox, on Knox 5 and on Knox 4, and a server of ours on one SQLite database with Knox's own table: each
-//! takes the other's tokens.
+//! The real drf-jwt-knox, on Knox 5 and on Knox 4, and a server of ours on one SQLite database with Knox's own table:
+//! each takes the other's tokens.
 //!
 //! All of this is on the clock of the system, since Django knows no other.
 

@@ -152,8 +152,8 @@ mod kit {
         };
     }
 
-    // Left out are the rules of what the table does not keep (labels, the last use, and so touches), and those that give two
-    // users the same digest, which is the primary key here.
+    // Left out are the rules of what the table does not keep (labels, the last use, and so touches), and those that
+    // give two users the same digest, which is the primary key here.
     keeps! { shared
         an_unknown_record_is_not_found
         a_record_is_inserted_once

@@ -72,7 +72,8 @@ fn issue(knox: KnoxBuilder) -> Issued {
     runtime.block_on(knox.issue_with(new)).unwrap()
 }
 
-/// What a library needs to verify our tokens, as we export it: JWK, PEM, and a JWK Set in which there is another key too.
+/// What a library needs to verify our tokens, as we export it: JWK, PEM, and a JWK Set in which there is another key
+/// too.
 fn exports(library: Library, key: &SigningKey) -> Vec<Value> {
     let (public, algorithm) = (key.verifying_key(), key.algorithm());
     if algorithm.is_symmetric() {

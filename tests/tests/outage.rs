@@ -1,5 +1,5 @@
-//! PostgreSQL dies in the middle of traffic and comes back: 503 in between, no success that should not be, nothing undone
-//! that was answered, and service as before afterwards, by itself.
+//! PostgreSQL dies in the middle of traffic and comes back: 503 in between, no success that should not be, nothing
+//! undone that was answered, and service as before afterwards, by itself.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

@@ -1,5 +1,5 @@
-//! Everything that is logged, at every level, with all spans, and everything that an observer is told, while all routes are used
-//! and abused: no secret is in it.
+//! Everything that is logged, at every level, with all spans, and everything that an observer is told, while all routes
+//! are used and abused: no secret is in it.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! Several servers on one database, each with connections of its own, as several processes would have: what happens through
-//! all of them at the same moment adds up.
+//! Several servers on one database, each with connections of its own, as several processes would have: what happens
+//! through all of them at the same moment adds up.
 
 #![allow(clippy::unwrap_used)]
 
@@ -121,8 +121,8 @@ fn one_login_for_each_device<S: TokenStore>(store: impl Fn() -> S) {
     assert_eq!(servers.sessions(&other), 2);
 }
 
-/// Logins through all servers while one of them ends all logins: those before it are gone, those after it are there, and of
-/// those at the same moment all servers say the same.
+/// Logins through all servers while one of them ends all logins: those before it are gone, those after it are there,
+/// and of those at the same moment all servers say the same.
 fn logout_all_meets_logins<S: TokenStore>(store: impl Fn() -> S, rounds: usize) {
     let servers = Servers::start(store, Some(TokenLimit::evict_oldest(1000)));
     for round in 0..rounds {

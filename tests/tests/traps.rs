@@ -1,5 +1,5 @@
-//! What frameworks do by themselves, pinned: the traps that the adapters guard against, and the differences that they cannot
-//! mend, which `docs/choosing-an-adapter.md` lists.
+//! What frameworks do by themselves, pinned: the traps that the adapters guard against, and the differences that they
+//! cannot mend, which `docs/choosing-an-adapter.md` lists.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +16,8 @@ fn start(framework: Framework) -> (World, Server) {
     (world, server)
 }
 
-/// `Option<KnoxAuth>` of Actix Web and Rocket takes a revoked token, and a dead store, for a stranger. `MaybeAuth` does not.
+/// `Option<KnoxAuth>` of Actix Web and Rocket takes a revoked token, and a dead store, for a stranger. `MaybeAuth` does
+/// not.
 #[test]
 fn the_frameworks_own_option_swallows_every_error() {
     for framework in [Framework::Actix, Framework::Rocket] {

@@ -17,8 +17,8 @@ type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, KnoxRejection>>>>;
 ///
 /// The application must have a [`KnoxHttp`] in its data: `.app_data(web::Data::new(knox))`.
 ///
-/// Do not take `Option<KnoxAuth>`: Actix Web turns every error into `None` there, so that a revoked token, or a store that is
-/// down, looks like a stranger. Take [`MaybeAuth`].
+/// Do not take `Option<KnoxAuth>`: Actix Web turns every error into `None` there, so that a revoked token, or a store
+/// that is down, looks like a stranger. Take [`MaybeAuth`].
 ///
 /// # Examples
 ///
@@ -58,8 +58,8 @@ impl FromRequest for KnoxAuth {
     }
 }
 
-/// Optional authentication that fails closed: no credential is `None`, but a bad or revoked token is 401 and a store that is
-/// down is 503.
+/// Optional authentication that fails closed: no credential is `None`, but a bad or revoked token is 401 and a store
+/// that is down is 503.
 ///
 /// # Examples
 ///

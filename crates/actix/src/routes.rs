@@ -9,8 +9,8 @@ use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request};
 
 use crate::translate;
 
-/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and `/sessions/{id}`,
-/// and `/debug_verify` if it is switched on.
+/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
+/// `/sessions/{id}`, and `/debug_verify` if it is switched on.
 ///
 /// # Examples
 ///
@@ -28,8 +28,8 @@ pub fn routes(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
     move |config| mount(config, &knox, knox.endpoints())
 }
 
-/// The route `/.well-known/jwks.json`: the public keys, for services that verify tokens themselves. It needs no token, and
-/// belongs at the root of the site.
+/// The route `/.well-known/jwks.json`: the public keys, for services that verify tokens themselves. It needs no token,
+/// and belongs at the root of the site.
 ///
 /// # Examples
 ///

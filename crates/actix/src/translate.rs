@@ -35,8 +35,8 @@ pub(crate) fn configured(request: &HttpRequest) -> Result<KnoxHttp, Refusal> {
     }
 }
 
-/// What was decided of a request. Actix Web runs the extractors of a handler at the same time, so the first one decides and
-/// the others wait for it.
+/// What was decided of a request. Actix Web runs the extractors of a handler at the same time, so the first one decides
+/// and the others wait for it.
 pub(crate) type Decided = Rc<OnceCell<Verification>>;
 
 /// The place in the request where that is kept.

@@ -15,8 +15,8 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 ///
 /// The state of the router must give a [`KnoxHttp`]: be one, or implement `FromRef` for it.
 ///
-/// As `Option<KnoxAuth>` it makes authentication optional, and fails closed: no credential is `None`, but a bad or revoked
-/// token is 401 and a store that is down is 503.
+/// As `Option<KnoxAuth>` it makes authentication optional, and fails closed: no credential is `None`, but a bad or
+/// revoked token is 401 and a store that is down is 503.
 ///
 /// # Examples
 ///

@@ -18,7 +18,8 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 
 /// Guards everything behind it: a request without a good token gets no further.
 ///
-/// Put on with `route_layer` it guards the routes of a router; with `layer` its fallback too, which answers for unknown paths.
+/// Put on with `route_layer` it guards the routes of a router; with `layer` its fallback too, which answers for unknown
+/// paths.
 ///
 /// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
 ///

@@ -6,8 +6,8 @@ use tokio::time::timeout;
 
 use crate::translate;
 
-/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and `/sessions/{id}`,
-/// and `/debug_verify` if it is switched on.
+/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
+/// `/sessions/{id}`, and `/debug_verify` if it is switched on.
 ///
 /// # Examples
 ///
@@ -26,8 +26,8 @@ where
     mount(&knox, knox.endpoints())
 }
 
-/// The route `/.well-known/jwks.json`: the public keys, for services that verify tokens themselves. It needs no token, and
-/// belongs at the root of the site.
+/// The route `/.well-known/jwks.json`: the public keys, for services that verify tokens themselves. It needs no token,
+/// and belongs at the root of the site.
 ///
 /// # Examples
 ///

@@ -28,8 +28,8 @@ struct Job {
 impl Job {
     /// A job that `subject` wants done.
     ///
-    /// A queue may lie on a disk. So the token is not that of the user's own login: it grants `scope` only, and only for
-    /// an hour. It ends with the user's other logins in `revoke_all`.
+    /// A queue may lie on a disk. So the token is not that of the user's own login: it grants `scope` only, and only
+    /// for an hour. It ends with the user's other logins in `revoke_all`.
     async fn new(knox: &Knox, name: &'static str, subject: &Subject, scope: &str) -> Result<Self, Box<dyn Error>> {
         let hour = Lifetime::absolute(Duration::from_secs(3600));
         let new = NewToken::for_subject(subject.clone()).label(name).scope(scope)?.lifetime(hour);

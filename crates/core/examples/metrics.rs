@@ -1,7 +1,7 @@
 //! Counting what happens to logins, with the `metrics` facade.
 //!
-//! `cargo run -p jwt-knox --example metrics` prints the counters after a few logins. A server would install an exporter, such
-//! as that of Prometheus, in place of the recorder of this example.
+//! `cargo run -p jwt-knox --example metrics` prints the counters after a few logins. A server would install an
+//! exporter, such as that of Prometheus, in place of the recorder of this example.
 
 #![allow(clippy::print_stdout)]
 

@@ -1,9 +1,9 @@
 //! A TCP server that speaks lines: a client shows a token when it connects, and loses the connection soon after the
 //! login has ended.
 //!
-//! `cargo run -p jwt-knox --example tcp_server`, then `nc 127.0.0.1 8000` and `login alice wonderland`. The answer holds a
-//! token, for `token …` as the first line of a further connection. Other lines are `whoami`, `logout`, `logout_others`,
-//! `logout_all`; the rest is sent back.
+//! `cargo run -p jwt-knox --example tcp_server`, then `nc 127.0.0.1 8000` and `login alice wonderland`. The answer
+//! holds a token, for `token …` as the first line of a further connection. Other lines are `whoami`, `logout`,
+//! `logout_others`, `logout_all`; the rest is sent back.
 //!
 //! `LISTEN` is the address. `RECHECK_MILLISECONDS` is how often an open connection's token is asked about again.
 
@@ -76,7 +76,8 @@ async fn converse(stream: TcpStream, knox: &Knox, recheck: Duration) -> io::Resu
     }
     peer.say(&format!("hello {}", auth.subject())).await?;
 
-    // The end of the login ends the connection whatever it is doing: waiting for a line, or for a client that reads none.
+    // The end of the login ends the connection whatever it is doing: waiting for a line, or for a client that reads
+    // none.
     let farewell = tokio::select! {
         outcome = answer_lines(&mut peer, knox, &auth) => return outcome,
         reason = wait_for_end(knox, &auth, recheck) => reason,

@@ -16,8 +16,8 @@ use crate::{
 
 /// Proof that a token was presented and is good: its signature, its claims, its record and its subject.
 ///
-/// Only [`Knox::authenticate`](crate::Knox::authenticate) makes one, and [`Knox::recheck`](crate::Knox::recheck) another from it. It
-/// says what was so at that moment. Cheap to clone.
+/// Only [`Knox::authenticate`](crate::Knox::authenticate) makes one, and [`Knox::recheck`](crate::Knox::recheck)
+/// another from it. It says what was so at that moment. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Authenticated(Arc<Inner>);
 
@@ -65,8 +65,8 @@ impl Authenticated {
     /// The claims of the token as a type of the application: its own claims, and the registered ones if the type has
     /// fields for them. The secret (`jti`) is not among them.
     ///
-    /// The signing key alone vouches for claims of the application. What must hold even if that key is stolen belongs into
-    /// the scope or into the record's attributes, which the store keeps too.
+    /// The signing key alone vouches for claims of the application. What must hold even if that key is stolen belongs
+    /// into the scope or into the record's attributes, which the store keeps too.
     ///
     /// # Errors
     ///

@@ -75,19 +75,22 @@ impl KnoxBuilder {
         self
     }
 
-    /// Writes `iss` into tokens and accepts only those that have it. Default: none, and tokens with an `iss` are refused.
+    /// Writes `iss` into tokens and accepts only those that have it. Default: none, and tokens with an `iss` are
+    /// refused.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.jwt.issuer = Some(issuer.into());
         self
     }
 
-    /// Writes `aud` into tokens and accepts only those that name it. Default: none, and tokens with an `aud` are refused.
+    /// Writes `aud` into tokens and accepts only those that name it. Default: none, and tokens with an `aud` are
+    /// refused.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.jwt.audience = Some(audience.into());
         self
     }
 
-    /// How far clocks of servers may be apart, at most 10 minutes. It is given once, to token and record alike. Default: 0.
+    /// How far clocks of servers may be apart, at most 10 minutes. It is given once, to token and record alike.
+    /// Default: 0.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.jwt.leeway = leeway;
         self
@@ -107,20 +110,22 @@ impl KnoxBuilder {
 
     /// How often the use of a login is written down, at most. Default: every 60 seconds.
     ///
-    /// A login with an idle timeout is written down at least four times in that timeout, so that it does not end in use.
+    /// A login with an idle timeout is written down at least four times in that timeout, so that it does not end in
+    /// use.
     pub fn touch_interval(mut self, interval: Duration) -> Self {
         self.touch_interval = interval;
         self
     }
 
-    /// What tokens look like: the names of their claims, and how the secret is written. Tokens of another format are refused.
-    /// Default: [`TokenFormat::default`].
+    /// What tokens look like: the names of their claims, and how the secret is written. Tokens of another format are
+    /// refused. Default: [`TokenFormat::default`].
     pub fn token_format(mut self, format: TokenFormat) -> Self {
         self.jwt.format = format;
         self
     }
 
-    /// The hash of new secrets. Logins under another one stay good. Default: that of the token format, SHA-256 unless set.
+    /// The hash of new secrets. Logins under another one stay good. Default: that of the token format, SHA-256 unless
+    /// set.
     pub fn hash_algorithm(mut self, algorithm: HashAlgorithm) -> Self {
         self.hash_algorithm = Some(algorithm);
         self
@@ -132,8 +137,8 @@ impl KnoxBuilder {
         self
     }
 
-    /// A text in front of each secret, so that scanners of leaked secrets can tell whose it is. At most 32 letters, digits and
-    /// the characters `-`, `_` and `.`. Default: none.
+    /// A text in front of each secret, so that scanners of leaked secrets can tell whose it is. At most 32 letters,
+    /// digits and the characters `-`, `_` and `.`. Default: none.
     pub fn secret_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.secret_prefix = prefix.into();
         self

@@ -64,10 +64,11 @@ impl HashAlgorithm {
     }
 }
 
-/// The hash of a secret, as the store keeps it: the name of the hash, a colon, and lower-case hex, as in `sha256:ba78…`.
+/// The hash of a secret, as the store keeps it: the name of the hash, a colon, and lower-case hex, as in
+/// `sha256:ba78…`.
 ///
-/// [`Display`](fmt::Display) gives that text and [`FromStr`] reads it. Equality takes the same time wherever two digests
-/// differ. `Debug` shows the public part only.
+/// [`Display`](fmt::Display) gives that text and [`FromStr`] reads it. Equality takes the same time wherever two
+/// digests differ. `Debug` shows the public part only.
 ///
 /// # Examples
 ///

@@ -6,8 +6,8 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a client is refused.
 ///
-/// Meant for the server's own logs and metrics. A client is told less: whether its token was never issued, was revoked or
-/// belongs to a deleted user is nothing it should learn.
+/// Meant for the server's own logs and metrics. A client is told less: whether its token was never issued, was revoked
+/// or belongs to a deleted user is nothing it should learn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
@@ -235,7 +235,8 @@ pub enum KeyError {
         /// The form.
         encoding: &'static str,
     },
-    /// The text of a PEM or a JWK as the secret of HMAC ([RFC 8725 §2.1](https://www.rfc-editor.org/rfc/rfc8725#section-2.1)).
+    /// The text of a PEM or a JWK as the secret of HMAC ([RFC 8725
+    /// §2.1](https://www.rfc-editor.org/rfc/rfc8725#section-2.1)).
     #[error("this is the text of a PEM or JWK, which may be public, and no secret for HMAC; read it as what it is")]
     NotASecret,
     /// One key under two algorithms ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).

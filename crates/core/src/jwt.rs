@@ -134,7 +134,8 @@ impl Jwt {
         self.check_claims(key.shared_key_id(), decode(payload)?, now)
     }
 
-    /// Whether what [`verify`](Self::verify) gave earlier would be good now: keys may have been retired, and time has passed.
+    /// Whether what [`verify`](Self::verify) gave earlier would be good now: keys may have been retired, and time has
+    /// passed.
     pub(crate) fn check_again(&self, token: &Verified, now: Timestamp) -> Result<(), AuthError> {
         self.keys.verifying(Some(&token.key_id)).ok_or(AuthError::UnknownKey)?;
         self.check_end(&token.claims, now)
@@ -259,7 +260,8 @@ fn not_an_object() -> AuthError {
     AuthError::Malformed("a segment is not the JSON object of a JWT")
 }
 
-/// A JSON object in which no name stands twice: of two values, two readers may take different ones (RFC 7515 §4, RFC 7519 §4).
+/// A JSON object in which no name stands twice: of two values, two readers may take different ones (RFC 7515 §4, RFC
+/// 7519 §4).
 struct UniqueNames(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for UniqueNames {
@@ -404,14 +406,16 @@ impl fmt::Debug for CustomClaims {
     }
 }
 
-/// What [`Jwt::verify`] thinks of the header and the signature of a token whose payload may be no claims: for test vectors.
+/// What [`Jwt::verify`] thinks of the header and the signature of a token whose payload may be no claims: for test
+/// vectors.
 #[cfg(test)]
 pub(crate) fn signature_of(keys: Keys, token: &str) -> Result<(), AuthError> {
     let jwt = Jwt::new(keys);
     let (key, _) = jwt.key_for(token)?;
     jwt_simple::prelude::Token::decode_metadata(token).map_err(|error| refusal(&error))?;
     match key.verify_signature(token, jwt.max_bytes) {
-        // The header is JSON, so it is the payload that is none; and that is read when the signature has been found good.
+        // The header is JSON, so it is the payload that is none; and that is read when the signature has been found
+        // good.
         Err(error) if error.is::<serde_json::Error>() => Ok(()),
         outcome => outcome.map_err(|error| refusal(&error)),
     }

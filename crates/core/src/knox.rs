@@ -90,8 +90,8 @@ impl Knox {
     ///
     /// # Errors
     ///
-    /// [`IssueError`]: the limit is reached, the subject is not active, the token would be too large, or the store or the
-    /// random source failed. No token is good after any of them.
+    /// [`IssueError`]: the limit is reached, the subject is not active, the token would be too large, or the store or
+    /// the random source failed. No token is good after any of them.
     ///
     /// # Examples
     ///
@@ -143,8 +143,8 @@ impl Knox {
 
     /// Decides whether `token` is good. This is the one way in: every [`Authenticated`] begins here.
     ///
-    /// Verifies the signature and the claims, reads one record by its primary key, compares digests in constant time, then
-    /// checks the deadline and the subject.
+    /// Verifies the signature and the claims, reads one record by its primary key, compares digests in constant time,
+    /// then checks the deadline and the subject.
     ///
     /// # Errors
     ///
@@ -204,9 +204,9 @@ impl Knox {
 
     /// Decides whether the token that `auth` came with is still good, for a connection or a job that lasts.
     ///
-    /// It makes the checks of [`authenticate`](Self::authenticate) that can come out differently now: the key ring, `exp`, the
-    /// record, its deadline, the subject. So the token itself need not be kept. It does not count as a use: a connection on
-    /// which nothing happens does not keep a login with an idle timeout alive.
+    /// It makes the checks of [`authenticate`](Self::authenticate) that can come out differently now: the key ring,
+    /// `exp`, the record, its deadline, the subject. So the token itself need not be kept. It does not count as a use:
+    /// a connection on which nothing happens does not keep a login with an idle timeout alive.
     ///
     /// # Errors
     ///
@@ -217,7 +217,7 @@ impl Knox {
     /// ```
     /// use jwt_knox::{AuthenticateError, Authenticated, Knox};
     ///
-    /// /// Whether to go on serving a connection. Unsure is not the same as no: try again soon, and give up after some times.
+    /// /// Whether to go on serving a connection. `None`: unsure, which is not no. Try again soon, and give up at last.
     /// async fn may_go_on(knox: &Knox, auth: &Authenticated) -> Option<bool> {
     ///     match knox.recheck(auth).await {
     ///         Ok(_) => Some(true),
@@ -331,13 +331,13 @@ impl Knox {
 
     /// Gives the login that `auth` came with a new secret, and so a new token; the old token is dead at once.
     ///
-    /// Label, attributes, claims, the moment of login and the absolute deadline stay. Of parallel calls with the same token,
-    /// one wins.
+    /// Label, attributes, claims, the moment of login and the absolute deadline stay. Of parallel calls with the same
+    /// token, one wins.
     ///
     /// # Errors
     ///
-    /// [`IssueError::Refused`] with [`AuthError::Revoked`] if the login has ended or was rotated in the meantime; otherwise
-    /// as for [`issue_with`](Self::issue_with).
+    /// [`IssueError::Refused`] with [`AuthError::Revoked`] if the login has ended or was rotated in the meantime;
+    /// otherwise as for [`issue_with`](Self::issue_with).
     ///
     /// # Examples
     ///
@@ -383,8 +383,8 @@ impl Knox {
         Ok(Issued { token, record })
     }
 
-    /// Verifies signature and claims only, by the settings and the present and future keys of this handle. It **does not see
-    /// revocation**, and refuses tokens without `exp`.
+    /// Verifies signature and claims only, by the settings and the present and future keys of this handle. It **does
+    /// not see revocation**, and refuses tokens without `exp`.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
         Verifier::new(Jwt { must_end: true, ..self.0.jwt.clone() }, Arc::clone(&self.0.clock))
@@ -467,7 +467,8 @@ impl Knox {
 
     /// Notes the use of a login, if that was not done lately, and slides its expiry if it has an idle timeout.
     ///
-    /// The token was good before, so a store that cannot write now does not make it bad: the login at most ends earlier.
+    /// The token was good before, so a store that cannot write now does not make it bad: the login at most ends
+    /// earlier.
     async fn touch(&self, key: &TokenKey, record: &mut TokenRecord, now: Timestamp) {
         let throttle = match record.idle_timeout {
             Some(timeout) => self.0.touch_interval.min(timeout / 4),

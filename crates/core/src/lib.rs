@@ -26,7 +26,8 @@ mod verifier;
 #[cfg(test)]
 mod tests;
 
-/// The attribute that implementations of [`TokenStore`] and [`SubjectCheck`] carry, so that one needs no dependency for it.
+/// The attribute that implementations of [`TokenStore`] and [`SubjectCheck`] carry, so that one needs no dependency for
+/// it.
 pub use async_trait::async_trait;
 
 pub use authenticated::Authenticated;

@@ -8,8 +8,9 @@ use crate::{digest::TokenId, error::AuthError, record::TokenKey, subject::Subjec
 
 /// Is told what happens to logins: for an audit log, for metrics, or to close the connections of a login that ended.
 ///
-/// It is called after the store has done what the event says, and before the caller gets the result; so be quick, and hand
-/// slow work to a channel or a task. It is told of what this process does, not of what others do on the same store.
+/// It is called after the store has done what the event says, and before the caller gets the result; so be quick, and
+/// hand slow work to a channel or a task. It is told of what this process does, not of what others do on the same
+/// store.
 ///
 /// # Examples
 ///
@@ -76,7 +77,8 @@ pub enum Event<'a> {
     Revoked {
         /// Whose logins.
         subject: &'a Subject,
-        /// The one login that was ended ([`RevocationCause::One`]), or the one that was spared ([`RevocationCause::Others`]).
+        /// The one login that was ended ([`RevocationCause::One`]), or the one that was spared
+        /// ([`RevocationCause::Others`]).
         id: Option<&'a TokenId>,
         /// How many live logins were ended, never 0.
         count: u64,

@@ -8,8 +8,8 @@ use crate::{digest::TokenId, error::ConfigError, record::TokenRecord};
 
 /// How long a login lives.
 ///
-/// An *absolute* lifetime counts from the login and is also the JWT's `exp`. An *idle* lifetime counts from the last use;
-/// it slides in the store only, and never past the absolute deadline. The default is 10 hours, absolute.
+/// An *absolute* lifetime counts from the login and is also the JWT's `exp`. An *idle* lifetime counts from the last
+/// use; it slides in the store only, and never past the absolute deadline. The default is 10 hours, absolute.
 ///
 /// Deadlines fall on whole seconds, since the JWT's `exp` does.
 ///
@@ -149,10 +149,11 @@ impl TokenLimit {
         Self { max, when_full: WhenFull::EvictLongestUnused, replaces_same_label: false }
     }
 
-    /// Lets a login end the subject's live logins with the same label, before the limit is applied: one login per device.
+    /// Lets a login end the subject's live logins with the same label, before the limit is applied: one login per
+    /// device.
     ///
-    /// Labels compare byte for byte. A login without a label replaces none and is replaced by none. Whoever can log in as the
-    /// subject can choose the label, and so which logins end.
+    /// Labels compare byte for byte. A login without a label replaces none and is replaced by none. Whoever can log in
+    /// as the subject can choose the label, and so which logins end.
     #[must_use]
     pub const fn replacing_same_label(self) -> Self {
         Self { replaces_same_label: true, ..self }
@@ -176,7 +177,8 @@ impl TokenLimit {
         self.replaces_same_label
     }
 
-    /// Which of `live`, the live records of the subject, must end so that `new` gets in. `None`: it is denied, and all stay.
+    /// Which of `live`, the live records of the subject, must end so that `new` gets in. `None`: it is denied, and all
+    /// stay.
     ///
     /// For a store, so that it need not know how each limit works: keep other logins of the subject out, read its live
     /// records, remove these, and insert the new one.

@@ -17,8 +17,9 @@ impl Knox {
     /// How many expired records are removed in one step.
     const PURGE_BATCH: NonZeroU32 = NonZeroU32::new(1000).expect("1000 is not 0");
 
-    /// Removes the records of logins that are over, in batches of 1000, and says how many. Run it now and then, or leave that
-    /// to [`purge_every`](Self::purge_every); nothing else deletes them, and nothing depends on it but the size of the store.
+    /// Removes the records of logins that are over, in batches of 1000, and says how many. Run it now and then, or
+    /// leave that to [`purge_every`](Self::purge_every); nothing else deletes them, and nothing depends on it but the
+    /// size of the store.
     ///
     /// # Errors
     ///
@@ -39,9 +40,10 @@ impl Knox {
 
     /// Purges at once and then after each `interval`, until `stop` is ready. For a task of its own, on any runtime.
     ///
-    /// `sleep` is the runtime's. If the store fails, that is logged, and the next interval tries again. `stop` is looked at
-    /// while sleeping and between two batches: it ends a purge early, and never in the middle of a batch. Whatever it gives is
-    /// dropped. To go on for as long as the process lives, take [`std::future::pending::<()>()`](std::future::pending).
+    /// `sleep` is the runtime's. If the store fails, that is logged, and the next interval tries again. `stop` is
+    /// looked at while sleeping and between two batches: it ends a purge early, and never in the middle of a batch.
+    /// Whatever it gives is dropped. To go on for as long as the process lives, take
+    /// [`std::future::pending::<()>()`](std::future::pending).
     ///
     /// One task is enough for all servers that share a store; more than one do no harm.
     ///

@@ -40,8 +40,8 @@ pub struct TokenRecord {
     pub deadline: Option<Timestamp>,
     /// How long it may stay unused, in whole seconds. `None`: for as long as it lives.
     pub idle_timeout: Option<Duration>,
-    /// What the token may be used for: scopes, separated by spaces. Kept here as well as in the token, so that whoever steals
-    /// the signing key cannot grant themselves more.
+    /// What the token may be used for: scopes, separated by spaces. Kept here as well as in the token, so that whoever
+    /// steals the signing key cannot grant themselves more.
     pub scope: Option<String>,
     /// What to call it in a list of devices: at most 255 characters, no control characters.
     pub label: Option<String>,

@@ -65,8 +65,8 @@ impl fmt::Debug for Secret {
 
 /// The JWT that a client presents. Whoever holds it is logged in.
 ///
-/// It has no `Display`, its `Debug` is redacted, and it is wiped from memory when dropped, so it does not slip into a log by
-/// accident. [`expose`](Self::expose) hands the text out, to be sent to the client once and then forgotten.
+/// It has no `Display`, its `Debug` is redacted, and it is wiped from memory when dropped, so it does not slip into a
+/// log by accident. [`expose`](Self::expose) hands the text out, to be sent to the client once and then forgotten.
 pub struct Token(Zeroizing<String>);
 
 impl Token {

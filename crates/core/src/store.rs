@@ -25,8 +25,10 @@ use crate::{
 /// - **Subjects and ids compare byte for byte.** A database may think that `Alice` and `alice` are the same, or `é` and
 ///   `e` with an accent; give the columns a binary collation.
 /// - **Timestamps keep their microseconds**, all of them.
-/// - **An error means "I do not know".** If the store cannot answer, it returns [`StoreError`] and neither `None` nor `false`.
-/// - **No call waits for ever.** Give the connection a timeout, or put a [`TimeoutStore`](crate::TimeoutStore) around the store.
+/// - **An error means "I do not know".** If the store cannot answer, it returns [`StoreError`] and neither `None` nor
+///   `false`.
+/// - **No call waits for ever.** Give the connection a timeout, or put a [`TimeoutStore`](crate::TimeoutStore) around
+///   the store.
 ///
 /// Each operation names one subject, except [`remove_expired`](Self::remove_expired), so a store can be sharded by
 /// subject and each operation touches one shard.
@@ -40,15 +42,15 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// With a limit, this is one atomic step, of which others see all or nothing:
     ///
-    /// 1. If the limit [replaces the same label](TokenLimit::replaces_same_label), the subject's live records with the label
-    ///    of `record` go. Labels compare byte for byte; a record without a label replaces none.
-    /// 2. If there are now as many live records as the limit allows, or more, then [`TokenLimit::when_full`] says whether
-    ///    `record` is denied, or which of the others go until it fits. It is never `record` itself that goes.
+    /// 1. If the limit [replaces the same label](TokenLimit::replaces_same_label), the subject's live records with the
+    ///    label of `record` go. Labels compare byte for byte; a record without a label replaces none.
+    /// 2. If there are now as many live records as the limit allows, or more, then [`TokenLimit::when_full`] says
+    ///    whether `record` is denied, or which of the others go until it fits. It is never `record` itself that goes.
     /// 3. `record` is added. If it was denied, nothing has changed, not even by step 1.
     ///
-    /// So of 64 parallel calls at limit N, exactly N records are live afterwards, and of parallel calls with the same label
-    /// exactly one. A record that another call has removed or used meanwhile is not evicted and counted as if it had not
-    /// been. [`TokenLimit::make_room`] makes the choice of steps 1 and 2.
+    /// So of 64 parallel calls at limit N, exactly N records are live afterwards, and of parallel calls with the same
+    /// label exactly one. A record that another call has removed or used meanwhile is not evicted and counted as if it
+    /// had not been. [`TokenLimit::make_room`] makes the choice of steps 1 and 2.
     ///
     /// Without a limit the record is just added.
     ///
@@ -94,12 +96,13 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
 
-    /// Puts `new` in the place of the record `old` of the same subject, in one atomic step. `false`: `old` was not there
-    /// and nothing has changed. Of parallel calls with the same `old`, exactly one gets `true`.
+    /// Puts `new` in the place of the record `old` of the same subject, in one atomic step. `false`: `old` was not
+    /// there and nothing has changed. Of parallel calls with the same `old`, exactly one gets `true`.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store cannot tell whether the record was replaced, and if another record has the key of `new`.
+    /// [`StoreError`] if the store cannot tell whether the record was replaced, and if another record has the key of
+    /// `new`.
     async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError>;
 
     /// Removes a record. `true`: it was there, live or not. Removing it again is no error.
@@ -118,8 +121,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] if the store cannot tell whether the records are gone.
     async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Removes at most `batch` records that are not live at `now`, and says how many. Fewer than `batch`: there is nothing
-    /// more for this caller to do now.
+    /// Removes at most `batch` records that are not live at `now`, and says how many. Fewer than `batch`: there is
+    /// nothing more for this caller to do now.
     ///
     /// Holds no lock for longer than one batch takes. A store whose database drops expired records by itself returns 0.
     ///

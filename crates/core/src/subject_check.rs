@@ -6,11 +6,11 @@ use async_trait::async_trait;
 
 use crate::{error::StoreError, subject::Subject};
 
-/// Asks the application about a subject on each authentication and before each login, so that a user who is disabled or deleted is refused on the
-/// next request, whatever tokens they hold.
+/// Asks the application about a subject on each authentication and before each login, so that a user who is disabled or
+/// deleted is refused on the next request, whatever tokens they hold.
 ///
-/// On authentication it runs after the signature, the claims and the record have been found good: an attacker cannot use it to learn which
-/// users exist, or to load the database with tokens that are not worth a question.
+/// On authentication it runs after the signature, the claims and the record have been found good: an attacker cannot
+/// use it to learn which users exist, or to load the database with tokens that are not worth a question.
 ///
 /// # Examples
 ///

@@ -23,9 +23,9 @@ use crate::{
 
 /// Gives up on a store that does not answer in time, so that a request gets its 503 instead of waiting.
 ///
-/// Some database drivers notice a connection that is refused or closed, but wait for ever for a server that hangs, or that is
-/// cut off without a word. What was asked for may happen all the same, later; an error means "I do not know", here as
-/// everywhere.
+/// Some database drivers notice a connection that is refused or closed, but wait for ever for a server that hangs, or
+/// that is cut off without a word. What was asked for may happen all the same, later; an error means "I do not know",
+/// here as everywhere.
 ///
 /// The timer is the runtime's, so this works on any.
 ///

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::{digest::HashAlgorithm, error::ConfigError};
 
-/// What a token looks like: the names of the claims that are the library's own, how the secret is written, and which hash a
-/// token means that names none.
+/// What a token looks like: the names of the claims that are the library's own, how the secret is written, and which
+/// hash a token means that names none.
 ///
 /// The names of the registered claims `iss`, `aud`, `exp`, `nbf` and `iat` cannot be changed.
 ///
@@ -49,8 +49,9 @@ impl TokenFormat {
     /// Tokens and digests as drf-jwt-knox has them beside django-rest-knox 5: the subject in `username`, a hexadecimal
     /// secret in `jti`, hashed with SHA-512.
     ///
-    /// With it, a server of this library and one of drf-jwt-knox accept each other's tokens, if they share the key (HS256), the
-    /// issuer, the audience and the table of logins. A subject is then a user name: whoever changes theirs is logged out.
+    /// With it, a server of this library and one of drf-jwt-knox accept each other's tokens, if they share the key
+    /// (HS256), the issuer, the audience and the table of logins. A subject is then a user name: whoever changes theirs
+    /// is logged out.
     pub fn drf_jwt_knox() -> Self {
         Self {
             subject_claim: "username".into(),

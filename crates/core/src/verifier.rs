@@ -19,13 +19,14 @@ use crate::{
 
 /// Verifies the signature and the claims of tokens, for a service that has the key and not the store.
 ///
-/// **It does not see revocation.** A token that was logged out, rotated or evicted, and one of a user who was locked out, is
-/// good here until its `exp`. So give tokens for such services a short [`Lifetime`](crate::Lifetime), and ask the server
-/// with the store, through [`Knox::authenticate`](crate::Knox::authenticate) or `/verify`, before anything that matters.
-/// A token without `exp` is refused, unless [`accept_endless`](VerifierBuilder::accept_endless) says otherwise.
+/// **It does not see revocation.** A token that was logged out, rotated or evicted, and one of a user who was locked
+/// out, is good here until its `exp`. So give tokens for such services a short [`Lifetime`](crate::Lifetime), and ask
+/// the server with the store, through [`Knox::authenticate`](crate::Knox::authenticate) or `/verify`, before anything
+/// that matters. A token without `exp` is refused, unless [`accept_endless`](VerifierBuilder::accept_endless) says
+/// otherwise.
 ///
-/// Whoever steals the signing key can make tokens that are good here, for any user, which is not so where the store is asked.
-/// Set an issuer and an audience, so that no other kind of JWT of the same key is taken for a login.
+/// Whoever steals the signing key can make tokens that are good here, for any user, which is not so where the store is
+/// asked. Set an issuer and an audience, so that no other kind of JWT of the same key is taken for a login.
 ///
 /// # Examples
 ///
@@ -88,7 +89,8 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// The settings of a [`Verifier`]. [`Verifier::builder`] starts one. They must be those of the server that issues the tokens.
+/// The settings of a [`Verifier`]. [`Verifier::builder`] starts one. They must be those of the server that issues the
+/// tokens.
 #[derive(Debug)]
 #[must_use]
 pub struct VerifierBuilder {

@@ -42,8 +42,8 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// The word in front of the token in the `Authorization` header, and the `token_type` of the answer to a login. It is
-    /// read without regard to case. Default: `Bearer`.
+    /// The word in front of the token in the `Authorization` header, and the `token_type` of the answer to a login. It
+    /// is read without regard to case. Default: `Bearer`.
     pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
         self.scheme = scheme.into();
         self
@@ -75,7 +75,8 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// Answers a login with the body that clients of drf-jwt-knox read: `{"token":"Bearer …"}`, with the scheme of this handle.
+    /// Answers a login with the body that clients of drf-jwt-knox read: `{"token":"Bearer …"}`, with the scheme of this
+    /// handle.
     pub fn drf_jwt_knox_response(mut self) -> Self {
         self.token_response = Some(Box::new(|issued, scheme| {
             let token = format!("{scheme} {}", issued.token.expose());
@@ -84,8 +85,8 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// How long others may keep the answer of `/.well-known/jwks.json`, in whole seconds, at most a day. A key that is staged has
-    /// to wait for as long before it is promoted. Default: 5 minutes.
+    /// How long others may keep the answer of `/.well-known/jwks.json`, in whole seconds, at most a day. A key that is
+    /// staged has to wait for as long before it is promoted. Default: 5 minutes.
     pub fn jwks_max_age(mut self, max_age: Duration) -> Self {
         self.jwks_max_age = max_age;
         self

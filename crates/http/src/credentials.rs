@@ -14,8 +14,8 @@ use crate::{
 
 /// A user name and a password that a client sent.
 ///
-/// Neither has a control character, and neither is longer than 1024 bytes. `Debug` is redacted, and the password is wiped
-/// from memory when dropped.
+/// Neither has a control character, and neither is longer than 1024 bytes. `Debug` is redacted, and the password is
+/// wiped from memory when dropped.
 pub struct Credentials {
     username: String,
     password: Zeroizing<String>,
@@ -160,8 +160,8 @@ fn basic(encoded: &[u8]) -> Option<Credentials> {
     Credentials::new(username, password)
 }
 
-/// What stands behind `scheme`, which compares without regard to case (RFC 9110 §11.1), with blanks cut off; `None` if the
-/// header is empty or of another scheme.
+/// What stands behind `scheme`, which compares without regard to case (RFC 9110 §11.1), with blanks cut off; `None` if
+/// the header is empty or of another scheme.
 fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     let value = trim(value);
     let end = value.iter().position(|&byte| is_blank(byte)).unwrap_or(value.len());

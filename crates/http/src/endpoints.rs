@@ -80,8 +80,8 @@ impl KnoxHttp {
 
     async fn logout(&self, request: &Request<'_>) -> Result<Response, Refusal> {
         let auth = self.admit(Endpoint::Logout, request).await?;
-        // Not there any more: it was ended meanwhile, or rotated, and then it lives on under another token. No reason to say
-        // that it has ended.
+        // Not there any more: it was ended meanwhile, or rotated, and then it lives on under another token. No reason
+        // to say that it has ended.
         if !self.knox().revoke(&auth.key()).await? {
             return Err(Refusal::auth(self, AuthError::Revoked));
         }
@@ -153,7 +153,8 @@ mod tests {
 
     use super::*;
 
-    /// A rotation comes between the guard and the route: the login lives on under another token, so it has not been ended.
+    /// A rotation comes between the guard and the route: the login lives on under another token, so it has not been
+    /// ended.
     #[tokio::test]
     async fn a_logout_that_ended_nothing_does_not_say_so() {
         let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();

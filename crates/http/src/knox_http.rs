@@ -109,8 +109,8 @@ impl KnoxHttp {
         auth.require_scope(S::NAME).map_err(|error| Refusal::auth(self, error))
     }
 
-    /// Wraps an outcome of [`authenticate`](Self::authenticate), for the adapter to keep with the request and hand in with
-    /// [`Request::with_verification`] when another guard asks about the same request.
+    /// Wraps an outcome of [`authenticate`](Self::authenticate), for the adapter to keep with the request and hand in
+    /// with [`Request::with_verification`] when another guard asks about the same request.
     #[must_use]
     pub fn remember(&self, request: &Request<'_>, outcome: &Result<Authenticated, Refusal>) -> Verification {
         Verification { by: self.clone(), credential: request.authorization.into(), outcome: outcome.clone() }
@@ -124,8 +124,8 @@ impl KnoxHttp {
         (is_ours && is_the_same).then(|| verification.outcome.clone())
     }
 
-    /// The ready routes that are on. An adapter mounts them for all methods; which of these are answered is decided here.
-    /// [`Endpoint::Jwks`] is not among them: an adapter mounts that on its own.
+    /// The ready routes that are on. An adapter mounts them for all methods; which of these are answered is decided
+    /// here. [`Endpoint::Jwks`] is not among them: an adapter mounts that on its own.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         Endpoint::ALL.iter().copied().filter(|endpoint| match endpoint {
             Endpoint::GetToken => self.0.login.is_some(),
@@ -172,8 +172,8 @@ impl fmt::Debug for KnoxHttp {
     }
 }
 
-/// What [`KnoxHttp::authenticate`] decided of a request, kept with it. It counts only for the handle that made it, and only
-/// for the credential that it was made for.
+/// What [`KnoxHttp::authenticate`] decided of a request, kept with it. It counts only for the handle that made it, and
+/// only for the credential that it was made for.
 #[derive(Clone)]
 pub struct Verification {
     by: KnoxHttp,

@@ -8,8 +8,9 @@ use crate::credentials::Credentials;
 
 /// Checks a user name and a password, and says what token they are worth.
 ///
-/// Take as long for an unknown user as for a wrong password, or the time tells who is a user: hash the password against some
-/// fixed hash if there is no user. Password hashing takes long on purpose; run it where it blocks no other request.
+/// Take as long for an unknown user as for a wrong password, or the time tells who is a user: hash the password against
+/// some fixed hash if there is no user. Password hashing takes long on purpose; run it where it blocks no other
+/// request.
 ///
 /// # Examples
 ///
@@ -54,7 +55,8 @@ impl<T: Login + ?Sized> Login for std::sync::Arc<T> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
-    /// There is no such user, the password is wrong, or the user may not log in. The client is told no more than that: 401.
+    /// There is no such user, the password is wrong, or the user may not log in. The client is told no more than that:
+    /// 401.
     #[error("the user name or the password is wrong, or the user is inactive")]
     InvalidCredentials,
     /// The users cannot be read: 503.

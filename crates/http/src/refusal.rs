@@ -8,8 +8,8 @@ use crate::{knox_http::KnoxHttp, login::LoginError, response::Response};
 
 /// A request that is refused or cannot be decided, with the response that says so.
 ///
-/// The client learns little: whether a token was never issued, was revoked, or belongs to someone who was deleted is one and
-/// the same answer. The reason is the [`source`](Error::source), for logs. Cheap to clone.
+/// The client learns little: whether a token was never issued, was revoked, or belongs to someone who was deleted is
+/// one and the same answer. The reason is the [`source`](Error::source), for logs. Cheap to clone.
 #[derive(Clone)]
 pub struct Refusal(Arc<Inner>);
 
@@ -46,8 +46,8 @@ impl Refusal {
         matches!(self.0.cause, Cause::Auth(AuthError::Missing))
     }
 
-    /// The answer of an adapter that finds no [`KnoxHttp`] where its framework keeps such things: 500. What is to be done
-    /// about it, `remedy`, goes to the log.
+    /// The answer of an adapter that finds no [`KnoxHttp`] where its framework keeps such things: 500. What is to be
+    /// done about it, `remedy`, goes to the log.
     #[must_use]
     pub fn unconfigured(remedy: &str) -> Self {
         tracing::error!(remedy, "a guard found no KnoxHttp, so it lets nobody in");
@@ -55,8 +55,8 @@ impl Refusal {
         Self::request(Response::problem(500, detail))
     }
 
-    /// An answer for an adapter that is asked for one to `status` and knows no reason, as when a handler of the application
-    /// returns a bare 401. Statuses other than 401 and 403 count as 503.
+    /// An answer for an adapter that is asked for one to `status` and knows no reason, as when a handler of the
+    /// application returns a bare 401. Statuses other than 401 and 403 count as 503.
     #[must_use]
     pub fn of_status(knox: &KnoxHttp, status: u16) -> Self {
         match status {

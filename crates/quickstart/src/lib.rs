@@ -1,7 +1,7 @@
 //! What the quickstart examples of the three frameworks share: the settings, a database with users, and the login.
 //!
-//! An application of your own has these things already, or does them its own way. The part to look at is [`users`]: how a
-//! users table becomes a `Login` and a `SubjectCheck`.
+//! An application of your own has these things already, or does them its own way. The part to look at is [`users`]: how
+//! a users table becomes a `Login` and a `SubjectCheck`.
 
 mod settings;
 pub mod users;

@@ -1,8 +1,8 @@
-//! The store against bare commands, as somebody without it would send them: one call at a time, over the same connection,
-//! on the same logins.
+//! The store against bare commands, as somebody without it would send them: one call at a time, over the same
+//! connection, on the same logins.
 //!
-//! `cargo bench -p jwt-knox-redis`, with `KNOX_TEST_REDIS_URL` set. Bare, `insert` and `remove` are the same writes in a
-//! `MULTI`; the store sends a script.
+//! `cargo bench -p jwt-knox-redis`, with `KNOX_TEST_REDIS_URL` set. Bare, `insert` and `remove` are the same writes in
+//! a `MULTI`; the store sends a script.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 

@@ -1,7 +1,7 @@
 //! How many bytes a login takes in the memory of the Redis that `REDIS_URL` names.
 //!
-//! Fills it through the store, under a prefix of its own, and removes what it has made. `LOGINS` says how many, 100,000 if it is
-//! not set.
+//! Fills it through the store, under a prefix of its own, and removes what it has made. `LOGINS` says how many, 100,000
+//! if it is not set.
 //!
 //! ```sh
 //! REDIS_URL=redis://127.0.0.1:6379/ cargo run --release -p jwt-knox-redis --example redis_record_size

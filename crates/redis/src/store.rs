@@ -22,8 +22,8 @@ use crate::{
 /// Keeps logins in Redis 7 or Valkey.
 ///
 /// `C` is any connection that can be cloned and shared: a `ConnectionManager`, which reconnects by itself, a
-/// `MultiplexedConnection`, or a `ClusterConnection`. The application makes it and sets its timeouts, so that a server that
-/// hangs becomes an error. Cheap to clone.
+/// `MultiplexedConnection`, or a `ClusterConnection`. The application makes it and sets its timeouts, so that a server
+/// that hangs becomes an error. Cheap to clone.
 ///
 /// # Examples
 ///
@@ -60,8 +60,8 @@ impl<C> RedisStore<C> {
         Self { connection, prefix: prefix.into().replace(['{', '}'], "") }
     }
 
-    /// The key of the subject's index. The part in braces is its hash tag, which all keys of the subject share; encoded, so
-    /// that no subject can close the brace.
+    /// The key of the subject's index. The part in braces is its hash tag, which all keys of the subject share;
+    /// encoded, so that no subject can close the brace.
     fn index(&self, subject: &Subject) -> String {
         format!("{}:{{{}}}", self.prefix, Base64UrlUnpadded::encode_string(subject.as_str().as_bytes()))
     }
@@ -166,7 +166,8 @@ impl<C> fmt::Debug for RedisStore<C> {
     }
 }
 
-/// A number that no other call has: a client may send a call twice, and the script then answers the second as the first.
+/// A number that no other call has: a client may send a call twice, and the script then answers the second as the
+/// first.
 fn call_number() -> String {
     format!("{:016x}", RandomState::new().hash_one(()))
 }

@@ -1,4 +1,5 @@
-//! The store on a cluster of three nodes, which passes the kit, and whose failing node makes errors and no false answers.
+//! The store on a cluster of three nodes, which passes the kit, and whose failing node makes errors and no false
+//! answers.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

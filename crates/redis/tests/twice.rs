@@ -1,5 +1,5 @@
-//! A client that sends a call again, as that of a cluster does when a connection breaks before the answer is there: a login or a
-//! rotation that was carried out is not carried out again, and is answered as it was.
+//! A client that sends a call again, as that of a cluster does when a connection breaks before the answer is there: a
+//! login or a rotation that was carried out is not carried out again, and is answered as it was.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

@@ -16,10 +16,11 @@ use crate::{
 
 /// Whoever sends the request, proven by a bearer token. Without a good one the handler does not run.
 ///
-/// The application must manage a [`KnoxHttp`], as [`fairing`](crate::fairing) does; a Rocket without one does not ignite.
+/// The application must manage a [`KnoxHttp`], as [`fairing`](crate::fairing) does; a Rocket without one does not
+/// ignite.
 ///
-/// Do not take `Option<KnoxAuth>`: Rocket turns every error into `None` there, so that a revoked token, or a store that is
-/// down, looks like a stranger. Take [`MaybeAuth`].
+/// Do not take `Option<KnoxAuth>`: Rocket turns every error into `None` there, so that a revoked token, or a store that
+/// is down, looks like a stranger. Take [`MaybeAuth`].
 ///
 /// # Examples
 ///
@@ -59,8 +60,8 @@ impl<'r> FromRequest<'r> for KnoxAuth {
     }
 }
 
-/// Optional authentication that fails closed: no credential is `None`, but a bad or revoked token is 401 and a store that is
-/// down is 503.
+/// Optional authentication that fails closed: no credential is `None`, but a bad or revoked token is 401 and a store
+/// that is down is 503.
 ///
 /// # Examples
 ///

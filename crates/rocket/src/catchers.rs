@@ -30,8 +30,8 @@ pub fn fairing(knox: KnoxHttp) -> impl Fairing {
     AdHoc::on_ignite("jwt-knox", |rocket| async { rocket.manage(knox).register("/", catchers()) })
 }
 
-/// Catchers for 401, 403 and 503, which send what the guard that failed wanted to say. Rocket does not let a guard answer
-/// by itself.
+/// Catchers for 401, 403 and 503, which send what the guard that failed wanted to say. Rocket does not let a guard
+/// answer by itself.
 #[must_use]
 pub fn catchers() -> Vec<Catcher> {
     [Status::Unauthorized, Status::Forbidden, Status::ServiceUnavailable]

@@ -8,8 +8,8 @@ use rocket::{
 
 use crate::translate::{authenticate, response};
 
-/// Guards routes: a request without a good token gets no further. Rocket's fairings cannot refuse a request, so this goes
-/// around the routes that one mounts.
+/// Guards routes: a request without a good token gets no further. Rocket's fairings cannot refuse a request, so this
+/// goes around the routes that one mounts.
 ///
 /// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
 ///

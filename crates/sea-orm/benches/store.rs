@@ -89,7 +89,8 @@ struct Sql {
 }
 
 impl Sql {
-    /// `on_conflict` makes the insertion of a row that is there already a change of it. `numbered`: parameters are `$1` and so on.
+    /// `on_conflict` makes the insertion of a row that is there already a change of it. `numbered`: parameters are `$1`
+    /// and so on.
     fn new(on_conflict: &str, numbered: bool) -> Self {
         let live = "FROM jwt_knox_tokens WHERE subject = ? AND (expires_at IS NULL OR expires_at > ?)";
         let statement = |text: &str| -> &'static str {

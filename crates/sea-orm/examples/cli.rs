@@ -6,8 +6,9 @@
 //! cargo run -p jwt-knox-sea-orm --example cli -- devices
 //! ```
 //!
-//! `KNOX_SECRET` is the signing key. `DATABASE_URL` is the database, and `TOKEN_FILE` the file with the token; both are in
-//! the current folder unless given. The exit code is 1 if the answer is no, and 75 if there is none: try again later.
+//! `KNOX_SECRET` is the signing key. `DATABASE_URL` is the database, and `TOKEN_FILE` the file with the token; both are
+//! in the current folder unless given. The exit code is 1 if the answer is no, and 75 if there is none: try again
+//! later.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -154,7 +155,8 @@ fn read_password() -> io::Result<String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Writes the token into a file that is its owner's alone from the first byte on, and puts it in the place of the old one.
+/// Writes the token into a file that is its owner's alone from the first byte on, and puts it in the place of the old
+/// one.
 fn save(path: &Path, token: &Token) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = create_private(&new)?;

@@ -1,8 +1,8 @@
-//! How long logins and authentications take while a million expired logins are purged, beside a million live ones, in the
-//! PostgreSQL that `DATABASE_URL` names.
+//! How long logins and authentications take while a million expired logins are purged, beside a million live ones, in
+//! the PostgreSQL that `DATABASE_URL` names.
 //!
-//! Makes a database of its own on that server and drops it again. `ROWS` says how many of each kind, a million if it is not
-//! set; `SECONDS` how long to measure before the purge, 30 if it is not set.
+//! Makes a database of its own on that server and drops it again. `ROWS` says how many of each kind, a million if it is
+//! not set; `SECONDS` how long to measure before the purge, 30 if it is not set.
 //!
 //! ```sh
 //! DATABASE_URL=postgres://postgres@127.0.0.1:5432/test cargo run --release -p jwt-knox-sea-orm --example purge_under_load

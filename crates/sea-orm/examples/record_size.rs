@@ -1,7 +1,7 @@
 //! How many bytes a login takes, with its indexes, in the database that `DATABASE_URL` names.
 //!
-//! Makes a database of its own on that server, fills it through the store and drops it again. `LOGINS` says how many, 100,000
-//! if it is not set. For SQLite, `DATABASE_URL=sqlite:` makes a file for the time being.
+//! Makes a database of its own on that server, fills it through the store and drops it again. `LOGINS` says how many,
+//! 100,000 if it is not set. For SQLite, `DATABASE_URL=sqlite:` makes a file for the time being.
 //!
 //! ```sh
 //! DATABASE_URL=postgres://postgres@127.0.0.1:5432/test cargo run --release -p jwt-knox-sea-orm --example record_size

@@ -50,8 +50,8 @@ pub(crate) fn from_row(row: entity::Model) -> Result<TokenRecord, StoreError> {
     Ok(record)
 }
 
-/// The moment as the database driver takes it, in UTC and to the microsecond. Without a time zone: with one, MySQL takes it for
-/// a TIMESTAMP, which ends in 2038.
+/// The moment as the database driver takes it, in UTC and to the microsecond. Without a time zone: with one, MySQL
+/// takes it for a TIMESTAMP, which ends in 2038.
 pub(crate) fn date(moment: Timestamp) -> Result<NaiveDateTime, StoreError> {
     DateTime::from_timestamp_micros(moment.as_microsecond())
         .map(|date| date.naive_utc())

@@ -43,8 +43,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// One row for each subject that has logged in under a limit, rotated a login or ended all of them. Whoever holds the lock
-/// on it may do so.
+/// One row for each subject that has logged in under a limit, rotated a login or ended all of them. Whoever holds the
+/// lock on it may do so.
 // The derive wants these items public, in a module that is not.
 #[allow(unreachable_pub)]
 pub(crate) mod subject_lock {

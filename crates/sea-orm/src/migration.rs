@@ -10,8 +10,9 @@ use crate::entity::{Column, Entity, subject_lock};
 
 /// Makes and updates the tables of this crate, on its own.
 ///
-/// It keeps its progress in a table of its own, `jwt_knox_migrations`, so that it does not meddle with the application's
-/// migrations. To have the tables made by the application's own migrator instead, add [`CreateTokens`] to its list.
+/// It keeps its progress in a table of its own, `jwt_knox_migrations`, so that it does not meddle with the
+/// application's migrations. To have the tables made by the application's own migrator instead, add [`CreateTokens`] to
+/// its list.
 ///
 /// # Examples
 ///
@@ -144,7 +145,8 @@ impl Types {
                 text: "text CHARACTER SET utf8mb4",
                 timestamp: "datetime(6)",
             },
-            // SQLite compares texts byte for byte unless told otherwise, and keeps timestamps as texts that sort by time.
+            // SQLite compares texts byte for byte unless told otherwise, and keeps timestamps as texts that sort by
+            // time.
             _ => Self {
                 subject: "varchar(255)".to_owned(),
                 ascii_32: "varchar(32)",

@@ -10,7 +10,8 @@ use crate::convert::store_error;
 /// How often something is tried.
 const ATTEMPTS: u32 = 10;
 
-/// Runs a statement or transaction until it ends in anything but a conflict with another one, at most [`ATTEMPTS`] times.
+/// Runs a statement or transaction until it ends in anything but a conflict with another one, at most [`ATTEMPTS`]
+/// times.
 pub(crate) async fn on_conflict<T, F>(
     connection: &DatabaseConnection,
     mut transaction: impl FnMut() -> F,
@@ -27,11 +28,11 @@ where
     transaction().await.map_err(store_error)
 }
 
-/// Lets the winner get on, a little longer after each attempt but the first. The database is asked to wait, since this crate
-/// knows no runtime, and so no timer.
+/// Lets the winner get on, a little longer after each attempt but the first. The database is asked to wait, since this
+/// crate knows no runtime, and so no timer.
 ///
-/// After a deadlock, the next attempt waits for the locks of the winner anyway. Where all transactions are serializable, it
-/// would run into the same winner again and again.
+/// After a deadlock, the next attempt waits for the locks of the winner anyway. Where all transactions are
+/// serializable, it would run into the same winner again and again.
 async fn pause(connection: &DatabaseConnection, attempt: u32) -> Result<(), DbErr> {
     let seconds = f64::from(attempt - 1) / 200.0;
     let wait = match connection.get_database_backend() {
@@ -43,9 +44,9 @@ async fn pause(connection: &DatabaseConnection, attempt: u32) -> Result<(), DbEr
     connection.execute_unprepared(&wait).await.map(drop)
 }
 
-/// The SQLSTATEs of PostgreSQL and MySQL for a serialization failure and a deadlock: the transaction was undone, and only
-/// because of another one. SQLite has none: its writers take the one lock first, and whoever does not get it has waited as
-/// long as the connection allows.
+/// The SQLSTATEs of PostgreSQL and MySQL for a serialization failure and a deadlock: the transaction was undone, and
+/// only because of another one. SQLite has none: its writers take the one lock first, and whoever does not get it has
+/// waited as long as the connection allows.
 const CONFLICTS: [&str; 2] = ["40001", "40P01"];
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -56,8 +57,8 @@ fn is_conflict(error: &DbErr) -> bool {
     code.is_some_and(|code| CONFLICTS.contains(&&*code))
 }
 
-/// An application may switch its driver on in SeaORM itself. This crate then cannot name the type of the driver's errors; but
-/// they show their code.
+/// An application may switch its driver on in SeaORM itself. This crate then cannot name the type of the driver's
+/// errors; but they show their code.
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 fn is_conflict(error: &DbErr) -> bool {
     let shown = format!("{error:?}");

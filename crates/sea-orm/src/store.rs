@@ -25,8 +25,8 @@ use crate::{
 
 /// Keeps logins in a database that SeaORM talks to: SQLite, PostgreSQL, MySQL or MariaDB.
 ///
-/// The application owns the connection and its settings. Give it a timeout (`acquire_timeout` and the driver's own), so that a
-/// database that hangs becomes an error. Cheap to clone.
+/// The application owns the connection and its settings. Give it a timeout (`acquire_timeout` and the driver's own), so
+/// that a database that hangs becomes an error. Cheap to clone.
 ///
 /// # Examples
 ///
@@ -48,8 +48,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct SeaOrmStore {
     connection: DatabaseConnection,
-    /// The text of the statement of `find`, which is the same each time. Putting it together takes longer than all else that
-    /// `find` does here.
+    /// The text of the statement of `find`, which is the same each time. Putting it together takes longer than all else
+    /// that `find` does here.
     find: Arc<OnceLock<String>>,
 }
 
@@ -61,10 +61,12 @@ impl SeaOrmStore {
         Self { connection, find: Arc::default() }
     }
 
-    /// Begins a transaction in which nobody else adds logins of `subject` under a limit, rotates them or ends all of them.
+    /// Begins a transaction in which nobody else adds logins of `subject` under a limit, rotates them or ends all of
+    /// them.
     async fn begin(&self, subject: &str) -> Result<DatabaseTransaction, DbErr> {
         let options = match self.connection.get_database_backend() {
-            // SQLite has one writer at a time. Whoever is going to write says so at once, or may be told later to start over.
+            // SQLite has one writer at a time. Whoever is going to write says so at once, or may be told later to start
+            // over.
             DatabaseBackend::Sqlite => TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()

@@ -1,4 +1,5 @@
-//! The tables: made, dropped and made again, by this crate's migrator or the application's, and what the indexes are good for.
+//! The tables: made, dropped and made again, by this crate's migrator or the application's, and what the indexes are
+//! good for.
 //!
 //! Each test works in a database of its own, which it makes and drops.
 
@@ -201,7 +202,8 @@ async fn two_migrators_do_not_meddle(database: TestDatabase) {
     database.drop().await;
 }
 
-/// Has the store work on a table of some size, listens to the statements that it sends, and asks the database for its plans.
+/// Has the store work on a table of some size, listens to the statements that it sends, and asks the database for its
+/// plans.
 async fn the_indexes_are_used(mut database: TestDatabase) {
     let backend = database.connection.get_database_backend();
     Migrator::up(&database.connection, None).await.unwrap();

@@ -8,8 +8,8 @@ use jwt_knox::{
 };
 use tokio::sync::Barrier;
 
-/// 2037-01-01, in seconds after 1970. Far off, so that a store that drops records by its own clock drops none of these, but
-/// before 2038: whether a store gets past that has a rule of its own.
+/// 2037-01-01, in seconds after 1970. Far off, so that a store that drops records by its own clock drops none of these,
+/// but before 2038: whether a store gets past that has a rule of its own.
 const START: i64 = 2_114_380_800;
 
 /// The moment `second` seconds after the start of 2037.

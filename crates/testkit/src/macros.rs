@@ -1,10 +1,10 @@
 //! The macro that makes a test of each rule.
 
-/// Makes one `#[test]` for each rule of the [`TokenStore`](jwt_knox::TokenStore) contract, in the modules `bare`, `boxed` and
-/// `arced`, for the store as it is, in a `Box` and in an `Arc`.
+/// Makes one `#[test]` for each rule of the [`TokenStore`](jwt_knox::TokenStore) contract, in the modules `bare`,
+/// `boxed` and `arced`, for the store as it is, in a `Box` and in an `Arc`.
 ///
-/// Takes the path of an async function that opens the store, and perhaps the word `durable`: two handles from it see the same
-/// data. The function may return an `Option`; see the [front page](crate#a-store-that-is-not-everywhere).
+/// Takes the path of an async function that opens the store, and perhaps the word `durable`: two handles from it see
+/// the same data. The function may return an `Option`; see the [front page](crate#a-store-that-is-not-everywhere).
 ///
 /// # Examples
 ///

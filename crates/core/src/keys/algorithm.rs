@@ -102,7 +102,8 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = KeyError;
 
-    /// Reads the name that [`name`](Self::name) gives, and `Ed25519`, the newer name of `EdDSA` on that curve (RFC 9864).
+    /// Reads the name that [`name`](Self::name) gives, and `Ed25519`, the newer name of `EdDSA` on that curve (RFC
+    /// 9864).
     fn from_str(name: &str) -> Result<Self, KeyError> {
         let name = if name == "Ed25519" { "EdDSA" } else { name };
         let found = Self::ALL.iter().find(|algorithm| algorithm.name() == name);

@@ -12,12 +12,13 @@ use crate::{
 
 /// The keys of a server that signs: one signs, all that are not retired verify, each under its `kid`.
 ///
-/// A clone is the same ring: what is done to one is seen by all, also by the [`Knox`](crate::Knox) that has it, while requests
-/// go on. So the signing key is replaced without logging anybody out:
+/// A clone is the same ring: what is done to one is seen by all, also by the [`Knox`](crate::Knox) that has it, while
+/// requests go on. So the signing key is replaced without logging anybody out:
 ///
-/// 1. [`stage`](Self::stage) the new key. It verifies and is published in the [`jwks`](Self::jwks), and does not sign yet.
-/// 2. When all servers have it, and those who keep the JWKS have fetched it anew, [`promote`](Self::promote) it. The old key
-///    goes on verifying.
+/// 1. [`stage`](Self::stage) the new key. It verifies and is published in the [`jwks`](Self::jwks), and does not sign
+///    yet.
+/// 2. When all servers have it, and those who keep the JWKS have fetched it anew, [`promote`](Self::promote) it. The
+///    old key goes on verifying.
 /// 3. When the last token of the old key has expired, [`retire`](Self::retire) that.
 ///
 /// # Examples
@@ -55,8 +56,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyError::TwoAlgorithms`] if it has, or had, the
-    /// same key for another algorithm.
+    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyError::TwoAlgorithms`] if it has,
+    /// or had, the same key for another algorithm.
     pub fn stage(&self, key: SigningKey) -> Result<(), KeyError> {
         self.add(Entry::of(KeyState::Staged, key))
     }
@@ -65,8 +66,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyError::TwoAlgorithms`] if it has, or had, the
-    /// same key for another algorithm.
+    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyError::TwoAlgorithms`] if it has,
+    /// or had, the same key for another algorithm.
     pub fn verify_with(&self, key: VerifyingKey) -> Result<(), KeyError> {
         self.add(Entry { state: KeyState::Verifying, verifying: key, signing: None })
     }
@@ -109,13 +110,13 @@ impl KeyRing {
         })
     }
 
-    /// Refuses all tokens of that key from now on, and takes it out of the [`jwks`](Self::jwks). There is no way back, and its
-    /// id cannot be given again.
+    /// Refuses all tokens of that key from now on, and takes it out of the [`jwks`](Self::jwks). There is no way back,
+    /// and its id cannot be given again.
     ///
     /// # Errors
     ///
-    /// [`KeyError::UnknownKeyId`] if there is no such key, [`KeyError::IsSigning`] if it is the one that signs: promote another
-    /// one first.
+    /// [`KeyError::UnknownKeyId`] if there is no such key, [`KeyError::IsSigning`] if it is the one that signs: promote
+    /// another one first.
     pub fn retire(&self, key_id: &str) -> Result<(), KeyError> {
         self.change(|entries| {
             let entry = find(entries, key_id)?;

@@ -42,23 +42,24 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoKey`] if there is none, [`KeyError::DuplicateKeyId`] if two have the same id, [`KeyError::TwoAlgorithms`] if two
-    /// are the same key for different algorithms.
+    /// [`KeyError::NoKey`] if there is none, [`KeyError::DuplicateKeyId`] if two have the same id,
+    /// [`KeyError::TwoAlgorithms`] if two are the same key for different algorithms.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         Ok(Self(Arc::new(RwLock::new(checked(keys.into_iter().collect())?))))
     }
 
     /// The public keys of a JWK Set ([RFC 7517 §5]).
     ///
-    /// Keys for encryption and of kinds that are not known here are passed over. The algorithm of a key is its `alg` or, without
-    /// one, that of its curve; an RSA key must have an `alg`. A key without a `kid` gets its thumbprint for one.
+    /// Keys for encryption and of kinds that are not known here are passed over. The algorithm of a key is its `alg`
+    /// or, without one, that of its curve; an RSA key must have an `alg`. A key without a `kid` gets its thumbprint for
+    /// one.
     ///
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if that is no JWK Set, if a key for signatures in it is broken, private, symmetric or has an id twice, or
-    /// if there is none.
+    /// [`KeyError`] if that is no JWK Set, if a key for signatures in it is broken, private, symmetric or has an id
+    /// twice, or if there is none.
     pub fn from_jwks(jwks: &str) -> Result<Self, KeyError> {
         Self::new(read(jwks)?)
     }
@@ -93,8 +94,8 @@ impl From<VerifyingKey> for KeySet {
     }
 }
 
-/// The keys that the ring has now. What happens to the ring later is not seen; [`Knox::verifier`](crate::Knox::verifier) sees
-/// it.
+/// The keys that the ring has now. What happens to the ring later is not seen;
+/// [`Knox::verifier`](crate::Knox::verifier) sees it.
 impl From<&KeyRing> for KeySet {
     fn from(ring: &KeyRing) -> Self {
         Self(Arc::new(RwLock::new(ring.all_verifying())))

@@ -119,7 +119,8 @@ impl SigningKey {
         Self::new(read::private(algorithm, Source::Der(der))?)
     }
 
-    /// Reads a private JWK ([RFC 7517]): `kty` of `oct`, `EC`, `OKP`, `RSA` or `AKP`. Its `kid`, if it has one, is the key's id.
+    /// Reads a private JWK ([RFC 7517]): `kty` of `oct`, `EC`, `OKP`, `RSA` or `AKP`. Its `kid`, if it has one, is the
+    /// key's id.
     ///
     /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
     ///
@@ -130,8 +131,8 @@ impl SigningKey {
         Self::new(read::private(algorithm, Source::Jwk(jwk))?)
     }
 
-    /// Takes the raw bytes of a key: the secret of HMAC, the private scalar of ES256 (32 bytes) and ES384 (48), the seed and
-    /// the public key of Ed25519 (64), the seed of ML-DSA (32).
+    /// Takes the raw bytes of a key: the secret of HMAC, the private scalar of ES256 (32 bytes) and ES384 (48), the
+    /// seed and the public key of Ed25519 (64), the seed of ML-DSA (32).
     ///
     /// # Errors
     ///
@@ -140,7 +141,8 @@ impl SigningKey {
         Self::new(read::private(algorithm, Source::Bytes(bytes.as_ref()))?)
     }
 
-    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part of it.
+    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part
+    /// of it.
     ///
     /// # Errors
     ///
@@ -174,8 +176,8 @@ impl SigningKey {
 
     /// Names the key: the `kid` of its tokens, 1 to 128 printable ASCII characters without spaces.
     ///
-    /// Tokens that the key has signed under another name are refused from then on. To rename a key in use, put it into the
-    /// [`KeyRing`](crate::KeyRing) under both names.
+    /// Tokens that the key has signed under another name are refused from then on. To rename a key in use, put it into
+    /// the [`KeyRing`](crate::KeyRing) under both names.
     ///
     /// # Errors
     ///

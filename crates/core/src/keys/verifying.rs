@@ -69,8 +69,8 @@ impl VerifyingKey {
         Self::new(read::public(algorithm, Source::Jwk(jwk))?)
     }
 
-    /// Takes the raw bytes of a key: the secret of HMAC, a point in SEC 1 form (ES256, ES384), the public key of Ed25519 (32
-    /// bytes) or ML-DSA.
+    /// Takes the raw bytes of a key: the secret of HMAC, a point in SEC 1 form (ES256, ES384), the public key of
+    /// Ed25519 (32 bytes) or ML-DSA.
     ///
     /// # Errors
     ///
@@ -79,7 +79,8 @@ impl VerifyingKey {
         Self::new(read::public(algorithm, Source::Bytes(bytes.as_ref()))?)
     }
 
-    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part of it.
+    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part
+    /// of it.
     ///
     /// # Errors
     ///
@@ -151,8 +152,8 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Symmetric`] for HMAC keys, which have no public form. [`KeyError::Unsupported`] for ML-DSA keys; export a
-    /// JWK.
+    /// [`KeyError::Symmetric`] for HMAC keys, which have no public form. [`KeyError::Unsupported`] for ML-DSA keys;
+    /// export a JWK.
     pub fn to_pem(&self) -> Result<String, KeyError> {
         let algorithm = self.algorithm();
         if algorithm.is_symmetric() {
@@ -166,8 +167,8 @@ impl VerifyingKey {
 
     /// Checks the signature, `alg`, `crit` and `typ` of `token`, and none of its claims.
     pub(crate) fn verify_signature(&self, token: &str, max_bytes: usize) -> Result<(), LibraryError> {
-        // The claims are judged in `jwt`, by one clock and one leeway. These options keep the library from judging them:
-        // at the epoch, without tolerance and with the future accepted, nothing is early or late.
+        // The claims are judged in `jwt`, by one clock and one leeway. These options keep the library from judging
+        // them: at the epoch, without tolerance and with the future accepted, nothing is early or late.
         let options = VerificationOptions {
             accept_future: true,
             artificial_time: Some(UnixTimeStamp::from_secs(0)),

@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-/// A server of its own, which writes everything down at once. It ends when this is dropped, or else with the tests, since a
-/// static is never dropped.
+/// A server of its own, which writes everything down at once. It ends when this is dropped, or else with the tests,
+/// since a static is never dropped.
 pub struct Server {
     child: Child,
     pub port: u16,

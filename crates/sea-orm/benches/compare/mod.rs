@@ -35,8 +35,8 @@ pub enum Operation {
     Insert,
     /// Removes one that is there.
     Remove,
-    /// Adds one to a subject that has as many as the limit allows, and ends the oldest. Comes last, since it ends those that
-    /// `Find` reads.
+    /// Adds one to a subject that has as many as the limit allows, and ends the oldest. Comes last, since it ends those
+    /// that `Find` reads.
     InsertAtLimit,
 }
 
@@ -76,8 +76,8 @@ pub struct Comparison<'a, L> {
 }
 
 impl<L: From<TokenRecord> + Send + Sync> Comparison<'_, L> {
-    /// Times each operation, first bare and then through the store. Then both in turn, call by call, for the ratio, so that
-    /// whatever else the machine does meets both.
+    /// Times each operation, first bare and then through the store. Then both in turn, call by call, for the ratio, so
+    /// that whatever else the machine does meets both.
     pub fn run(&self, criterion: &mut Criterion, runtime: &Runtime) {
         let subjects: Vec<Subject> = (0..SUBJECTS).map(|_| Subject::new(Uuid::new_v4().to_string()).unwrap()).collect();
         let there: Vec<Arc<L>> = runtime.block_on(new_logins(&subjects, SUBJECTS * LIMIT as usize));

@@ -74,8 +74,8 @@ pub async fn an_evicting_limit_lets_the_new_record_in(store: Arc<dyn TokenStore>
     }
 }
 
-/// A limit by last use ends the login that was not used for longest: by `last_used_at`, or `created_at` where there is none,
-/// and of two equal ones that with the smaller id.
+/// A limit by last use ends the login that was not used for longest: by `last_used_at`, or `created_at` where there is
+/// none, and of two equal ones that with the smaller id.
 pub async fn a_limit_by_use_ends_the_longest_unused(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     let subject = subject();
@@ -111,7 +111,8 @@ pub async fn a_limit_by_use_ends_the_longest_unused(store: Arc<dyn TokenStore>) 
     }
 }
 
-/// A limit that replaces the same label ends the live logins with the label of the new one, byte for byte, and no others.
+/// A limit that replaces the same label ends the live logins with the label of the new one, byte for byte, and no
+/// others.
 pub async fn a_login_replaces_those_of_the_same_label(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     let (subject, stranger) = (subject(), subject());

@@ -1,4 +1,5 @@
-//! What `remove_expired` takes away. It sees the whole store, so these rules live in a time of their own, soon after 1970.
+//! What `remove_expired` takes away. It sees the whole store, so these rules live in a time of their own, soon after
+//! 1970.
 
 use std::sync::Arc;
 
@@ -138,8 +139,8 @@ pub async fn remove_expired_loses_no_login_that_happens_meanwhile(store: Arc<dyn
     );
 }
 
-/// A use that slides the deadline of a login and meets a purge for which it is over: the login is used or purged, not both.
-/// Two servers need not agree on the time to the second.
+/// A use that slides the deadline of a login and meets a purge for which it is over: the login is used or purged, not
+/// both. Two servers need not agree on the time to the second.
 pub async fn remove_expired_spares_a_login_that_is_used_meanwhile(store: Arc<dyn TokenStore>) {
     let _alone = PURGING.lock().await;
     let store = Probe(store);

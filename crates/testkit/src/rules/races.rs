@@ -334,7 +334,8 @@ pub async fn a_rotation_does_not_slip_past_the_limit(store: Arc<dyn TokenStore>)
     }
 }
 
-/// Calls of all kinds for one subject at the same moment: each is answered, and what is left at the end is of one piece.
+/// Calls of all kinds for one subject at the same moment: each is answered, and what is left at the end is of one
+/// piece.
 pub async fn calls_of_all_kinds_at_once_are_answered(store: Arc<dyn TokenStore>) {
     let _alone = PURGING.lock().await;
     let store = Probe(store);
