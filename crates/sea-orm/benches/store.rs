@@ -84,15 +84,13 @@ struct Sql {
     insert: &'static str,
     remove: &'static str,
     lock: &'static str,
-    count: &'static str,
-    oldest: &'static str,
+    live: &'static str,
 }
 
 impl Sql {
-    /// `on_conflict` makes the insertion of a row that is there already a change of it. `numbered`: parameters are `$1`
-    /// and so on.
-    fn new(on_conflict: &str, numbered: bool) -> Self {
-        let live = "FROM jwt_knox_tokens WHERE subject = ? AND (expires_at IS NULL OR expires_at > ?)";
+    /// `on_conflict` makes the insertion of a row that is there already a change of it, and `for_update` locks what is
+    /// read. `numbered`: parameters are `$1` and so on.
+    fn new(on_conflict: &str, for_update: &str, numbered: bool) -> Self {
         let statement = |text: &str| -> &'static str {
             let mut parts = text.split('?');
             let mut sql = parts.next().unwrap().to_owned();
@@ -109,8 +107,10 @@ impl Sql {
             )),
             remove: statement("DELETE FROM jwt_knox_tokens WHERE subject = ? AND id = ?"),
             lock: statement(&format!("INSERT INTO jwt_knox_subjects (subject) VALUES (?) {on_conflict}")),
-            count: statement(&format!("SELECT COUNT(*) {live}")),
-            oldest: statement(&format!("SELECT id {live} ORDER BY created_at, id LIMIT 1")),
+            live: statement(&format!(
+                "SELECT {COLUMNS} FROM jwt_knox_tokens
+                 WHERE subject = ? AND (expires_at IS NULL OR expires_at > ?) {for_update}"
+            )),
         }
     }
 }
@@ -166,11 +166,10 @@ macro_rules! bare {
                         }
                         let mut transaction = connection.begin_with($begin).await.unwrap();
                         sqlx::query(self.sql.lock).bind(subject).execute(&mut *transaction).await.unwrap();
-                        let count = sqlx::query_scalar(self.sql.count).bind(subject).bind(login.created_at);
-                        let count: i64 = count.fetch_one(&mut *transaction).await.unwrap();
-                        assert_eq!(count, i64::from(LIMIT));
-                        let oldest = sqlx::query_scalar(self.sql.oldest).bind(subject).bind(login.created_at);
-                        let oldest: String = oldest.fetch_one(&mut *transaction).await.unwrap();
+                        let live = sqlx::query_as(self.sql.live).bind(subject).bind(login.created_at);
+                        let live: Vec<Row> = live.fetch_all(&mut *transaction).await.unwrap();
+                        assert_eq!(live.len(), LIMIT as usize);
+                        let oldest = live.into_iter().min_by_key(|row| (row.3, row.1.clone())).unwrap().1;
                         self.insertion(login).execute(&mut *transaction).await.unwrap();
                         let delete = sqlx::query(self.sql.remove).bind(subject).bind(oldest);
                         delete.execute(&mut *transaction).await.unwrap();
@@ -195,7 +194,7 @@ fn benchmarks(criterion: &mut Criterion) {
     let options = SqliteConnectOptions::from_str(&scratch.url).unwrap().synchronous(SqliteSynchronous::Normal);
     let pool = runtime.block_on(pool_options().connect_with(options)).unwrap();
     let store = SeaOrmStore::new(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()));
-    let bare = BareSqlite { pool: pool.clone(), sql: Sql::new(upsert, false) };
+    let bare = BareSqlite { pool: pool.clone(), sql: Sql::new(upsert, "", false) };
     compare(criterion, &runtime, "SQLite", &bare, store);
     runtime.block_on(pool.close());
     runtime.block_on(scratch.remove()).unwrap();
@@ -203,7 +202,7 @@ fn benchmarks(criterion: &mut Criterion) {
     if let Some(scratch) = on_server(&runtime, "KNOX_TEST_POSTGRES_URL") {
         let pool = runtime.block_on(pool_options().connect(&scratch.url)).unwrap();
         let store = SeaOrmStore::new(SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()));
-        let bare = BarePostgres { pool: pool.clone(), sql: Sql::new(upsert, true) };
+        let bare = BarePostgres { pool: pool.clone(), sql: Sql::new(upsert, "FOR UPDATE", true) };
         compare(criterion, &runtime, "PostgreSQL", &bare, store);
         runtime.block_on(pool.close());
         runtime.block_on(scratch.remove()).unwrap();
@@ -213,7 +212,7 @@ fn benchmarks(criterion: &mut Criterion) {
         let pool = runtime.block_on(pool_options().connect(&scratch.url)).unwrap();
         let store = SeaOrmStore::new(SqlxMySqlConnector::from_sqlx_mysql_pool(pool.clone()));
         let upsert = "ON DUPLICATE KEY UPDATE subject = VALUES(subject)";
-        let bare = BareMySql { pool: pool.clone(), sql: Sql::new(upsert, false) };
+        let bare = BareMySql { pool: pool.clone(), sql: Sql::new(upsert, "FOR UPDATE", false) };
         compare(criterion, &runtime, "MySQL", &bare, store);
         runtime.block_on(pool.close());
         runtime.block_on(scratch.remove()).unwrap();
