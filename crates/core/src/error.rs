@@ -1,7 +1,5 @@
 //! Everything that can go wrong, kept apart by who has to act: the client, the operator or the developer.
 
-use crate::{keys::Algorithm, secret::RandomError};
-
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a client is refused.
@@ -176,133 +174,6 @@ pub enum ClaimsError {
     Mismatch(#[source] BoxError),
 }
 
-/// Why a key, a key ring or a key set is refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// A name that is none of [`Algorithm`]'s.
-    #[error("there is no such algorithm here; see `Algorithm::ALL`")]
-    UnknownAlgorithm,
-    /// An HMAC key shorter than its hash ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)).
-    #[error("a key for {algorithm} needs at least {min} bytes, this one has {bytes}; make one with a random generator")]
-    TooShort {
-        /// The algorithm.
-        algorithm: Algorithm,
-        /// The length of the key, in bytes.
-        bytes: usize,
-        /// The shortest length that is accepted, in bytes.
-        min: usize,
-    },
-    /// An RSA key that is too short ([RFC 7518 §3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3)) or too long.
-    #[error("an RSA key must have 2048 to 4096 bits")]
-    RsaSize,
-    /// An RSA key made by a generator that is known to be broken (CVE-2017-15361).
-    #[error("this RSA key was made by a broken generator (ROCA, CVE-2017-15361) and can be guessed; make another one")]
-    Roca,
-    /// A key of another kind, of another curve, or one whose JWK names another algorithm.
-    #[error("this is a key for {found}, not for {expected}")]
-    WrongAlgorithm {
-        /// The algorithm that was asked for.
-        expected: Algorithm,
-        /// The algorithm that the key is for.
-        found: Algorithm,
-    },
-    /// A public key where a private one is needed.
-    #[error("this is a public key, which cannot sign; the private key is needed here")]
-    NotPrivate,
-    /// A private key where a public one is enough.
-    #[error("this is a private key; give a service that only verifies the public key")]
-    NotPublic,
-    /// An encrypted PEM.
-    #[error("this PEM is encrypted; decrypt it first, for example with `openssl pkcs8`")]
-    Encrypted,
-    /// A PEM of the older form of SEC 1.
-    #[error("this PEM is of an older form; convert it with `openssl pkcs8 -topk8 -nocrypt -in key.pem`")]
-    Sec1,
-    /// Not a key at all, or a broken one.
-    #[error("this is not {encoding} of a key for {algorithm}, or the key is broken")]
-    Malformed {
-        /// The algorithm that was asked for.
-        algorithm: Algorithm,
-        /// How the key should have been written.
-        encoding: &'static str,
-    },
-    /// Keys of this algorithm are not read or written in this form.
-    #[error("keys for {algorithm} are not written as {encoding}; use a JWK")]
-    Unsupported {
-        /// The algorithm that was asked for.
-        algorithm: Algorithm,
-        /// The form.
-        encoding: &'static str,
-    },
-    /// The text of a PEM or a JWK as the secret of HMAC ([RFC 8725
-    /// §2.1](https://www.rfc-editor.org/rfc/rfc8725#section-2.1)).
-    #[error("this is the text of a PEM or JWK, which may be public, and no secret for HMAC; read it as what it is")]
-    NotASecret,
-    /// One key under two algorithms ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).
-    #[error("the key `{key_id}` is there already for another algorithm; each algorithm needs a key of its own")]
-    TwoAlgorithms {
-        /// The id of the key that is there already.
-        key_id: String,
-    },
-    /// An HMAC key where a public key is needed: it has no public form.
-    #[error("a key of HMAC is secret and has no public form")]
-    Symmetric,
-    /// The file or environment variable with the key cannot be read.
-    #[error("the key in `{name}` cannot be read")]
-    Unreadable {
-        /// The path of the file, or the name of the variable.
-        name: String,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// No key could be generated.
-    #[error("no key could be generated")]
-    Generation(#[source] BoxError),
-    /// A `kid` that is empty, over-long or not printable ASCII.
-    #[error("a key id is 1 to 128 printable ASCII characters without spaces")]
-    InvalidKeyId,
-    /// Two keys of one ring or set have the same `kid`.
-    #[error("two keys have the id `{key_id}`; a key that is retired keeps its id too")]
-    DuplicateKeyId {
-        /// The id that two keys share.
-        key_id: String,
-    },
-    /// The ring has no key of that `kid`.
-    #[error("there is no key with the id `{key_id}`")]
-    UnknownKeyId {
-        /// The id that no key has.
-        key_id: String,
-    },
-    /// The key is retired, or was given for verifying only.
-    #[error("the key `{key_id}` cannot sign: it is retired, or was given for verifying only")]
-    CannotSign {
-        /// The id of the key.
-        key_id: String,
-    },
-    /// The key that signs cannot be retired.
-    #[error("the key `{key_id}` signs; promote another one before you retire it")]
-    IsSigning {
-        /// The id of the key.
-        key_id: String,
-    },
-    /// A text that is no JWK Set.
-    #[error("this is not a JWK Set: an object with a list `keys` of JWKs")]
-    NotAKeySet,
-    /// An RSA key in a JWK Set that does not say what it is for.
-    #[error("an RSA key in a JWK Set must have an `alg`: the key alone does not say which")]
-    RsaWithoutAlgorithm,
-    /// A key set without a key for signatures of an algorithm that is known here.
-    #[error("there is no key for signatures that could be used")]
-    NoKey,
-}
-
-impl KeyError {
-    pub(crate) fn malformed(algorithm: Algorithm, encoding: &'static str) -> Self {
-        Self::Malformed { algorithm, encoding }
-    }
-}
-
 /// Why [`KnoxBuilder::build`](crate::KnoxBuilder::build) refuses a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -342,4 +213,19 @@ pub enum ConfigError {
     /// A size limit under what the library's own tokens need.
     #[error("tokens of this library need at least 1024 bytes")]
     TokenBytes,
+}
+
+/// The random source of the operating system failed, so no secret could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system's random source failed; no token was issued")]
+pub struct RandomError {
+    pub(crate) source: BoxError,
+}
+
+#[cfg(test)]
+impl RandomError {
+    /// A random source that always fails.
+    pub(crate) fn broken_source(_: &mut [u8]) -> Result<(), Self> {
+        Err(Self { source: "no entropy".into() })
+    }
 }

@@ -4,7 +4,11 @@ use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::{digest::TokenId, error::AuthError, record::TokenKey, subject::Subject};
+use crate::{
+    error::AuthError,
+    subject::Subject,
+    token::id::{TokenId, TokenKey},
+};
 
 /// Is told what happens to logins: for an audit log, for metrics, or to close the connections of a login that ended.
 ///

@@ -7,14 +7,15 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     clock::{Clock, SystemClock},
-    digest::TokenId,
     error::{AuthError, ClaimsError, ConfigError},
-    jwt::{Jwt, Verified},
     keys::{KeySet, Keys},
-    record::TokenKey,
-    scopes::scopes,
     subject::Subject,
-    token_format::TokenFormat,
+    token::{
+        format::TokenFormat,
+        id::{TokenId, TokenKey},
+        jwt::{Jwt, Verified},
+        scope::scopes,
+    },
 };
 
 /// Verifies the signature and the claims of tokens, for a service that has the key and not the store.

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::error::KeyError;
+use crate::keys::error::KeyError;
 
 /// An algorithm of signatures, as a JWT names it in `alg` ([RFC 7518 §3.1], [RFC 8037 §3.1], [RFC 9964]).
 ///

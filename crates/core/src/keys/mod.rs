@@ -1,7 +1,9 @@
 //! The keys that sign and verify, and where they are held.
 
 mod algorithm;
-mod library;
+mod backend;
+mod error;
+mod jwks;
 mod read;
 mod ring;
 mod roca;
@@ -12,13 +14,12 @@ mod verifying;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod vectors;
 
 pub use algorithm::Algorithm;
+pub use error::KeyError;
 pub use ring::{KeyInfo, KeyRing, KeyState};
 pub use set::KeySet;
-pub use signing::SigningKey;
+pub use signing::{ExportedKey, SigningKey};
 pub use verifying::VerifyingKey;
 
 /// The keys to verify with: those of a server that signs as well, or of a service that does not.
@@ -45,4 +46,12 @@ impl Keys {
 /// 1 to 128 printable ASCII characters without spaces.
 fn is_key_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The key of that name or, without a name, the only one.
+fn choose<'a>(mut keys: impl Iterator<Item = &'a VerifyingKey>, key_id: Option<&str>) -> Option<VerifyingKey> {
+    match key_id {
+        Some(key_id) => keys.find(|key| key.key_id() == key_id).cloned(),
+        None => keys.next().filter(|_| keys.next().is_none()).cloned(),
+    }
 }

@@ -5,13 +5,11 @@ use std::{env, fs, path::Path};
 use jwt_simple::{Error, JWTError};
 use zeroize::Zeroizing;
 
-use crate::{
+use crate::keys::{
+    Algorithm,
+    backend::{self, PrivateKey, PublicKey, Read, ReadPrivate, ReadPublic},
     error::KeyError,
-    keys::{
-        Algorithm,
-        library::{self, PrivateKey, PublicKey, Read, ReadPrivate, ReadPublic},
-        roca, symmetric,
-    },
+    roca, symmetric,
 };
 
 /// A key as it was handed in.
@@ -49,19 +47,19 @@ impl<'a> Source<'a> {
 
     fn read_private(self, algorithm: Algorithm) -> Option<ReadPrivate> {
         match self {
-            Self::Pem(pem) => library::private_from_pem(algorithm, pem),
-            Self::Der(der) => library::private_from_der(algorithm, der),
-            Self::Jwk(jwk) => library::private_from_jwk(algorithm, jwk),
-            Self::Bytes(bytes) => library::private_from_bytes(algorithm, bytes),
+            Self::Pem(pem) => backend::private_from_pem(algorithm, pem),
+            Self::Der(der) => backend::private_from_der(algorithm, der),
+            Self::Jwk(jwk) => backend::private_from_jwk(algorithm, jwk),
+            Self::Bytes(bytes) => backend::private_from_bytes(algorithm, bytes),
         }
     }
 
     fn read_public(self, algorithm: Algorithm) -> Option<ReadPublic> {
         match self {
-            Self::Pem(pem) => library::public_from_pem(algorithm, pem),
-            Self::Der(der) => library::public_from_der(algorithm, der),
-            Self::Jwk(jwk) => library::public_from_jwk(algorithm, jwk),
-            Self::Bytes(bytes) => library::public_from_bytes(algorithm, bytes),
+            Self::Pem(pem) => backend::public_from_pem(algorithm, pem),
+            Self::Der(der) => backend::public_from_der(algorithm, der),
+            Self::Jwk(jwk) => backend::public_from_jwk(algorithm, jwk),
+            Self::Bytes(bytes) => backend::public_from_bytes(algorithm, bytes),
         }
     }
 
@@ -89,7 +87,7 @@ pub(super) fn private(algorithm: Algorithm, source: Source<'_>) -> Result<Read<d
     }
     match source.read_private(algorithm) {
         Some(Ok(read)) => roca::check(&*read.key.public()).map(|()| read),
-        Some(Err(error)) => Err(explain_private(algorithm, source, of_library(algorithm, source, &error))),
+        Some(Err(error)) => Err(explain_private(algorithm, source, of_backend(algorithm, source, &error))),
         None => Err(KeyError::Unsupported { algorithm, encoding: source.encoding() }),
     }
 }
@@ -101,7 +99,7 @@ pub(super) fn public(algorithm: Algorithm, source: Source<'_>) -> Result<Read<dy
     }
     match source.read_public(algorithm) {
         Some(Ok(read)) => roca::check(&*read.key).map(|()| read),
-        Some(Err(error)) => Err(explain_public(algorithm, source, of_library(algorithm, source, &error))),
+        Some(Err(error)) => Err(explain_public(algorithm, source, of_backend(algorithm, source, &error))),
         None => Err(KeyError::Unsupported { algorithm, encoding: source.encoding() }),
     }
 }
@@ -135,11 +133,11 @@ fn symmetric_key(algorithm: Algorithm, bytes: &[u8], key_id: Option<String>) -> 
     if is_jwk || start.starts_with(b"-----BEGIN ") {
         return Err(KeyError::NotASecret);
     }
-    let key = library::symmetric(algorithm, bytes).ok_or(KeyError::UnknownAlgorithm)?;
+    let key = backend::symmetric(algorithm, bytes).ok_or(KeyError::UnknownAlgorithm)?;
     Ok(Read { key, key_id })
 }
 
-fn of_library(algorithm: Algorithm, source: Source<'_>, error: &Error) -> KeyError {
+fn of_backend(algorithm: Algorithm, source: Source<'_>, error: &Error) -> KeyError {
     match error.downcast_ref() {
         Some(JWTError::WeakKey | JWTError::UnsupportedRSAModulus) => KeyError::RsaSize,
         _ => KeyError::malformed(algorithm, source.encoding()),

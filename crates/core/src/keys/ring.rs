@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::{
-    error::KeyError,
-    keys::{Algorithm, SigningKey, VerifyingKey, set::jwks},
-};
+use crate::keys::{Algorithm, SigningKey, VerifyingKey, choose, error::KeyError, jwks::jwks};
 
 /// The keys of a server that signs: one signs, all that are not retired verify, each under its `kid`.
 ///
@@ -177,17 +174,6 @@ impl KeyRing {
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The key of that name or, without a name, the only one.
-pub(super) fn choose<'a>(
-    mut keys: impl Iterator<Item = &'a VerifyingKey>,
-    key_id: Option<&str>,
-) -> Option<VerifyingKey> {
-    match key_id {
-        Some(key_id) => keys.find(|key| key.key_id() == key_id).cloned(),
-        None => keys.next().filter(|_| keys.next().is_none()).cloned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::Deserialize;
 
-use crate::{error::KeyError, keys::library::PublicKey};
+use crate::keys::{backend::PublicKey, error::KeyError};
 
 /// The odd primes up to 167.
 const PRIMES: [u32; 38] = [

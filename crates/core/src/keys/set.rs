@@ -5,13 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use crate::{
-    error::KeyError,
-    keys::{Algorithm, KeyRing, VerifyingKey, ring::choose},
-};
+use crate::keys::{KeyRing, VerifyingKey, choose, error::KeyError, jwks::read};
 
 /// The keys of a service that verifies and does not sign: one key, or what a JWK Set holds.
 ///
@@ -35,9 +29,6 @@ use crate::{
 pub struct KeySet(Arc<RwLock<Vec<VerifyingKey>>>);
 
 impl KeySet {
-    /// The largest JWK Set that is read, in bytes.
-    const MAX_JWKS_BYTES: usize = 256 * 1024;
-
     /// A set of these keys.
     ///
     /// # Errors
@@ -108,12 +99,6 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// The public keys among `keys`, as a JWK Set.
-pub(super) fn jwks<'a>(keys: impl Iterator<Item = &'a VerifyingKey>) -> String {
-    let keys: Vec<String> = keys.filter_map(|key| key.to_jwk().ok()).collect();
-    format!(r#"{{"keys":[{}]}}"#, keys.join(","))
-}
-
 fn checked(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeyError> {
     if keys.is_empty() {
         return Err(KeyError::NoKey);
@@ -129,51 +114,10 @@ fn checked(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeyError> {
     Ok(keys)
 }
 
-fn read(jwks: &str) -> Result<Vec<VerifyingKey>, KeyError> {
-    #[derive(Deserialize)]
-    struct Jwks<'a> {
-        #[serde(borrow)]
-        keys: Vec<&'a RawValue>,
-    }
-    if jwks.len() > KeySet::MAX_JWKS_BYTES || !jwks.trim_start().starts_with('{') {
-        return Err(KeyError::NotAKeySet);
-    }
-    let jwks: Jwks<'_> = serde_json::from_str(jwks).map_err(|_| KeyError::NotAKeySet)?;
-    jwks.keys.iter().filter_map(|jwk| read_key(jwk.get()).transpose()).collect()
-}
-
-/// The key of a JWK; `None` if it is not for us.
-fn read_key(jwk: &str) -> Result<Option<VerifyingKey>, KeyError> {
-    #[derive(Deserialize)]
-    struct Jwk {
-        kty: String,
-        crv: Option<String>,
-        alg: Option<String>,
-        r#use: Option<String>,
-        key_ops: Option<Vec<String>>,
-    }
-    let Jwk { kty, crv, alg, r#use, key_ops } = serde_json::from_str(jwk).map_err(|_| KeyError::NotAKeySet)?;
-    let may_verify = key_ops.is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
-    if r#use.is_some_and(|r#use| r#use != "sig") || !may_verify {
-        return Ok(None);
-    }
-    let algorithm = match (kty.as_str(), crv.as_deref(), alg) {
-        // A secret does not belong into a public document, and beside public keys it invites confusion.
-        ("oct", ..) => return Err(KeyError::Symmetric),
-        (.., Some(alg)) => alg.parse().ok(),
-        ("EC", Some("P-256"), None) => Some(Algorithm::Es256),
-        ("EC", Some("P-384"), None) => Some(Algorithm::Es384),
-        ("OKP", Some("Ed25519"), None) => Some(Algorithm::EdDsa),
-        ("RSA", ..) => return Err(KeyError::RsaWithoutAlgorithm),
-        _ => None,
-    };
-    algorithm.map(|algorithm| VerifyingKey::from_jwk(algorithm, jwk)).transpose()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::SigningKey;
+    use crate::keys::{Algorithm, SigningKey};
 
     fn jwk(algorithm: Algorithm, key_id: &str) -> String {
         SigningKey::generate(algorithm).unwrap().with_key_id(key_id).unwrap().verifying_key().to_jwk().unwrap()

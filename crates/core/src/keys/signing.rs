@@ -7,14 +7,15 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
-    error::{BoxError, KeyError},
+    error::BoxError,
     keys::{
         Algorithm, VerifyingKey,
-        library::{self, PrivateKey, Read},
+        backend::{self, PrivateKey, Read},
+        error::KeyError,
         read::{self, Source},
         symmetric,
     },
-    secret::{ExportedKey, fill_from_os},
+    random::fill_from_os,
 };
 
 /// A key that signs tokens, and verifies them.
@@ -97,7 +98,7 @@ impl SigningKey {
             fill_from_os(&mut bytes).map_err(|error| KeyError::Generation(error.into()))?;
             return Self::from_bytes(algorithm, &*bytes);
         }
-        let key = library::generate(algorithm).ok_or(KeyError::UnknownAlgorithm)?;
+        let key = backend::generate(algorithm).ok_or(KeyError::UnknownAlgorithm)?;
         Self::new(Read { key: key.map_err(|error| KeyError::Generation(error.into()))?, key_id: None })
     }
 
@@ -245,5 +246,29 @@ impl SigningKey {
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey({} {}, redacted)", self.algorithm(), self.key_id())
+    }
+}
+
+/// A private key as text, made by [`SigningKey::to_jwk`](crate::SigningKey::to_jwk) or
+/// [`to_pem`](crate::SigningKey::to_pem). Whoever has it can sign.
+///
+/// It has no `Display`, its `Debug` is redacted, and it is wiped from memory when dropped.
+pub struct ExportedKey(Zeroizing<String>);
+
+impl ExportedKey {
+    pub(crate) fn new(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+
+    /// The key as text. Keep it where only the server that signs can read it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ExportedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExportedKey(redacted)")
     }
 }

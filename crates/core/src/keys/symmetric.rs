@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{error::KeyError, keys::Algorithm};
+use crate::keys::{Algorithm, error::KeyError};
 
 /// The shortest key: as long as the hash (RFC 7518 §3.2). Other algorithms than HMAC have none.
 pub(super) fn min_bytes(algorithm: Algorithm) -> Option<usize> {

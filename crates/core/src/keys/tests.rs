@@ -2,8 +2,8 @@
 
 use base64ct::{Base64, Encoding};
 
+use super::error::KeyError;
 use super::*;
-use crate::error::KeyError;
 
 /// One key of each algorithm. RSA keys take long to make, so all tests share them.
 fn signing(algorithm: Algorithm) -> SigningKey {

@@ -7,13 +7,12 @@ use jwt_simple::{
     prelude::{UnixTimeStamp, VerificationOptions},
 };
 
-use crate::{
+use crate::keys::{
+    Algorithm,
+    backend::{PublicKey, Read},
     error::KeyError,
-    keys::{
-        Algorithm, is_key_id,
-        library::{PublicKey, Read},
-        read::{self, Source},
-    },
+    is_key_id,
+    read::{self, Source},
 };
 
 /// A key that verifies tokens and signs none: a public key. Of HMAC it is the secret itself, which can sign as well.

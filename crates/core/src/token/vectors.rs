@@ -7,8 +7,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use serde_json::Value;
 
-use super::{Algorithm, KeySet, Keys, VerifyingKey};
-use crate::jwt::signature_of;
+use crate::{
+    keys::{Algorithm, KeySet, Keys, SigningKey, VerifyingKey},
+    token::jwt::signature_of,
+};
 
 fn vectors(file: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(file);
@@ -179,7 +181,7 @@ fn signatures_of_rfc_7520_come_out_the_same() {
     // The private RSA key of §3.4 is the one of §3.3.
     let mut private = vectors("rfc7520/3_4.rsa_private_key.json");
     private["alg"] = "RS256".into();
-    let signing = super::SigningKey::from_jwk(Algorithm::Rs256, &private.to_string()).unwrap();
+    let signing = SigningKey::from_jwk(Algorithm::Rs256, &private.to_string()).unwrap();
     assert_eq!(signing.key_id(), "bilbo.baggins@hobbiton.example");
     let mut public = vectors("rfc7520/3_3.rsa_public_key.json");
     public["alg"] = "RS256".into();

@@ -5,20 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    digest::{TokenDigest, TokenId},
+    lifetime::deadline,
     subject::Subject,
+    token::{
+        digest::TokenDigest,
+        id::{TokenId, TokenKey},
+    },
 };
-
-/// The primary key of a record: whose login, and which.
-///
-/// Every store operation names one subject, so a store can be sharded by subject.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenKey {
-    /// Who the login is for.
-    pub subject: Subject,
-    /// Which of the subject's logins it is.
-    pub id: TokenId,
-}
 
 /// One login, as the store keeps it. Nothing in it can be turned back into a token.
 ///
@@ -87,6 +80,12 @@ impl TokenRecord {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
+}
+
+/// When a login ends that is used at `now`: after its idle timeout, if it has one, and at its deadline at the latest.
+pub(crate) fn next_expiry(record: &TokenRecord, now: Timestamp) -> Option<Timestamp> {
+    let idle = record.idle_timeout.map(|timeout| deadline(now, timeout));
+    [idle, record.deadline].into_iter().flatten().min()
 }
 
 /// Cuts `label` to what a record may hold; `None` if nothing is left.

@@ -13,12 +13,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    digest::TokenId,
     error::StoreError,
-    policy::TokenLimit,
-    record::{TokenKey, TokenRecord},
-    store::{InsertOutcome, TokenStore},
+    store::{InsertOutcome, TokenStore, limit::TokenLimit, record::TokenRecord},
     subject::Subject,
+    token::id::{TokenId, TokenKey},
 };
 
 /// Gives up on a store that does not answer in time, so that a request gets its 503 instead of waiting.

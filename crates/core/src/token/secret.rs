@@ -5,14 +5,13 @@ use std::fmt;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::token_format::SecretEncoding;
+use crate::{error::RandomError, random::FillRandom};
 
-/// Fills a buffer with random bytes from the operating system; replaced only by the tests of this crate.
-pub(crate) type FillRandom = fn(&mut [u8]) -> Result<(), RandomError>;
-
-/// Fills `buffer` from the random source of the operating system.
-pub(crate) fn fill_from_os(buffer: &mut [u8]) -> Result<(), RandomError> {
-    getrandom::fill(buffer).map_err(|error| RandomError { source: Box::new(error) })
+/// How the random bytes of a secret are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecretEncoding {
+    Base64Url,
+    Hex,
 }
 
 /// The random text that makes a login its own: it travels as the JWT's `jti` and is never stored, only its digest is.
@@ -63,72 +62,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The JWT that a client presents. Whoever holds it is logged in.
-///
-/// It has no `Display`, its `Debug` is redacted, and it is wiped from memory when dropped, so it does not slip into a
-/// log by accident. [`expose`](Self::expose) hands the text out, to be sent to the client once and then forgotten.
-pub struct Token(Zeroizing<String>);
-
-impl Token {
-    pub(crate) fn new(jwt: String) -> Self {
-        Self(Zeroizing::new(jwt))
-    }
-
-    /// The JWT as text. Send it to the client; do not log or store it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(redacted)")
-    }
-}
-
-/// A private key as text, made by [`SigningKey::to_jwk`](crate::SigningKey::to_jwk) or
-/// [`to_pem`](crate::SigningKey::to_pem). Whoever has it can sign.
-///
-/// It has no `Display`, its `Debug` is redacted, and it is wiped from memory when dropped.
-pub struct ExportedKey(Zeroizing<String>);
-
-impl ExportedKey {
-    pub(crate) fn new(text: Zeroizing<String>) -> Self {
-        Self(text)
-    }
-
-    /// The key as text. Keep it where only the server that signs can read it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ExportedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ExportedKey(redacted)")
-    }
-}
-
-/// The random source of the operating system failed, so no secret could be made.
-#[derive(Debug, thiserror::Error)]
-#[error("the operating system's random source failed; no token was issued")]
-pub struct RandomError {
-    source: Box<dyn std::error::Error + Send + Sync>,
-}
-
-#[cfg(test)]
-impl RandomError {
-    /// A random source that always fails.
-    pub(crate) fn broken_source(_: &mut [u8]) -> Result<(), Self> {
-        Err(Self { source: "no entropy".into() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{keys::ExportedKey, random::fill_from_os, token::jwt::Token};
     use SecretEncoding::{Base64Url, Hex};
 
     #[test]

@@ -12,12 +12,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    digest::TokenId,
     error::StoreError,
-    policy::TokenLimit,
-    record::{TokenKey, TokenRecord},
-    store::{InsertOutcome, TokenStore},
+    store::{InsertOutcome, TokenStore, limit::TokenLimit, record::TokenRecord},
     subject::Subject,
+    token::id::{TokenId, TokenKey},
 };
 
 /// Keeps logins in the memory of this process: for tests, tools and servers of one process.

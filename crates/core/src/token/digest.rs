@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use crate::token::{id::TokenId, secret::Secret};
 
 /// The hash that turns a secret into what the store keeps.
 ///
@@ -145,73 +145,10 @@ impl FromStr for TokenDigest {
 #[error("a token digest is `sha256:` and 64, or `sha512:` or `sha512-of-hex:` and 128, lower-case hexadecimal digits")]
 pub struct DigestError;
 
-/// The public name of one login: the first 16 bytes of its digest, as 32 lower-case hexadecimal digits.
-///
-/// Safe to log, to list and to put in a URL: it proves nothing and opens nothing.
-///
-/// # Examples
-///
-/// ```
-/// use jwt_knox::TokenId;
-///
-/// let id: TokenId = "00112233445566778899aabbccddeeff".parse()?;
-/// assert_eq!(id.as_str(), "00112233445566778899aabbccddeeff");
-/// # Ok::<(), jwt_knox::TokenIdError>(())
-/// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenId(Box<str>);
-
-impl TokenId {
-    /// How many bytes of the digest an id holds; its text is twice as long.
-    const BYTES: usize = 16;
-
-    /// The length of the text, in bytes (and characters).
-    pub const TEXT_BYTES: usize = Self::BYTES * 2;
-
-    fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-        Self(base16ct::lower::encode_string(&bytes).into_boxed_str())
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenId({})", self.0)
-    }
-}
-
-impl fmt::Display for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for TokenId {
-    type Err = TokenIdError;
-
-    fn from_str(text: &str) -> Result<Self, TokenIdError> {
-        let mut bytes = [0; Self::BYTES];
-        if text.len() != Self::TEXT_BYTES {
-            return Err(TokenIdError);
-        }
-        base16ct::lower::decode(text, &mut bytes).map_err(|_| TokenIdError)?;
-        Ok(Self::from_bytes(bytes))
-    }
-}
-
-/// A text is no [`TokenId`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a token id is 32 lower-case hexadecimal digits")]
-pub struct TokenIdError;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::id::TokenIdError;
 
     fn digest(algorithm: HashAlgorithm, secret: &str) -> TokenDigest {
         algorithm.digest(&Secret::from_token(secret.to_owned()).unwrap()).unwrap()

@@ -2,23 +2,23 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
 use jiff::Timestamp;
 use jwt_simple::JWTError;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _, MapAccess, Visitor},
-};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::{
-    digest::{HashAlgorithm, TokenDigest},
     error::{AuthError, ClaimsError, ConfigError, IssueError},
     keys::{Keys, SigningKey, VerifyingKey},
-    record::TokenKey,
-    secret::{Secret, Token},
     subject::Subject,
-    token_format::{TokenFormat, is_always_reserved},
+    token::{
+        claims::{ClaimSet, CustomClaims, take_text},
+        digest::{HashAlgorithm, TokenDigest},
+        format::TokenFormat,
+        id::TokenKey,
+        secret::Secret,
+        segment::{Header, decode, not_an_object},
+    },
 };
 
 /// What a token must be to be one of ours.
@@ -218,78 +218,6 @@ impl Jwt {
     }
 }
 
-/// The part of the JOSE header that decides. Keys and key addresses in a header (`jwk`, `jku`, `x5u`) are never used.
-#[derive(Deserialize)]
-struct Header {
-    #[serde(default, deserialize_with = "present")]
-    typ: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    kid: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    crit: Option<Value>,
-}
-
-impl Header {
-    fn check(&self) -> Result<(), AuthError> {
-        // RFC 7515 §4.1.11: an extension that is not understood must be refused, and we understand none.
-        if self.crit.is_some() {
-            return Err(AuthError::Malformed("`crit` names an extension"));
-        }
-        // RFC 8725 §3.11: a token of another type, such as an OAuth `at+jwt`, is not one of ours.
-        if self.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
-            return Err(AuthError::Malformed("`typ` is not JWT"));
-        }
-        Ok(())
-    }
-}
-
-/// A member that is there must have a value: `null` is not the same as absent.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-fn decode(segment: &str) -> Result<Map<String, Value>, AuthError> {
-    let json = Base64UrlUnpadded::decode_vec(segment)
-        .map_err(|_| AuthError::Malformed("a segment is not base64url without padding"))?;
-    // RFC 8725 §3.7. The JSON library looks at no text that it passes over.
-    let json = std::str::from_utf8(&json).map_err(|_| not_an_object())?;
-    serde_json::from_str(json).map(|UniqueNames(object)| object).map_err(|_| not_an_object())
-}
-
-fn not_an_object() -> AuthError {
-    AuthError::Malformed("a segment is not the JSON object of a JWT")
-}
-
-/// A JSON object in which no name stands twice: of two values, two readers may take different ones (RFC 7515 §4, RFC
-/// 7519 §4).
-struct UniqueNames(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for UniqueNames {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = UniqueNames;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<UniqueNames, A::Error> {
-                let mut object = Map::new();
-                while let Some((name, value)) = members.next_entry::<String, Value>()? {
-                    if object.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a name stands twice"));
-                    }
-                }
-                Ok(UniqueNames(object))
-            }
-        }
-
-        deserializer.deserialize_map(Members)
-    }
-}
-
 /// Why the signing library refuses a token.
 fn refusal(error: &jwt_simple::Error) -> AuthError {
     match error.downcast_ref() {
@@ -299,110 +227,27 @@ fn refusal(error: &jwt_simple::Error) -> AuthError {
     }
 }
 
-/// The claims of a verified token, without its secret.
-#[derive(Clone, PartialEq)]
-pub(crate) struct ClaimSet(Map<String, Value>);
+/// The JWT that a client presents. Whoever holds it is logged in.
+///
+/// It has no `Display`, its `Debug` is redacted, and it is wiped from memory when dropped, so it does not slip into a
+/// log by accident. [`expose`](Self::expose) hands the text out, to be sent to the client once and then forgotten.
+pub struct Token(Zeroizing<String>);
 
-impl ClaimSet {
-    /// All claims but the secret, as the type that the application wants.
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        serde_json::from_value(Value::Object(self.0.clone())).map_err(mismatch)
+impl Token {
+    pub(crate) fn new(jwt: String) -> Self {
+        Self(Zeroizing::new(jwt))
     }
 
-    /// The claims that the application has put into a token of that format.
-    pub(crate) fn custom(&self, format: &TokenFormat) -> CustomClaims {
-        CustomClaims(
-            self.0
-                .iter()
-                .filter(|(name, _)| !format.is_reserved(name))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        )
-    }
-
-    /// When the token ends, as it says itself.
-    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
-        self.date("exp").ok().flatten()
-    }
-
-    /// A NumericDate (RFC 7519 §2), which may have a fraction.
-    fn date(&self, name: &'static str) -> Result<Option<Timestamp>, AuthError> {
-        let Some(value) = self.0.get(name) else { return Ok(None) };
-        let date = match value.as_i64() {
-            Some(second) => Timestamp::from_second(second).ok(),
-            // A float too large for an i64 becomes the largest one, which is no timestamp either.
-            None => value.as_f64().and_then(|second| Timestamp::from_microsecond((second * 1e6) as i64).ok()),
-        };
-        date.map(Some).ok_or(AuthError::Malformed("`exp`, `nbf` or `iat` is not a date"))
-    }
-
-    fn text(&self, name: &str) -> Result<Option<&str>, AuthError> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(not_text()),
-        }
-    }
-
-    /// The audiences; `None` if there is no `aud`.
-    fn audiences(&self) -> Result<Option<Vec<&str>>, AuthError> {
-        match self.0.get("aud") {
-            None => Ok(None),
-            Some(Value::String(audience)) => Ok(Some(vec![audience])),
-            Some(Value::Array(audiences)) => audiences
-                .iter()
-                .map(|audience| audience.as_str().ok_or_else(not_text))
-                .collect::<Result<_, _>>()
-                .map(Some),
-            Some(_) => Err(not_text()),
-        }
+    /// The JWT as text. Send it to the client; do not log or store it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
     }
 }
 
-impl fmt::Debug for ClaimSet {
+impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-fn take_text(claims: &mut Map<String, Value>, name: &str) -> Result<Option<String>, AuthError> {
-    match claims.remove(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(not_text()),
-    }
-}
-
-fn not_text() -> AuthError {
-    AuthError::Malformed("a claim that must be text is not")
-}
-
-fn mismatch(error: serde_json::Error) -> ClaimsError {
-    ClaimsError::Mismatch(error.into())
-}
-
-/// The claims that an application adds to a token.
-#[derive(Clone, Default)]
-pub(crate) struct CustomClaims(Map<String, Value>);
-
-impl CustomClaims {
-    pub(crate) fn new(claims: &impl Serialize) -> Result<Self, ClaimsError> {
-        // Through text, so that what is too deeply nested to be read is not written either.
-        let json = serde_json::to_string(claims).map_err(mismatch)?;
-        let claims = match serde_json::from_str(&json).map_err(mismatch)? {
-            Value::Object(claims) => claims,
-            _ => return Err(ClaimsError::NotAnObject),
-        };
-        if let Some(name) = claims.keys().find(|name| is_always_reserved(name)) {
-            return Err(ClaimsError::Reserved { name: name.clone() });
-        }
-        Ok(Self(claims))
-    }
-}
-
-impl fmt::Debug for CustomClaims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.write_str("Token(redacted)")
     }
 }
 

@@ -4,17 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, SystemClock},
-    digest::HashAlgorithm,
     error::ConfigError,
-    jwt::Jwt,
     keys::{KeyRing, Keys},
     knox::{Inner, Knox},
+    lifetime::Lifetime,
     observer::Observer,
-    policy::{Lifetime, TokenLimit},
-    secret::{FillRandom, Secret, fill_from_os},
-    store::TokenStore,
-    subject_check::SubjectCheck,
-    token_format::{SecretEncoding, TokenFormat},
+    random::{FillRandom, fill_from_os},
+    store::{TokenStore, limit::TokenLimit},
+    subject::SubjectCheck,
+    token::{
+        digest::HashAlgorithm,
+        format::TokenFormat,
+        jwt::Jwt,
+        secret::{Secret, SecretEncoding},
+    },
 };
 
 /// The settings of a [`Knox`]. [`Knox::builder`] starts one; only keys and a store are needed.
@@ -204,10 +207,17 @@ impl KnoxBuilder {
     }
 }
 
+impl Knox {
+    /// Starts a handle that signs with `keys`: a [`SigningKey`](crate::SigningKey), or a [`KeyRing`] of several.
+    pub fn builder(keys: impl Into<KeyRing>) -> KnoxBuilder {
+        KnoxBuilder::new(keys.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{keys::SigningKey, memory::MemoryStore};
+    use crate::{keys::SigningKey, store::memory::MemoryStore};
 
     fn builder() -> KnoxBuilder {
         Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new())

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::{digest::HashAlgorithm, error::ConfigError};
+use crate::{
+    error::ConfigError,
+    token::{digest::HashAlgorithm, secret::SecretEncoding},
+};
 
 /// What a token looks like: the names of the claims that are the library's own, how the secret is written, and which
 /// hash a token means that names none.
@@ -29,13 +32,6 @@ pub struct TokenFormat {
     pub(crate) scope_claim: Cow<'static, str>,
     pub(crate) secret_encoding: SecretEncoding,
     pub(crate) implied_hash: HashAlgorithm,
-}
-
-/// How the random bytes of a secret are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SecretEncoding {
-    Base64Url,
-    Hex,
 }
 
 /// The claims that an application cannot set: the library writes them, or the signing library reads them (`nonce`).

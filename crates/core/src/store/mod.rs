@@ -1,16 +1,20 @@
 //! The trait that a database implements to keep logins.
 
+pub(crate) mod limit;
+pub(crate) mod memory;
+pub(crate) mod record;
+pub(crate) mod timeout;
+
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    digest::TokenId,
     error::StoreError,
-    policy::TokenLimit,
-    record::{TokenKey, TokenRecord},
+    store::{limit::TokenLimit, record::TokenRecord},
     subject::Subject,
+    token::id::{TokenId, TokenKey},
 };
 
 /// Where logins are kept.
