@@ -1,15 +1,26 @@
 //! Putting a [`KnoxHttp`] together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use jwt_knox::{Issued, Knox};
 use serde::Serialize;
 
 use crate::{
+    challenge::Challenge,
     knox_http::{Inner, KnoxHttp, TokenResponse},
     login::Login,
     response::Response,
 };
+
+/// The number of the next handle.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// The settings of a [`KnoxHttp`]. [`KnoxHttp::builder`] starts one; none is needed.
 #[must_use]
@@ -116,13 +127,20 @@ impl KnoxHttpBuilder {
         }
         Ok(KnoxHttp::new(Inner {
             knox: self.knox,
-            scheme: self.scheme,
-            realm: self.realm,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            challenge: Challenge { scheme: self.scheme, realm: self.realm },
             login: self.login,
             token_response: self.token_response,
             debug_verify: self.debug_verify,
             jwks_max_age: self.jwks_max_age.as_secs(),
         }))
+    }
+}
+
+impl KnoxHttp {
+    /// Starts a handle on top of `knox`.
+    pub fn builder(knox: Knox) -> KnoxHttpBuilder {
+        KnoxHttpBuilder::new(knox)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::{borrow::Cow, fmt};
 
 use base64ct::{Base64, Encoding};
-use jwt_knox::AuthError;
 use serde::Deserialize;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    request::{Authorization, Body, Request},
+    authorization::{Authorization, after_scheme, trim},
+    request::{Body, Request},
     response::Response,
 };
 
@@ -60,27 +60,6 @@ pub(crate) enum Presented {
     Json(Option<Credentials>),
     /// A body that cannot be read, and the response that says why.
     Unreadable(Response),
-}
-
-/// The bearer token of a request.
-pub(crate) fn bearer<'a>(request: &Request<'a>, scheme: &str, max_bytes: usize) -> Result<&'a str, AuthError> {
-    let value = match request.authorization {
-        Authorization::None => return Err(AuthError::Missing),
-        Authorization::One(value) => value,
-        Authorization::Several => return Err(AuthError::Malformed("there are two Authorization headers")),
-    };
-    // Room for the scheme and for generous spacing, and a bound on what is looked at.
-    if value.len() > max_bytes.saturating_add(1024) {
-        return Err(AuthError::Malformed("the Authorization header is too long"));
-    }
-    let token = after_scheme(value, scheme).ok_or(AuthError::Missing)?;
-    if token.is_empty() {
-        return Err(AuthError::Malformed("there is no token after the scheme"));
-    }
-    if token.iter().any(|&byte| is_blank(byte)) {
-        return Err(AuthError::Malformed("the token has spaces in it"));
-    }
-    std::str::from_utf8(token).map_err(|_| AuthError::Malformed("the token is not UTF-8"))
 }
 
 /// What a client sent to log in with: HTTP Basic if there is any, otherwise the body.
@@ -160,33 +139,6 @@ fn basic(encoded: &[u8]) -> Option<Credentials> {
     Credentials::new(username, password)
 }
 
-/// What stands behind `scheme`, which compares without regard to case (RFC 9110 §11.1), with blanks cut off; `None` if
-/// the header is empty or of another scheme.
-fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
-    let value = trim(value);
-    let end = value.iter().position(|&byte| is_blank(byte)).unwrap_or(value.len());
-    let (found, rest) = value.split_at(end);
-    found.eq_ignore_ascii_case(scheme.as_bytes()).then(|| trim(rest))
-}
-
-fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [first, rest @ ..] = bytes
-        && is_blank(*first)
-    {
-        bytes = rest;
-    }
-    while let [rest @ .., last] = bytes
-        && is_blank(*last)
-    {
-        bytes = rest;
-    }
-    bytes
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
-}
-
 fn is_json(content_type: Option<&[u8]>) -> bool {
     let essence = content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
     trim(essence).eq_ignore_ascii_case(b"application/json")
@@ -195,51 +147,6 @@ fn is_json(content_type: Option<&[u8]>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn request<'a>(authorization: &'a [&'a [u8]]) -> Request<'a> {
-        Request::new("POST", "/", move |name| match name {
-            "authorization" => authorization.to_vec(),
-            _ => Vec::new(),
-        })
-    }
-
-    fn token<'a>(values: &'a [&'a [u8]]) -> Result<&'a str, &'static str> {
-        bearer(&request(values), "Bearer", 100).map_err(|error| error.reason())
-    }
-
-    #[test]
-    fn the_scheme_is_of_any_case_and_blanks_do_not_matter() {
-        for value in ["Bearer a.b", "bEaReR a.b", "BEARER\ta.b", "Bearer   \t a.b", " \tBearer a.b \t"] {
-            assert_eq!(token(&[value.as_bytes()]), Ok("a.b"), "{value:?}");
-        }
-    }
-
-    #[test]
-    fn no_header_an_empty_one_and_another_scheme_are_no_credential() {
-        assert_eq!(token(&[]), Err("missing"));
-        for value in ["", " ", "\t", "Basic YTpi", "Bearers a.b", "Bear", "a.b", "Bearer:a.b", "\u{ff22}earer a.b"] {
-            assert_eq!(token(&[value.as_bytes()]), Err("missing"), "{value:?}");
-        }
-        assert_eq!(token(&[b"\xff\xfe a.b"]), Err("missing"));
-    }
-
-    #[test]
-    fn a_broken_credential_is_malformed() {
-        let long = format!("Bearer {}", "a".repeat(2000));
-        for value in ["Bearer", "Bearer ", "bearer\t", "Bearer a b", "Bearer a\tb", "Bearer a, Bearer b", long.as_str()]
-        {
-            assert_eq!(token(&[value.as_bytes()]), Err("malformed"), "{value:.20}");
-        }
-        assert_eq!(token(&[b"Bearer \xff\xfe"]), Err("malformed"));
-        assert_eq!(token(&[b"Bearer a", b"Bearer a"]), Err("malformed"));
-        assert_eq!(token(&[b"Basic a", b"Bearer a"]), Err("malformed"));
-    }
-
-    #[test]
-    fn a_bound_that_is_none_is_no_overflow() {
-        let long = format!("Bearer {}", "a".repeat(100_000));
-        assert!(bearer(&request(&[long.as_bytes()]), "Bearer", usize::MAX).is_ok());
-    }
 
     #[test]
     fn basic_is_read_up_to_the_first_colon() {

@@ -3,17 +3,18 @@
 use std::{fmt, sync::Arc};
 
 use jwt_knox::{Authenticated, Issued, Knox};
-use zeroize::Zeroizing;
 
 use crate::{
-    builder::KnoxHttpBuilder,
+    authorization::bearer,
+    challenge::Challenge,
     credentials,
     endpoint::Endpoint,
     login::Login,
     refusal::Refusal,
-    request::{Authorization, Request},
+    request::Request,
     response::Response,
     scope::{self, Scope},
+    verification::Verification,
 };
 
 /// The HTTP contract on top of a [`Knox`]: what an adapter keeps in its framework's state. Cheap to clone.
@@ -40,8 +41,9 @@ pub struct KnoxHttp(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) knox: Knox,
-    pub(crate) scheme: String,
-    pub(crate) realm: String,
+    /// Tells this handle from others.
+    pub(crate) id: u64,
+    pub(crate) challenge: Challenge,
     pub(crate) login: Option<Arc<dyn Login>>,
     pub(crate) token_response: Option<TokenResponse>,
     pub(crate) debug_verify: bool,
@@ -52,11 +54,6 @@ pub(crate) struct Inner {
 pub(crate) type TokenResponse = Box<dyn Fn(&Issued, &str) -> Response + Send + Sync>;
 
 impl KnoxHttp {
-    /// Starts a handle on top of `knox`.
-    pub fn builder(knox: Knox) -> KnoxHttpBuilder {
-        KnoxHttpBuilder::new(knox)
-    }
-
     pub(crate) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
     }
@@ -76,11 +73,11 @@ impl KnoxHttp {
         if let Some(outcome) = self.recall(request) {
             return outcome;
         }
-        let token = credentials::bearer(request, self.scheme(), self.knox().max_token_bytes()).map_err(|error| {
+        let token = bearer(request.authorization, self.scheme(), self.knox().max_token_bytes()).map_err(|error| {
             tracing::debug!(reason = error.reason(), "request refused: {error}");
-            Refusal::auth(self, error)
+            Refusal::auth(self.challenge(), error)
         })?;
-        self.knox().authenticate(token).await.map_err(|error| Refusal::authenticate(self, error))
+        self.knox().authenticate(token).await.map_err(|error| Refusal::authenticate(self.challenge(), error))
     }
 
     /// Makes the outcome of [`authenticate`](Self::authenticate) that of optional authentication: no credential is
@@ -106,22 +103,26 @@ impl KnoxHttp {
     /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
     pub fn require_scope<S: Scope>(&self, auth: &Authenticated) -> Result<(), Refusal> {
         const { assert!(scope::is_valid(S::NAME), "a scope is printable ASCII without spaces, quotes and backslashes") };
-        auth.require_scope(S::NAME).map_err(|error| Refusal::auth(self, error))
+        auth.require_scope(S::NAME).map_err(|error| Refusal::auth(self.challenge(), error))
     }
 
     /// Wraps an outcome of [`authenticate`](Self::authenticate), for the adapter to keep with the request and hand in
     /// with [`Request::with_verification`] when another guard asks about the same request.
     #[must_use]
     pub fn remember(&self, request: &Request<'_>, outcome: &Result<Authenticated, Refusal>) -> Verification {
-        Verification { by: self.clone(), credential: request.authorization.into(), outcome: outcome.clone() }
+        Verification::new(self.0.id, request.authorization, outcome)
     }
 
     /// The outcome that was kept with a request; `None` if it is that of another handle, or for another credential.
     fn recall(&self, request: &Request<'_>) -> Option<Result<Authenticated, Refusal>> {
-        let verification = request.verification?;
-        let is_ours = Arc::ptr_eq(&self.0, &verification.by.0);
-        let is_the_same = verification.credential == request.authorization.into();
-        (is_ours && is_the_same).then(|| verification.outcome.clone())
+        request.verification?.recall(self.0.id, request.authorization)
+    }
+
+    /// An answer for an adapter that is asked for one to `status` and knows no reason, as when a handler of the
+    /// application returns a bare 401. Statuses other than 401 and 403 count as 503.
+    #[must_use]
+    pub fn refusal(&self, status: u16) -> Refusal {
+        Refusal::for_status(self.challenge(), status)
     }
 
     /// The ready routes that are on. An adapter mounts them for all methods; which of these are answered is decided
@@ -142,11 +143,11 @@ impl KnoxHttp {
     }
 
     pub(crate) fn scheme(&self) -> &str {
-        &self.0.scheme
+        &self.0.challenge.scheme
     }
 
-    pub(crate) fn realm(&self) -> &str {
-        &self.0.realm
+    pub(crate) fn challenge(&self) -> &Challenge {
+        &self.0.challenge
     }
 
     pub(crate) fn login(&self) -> Option<&dyn Login> {
@@ -166,41 +167,7 @@ impl fmt::Debug for KnoxHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KnoxHttp")
             .field("knox", &self.0.knox)
-            .field("scheme", &self.0.scheme)
-            .field("realm", &self.0.realm)
+            .field("challenge", &self.0.challenge)
             .finish_non_exhaustive()
-    }
-}
-
-/// What [`KnoxHttp::authenticate`] decided of a request, kept with it. It counts only for the handle that made it, and
-/// only for the credential that it was made for.
-#[derive(Clone)]
-pub struct Verification {
-    by: KnoxHttp,
-    credential: Credential,
-    outcome: Result<Authenticated, Refusal>,
-}
-
-impl fmt::Debug for Verification {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verification").field("outcome", &self.outcome).finish_non_exhaustive()
-    }
-}
-
-/// A copy of the `Authorization` header.
-#[derive(Clone, PartialEq, Eq)]
-enum Credential {
-    None,
-    One(Arc<Zeroizing<Vec<u8>>>),
-    Several,
-}
-
-impl From<Authorization<'_>> for Credential {
-    fn from(header: Authorization<'_>) -> Self {
-        match header {
-            Authorization::None => Self::None,
-            Authorization::One(value) => Self::One(Arc::new(Zeroizing::new(value.to_vec()))),
-            Authorization::Several => Self::Several,
-        }
     }
 }

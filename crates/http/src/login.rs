@@ -4,7 +4,7 @@ use std::fmt;
 
 use jwt_knox::{NewToken, StoreError, async_trait};
 
-use crate::credentials::Credentials;
+use crate::{challenge::Challenge, credentials::Credentials, refusal::Refusal, response::Response};
 
 /// Checks a user name and a password, and says what token they are worth.
 ///
@@ -62,4 +62,24 @@ pub enum LoginError {
     /// The users cannot be read: 503.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
+}
+
+impl Refusal {
+    /// A login without credentials or with wrong ones: 401. With `offer_basic`, a browser may ask its user for them.
+    pub(crate) fn login(challenge: &Challenge, detail: &str, offer_basic: bool) -> Self {
+        let realm = &challenge.realm;
+        let basic = if offer_basic { format!(r#", Basic realm="{realm}", charset="UTF-8""#) } else { String::new() };
+        Self::request(challenge.add_to(Response::problem(401, detail), &basic))
+    }
+
+    pub(crate) fn login_error(challenge: &Challenge, error: LoginError, offer_basic: bool) -> Self {
+        match error {
+            LoginError::InvalidCredentials => {
+                // No name: what is typed as a name is often a password.
+                tracing::info!("login refused");
+                Self::login(challenge, "The user name or the password is wrong.", offer_basic)
+            }
+            LoginError::Unavailable(error) => error.into(),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use jwt_knox::{AuthError, AuthenticateError, IssueError, StoreError};
 
-use crate::{knox_http::KnoxHttp, login::LoginError, response::Response};
+use crate::{challenge::Challenge, response::Response};
 
 /// A request that is refused or cannot be decided, with the response that says so.
 ///
@@ -55,12 +55,10 @@ impl Refusal {
         Self::request(Response::problem(500, detail))
     }
 
-    /// An answer for an adapter that is asked for one to `status` and knows no reason, as when a handler of the
-    /// application returns a bare 401. Statuses other than 401 and 403 count as 503.
-    #[must_use]
-    pub fn of_status(knox: &KnoxHttp, status: u16) -> Self {
+    /// See [`KnoxHttp::refusal`](crate::KnoxHttp::refusal).
+    pub(crate) fn for_status(challenge: &Challenge, status: u16) -> Self {
         match status {
-            401 => Self::auth(knox, AuthError::Missing),
+            401 => Self::auth(challenge, AuthError::Missing),
             403 => Self::request(Response::problem(403, "You may not do this.")),
             _ => Self::request(unavailable()),
         }
@@ -76,58 +74,38 @@ impl Refusal {
     }
 
     /// No right to do this: 401, or 403 if only a scope is missing.
-    pub(crate) fn auth(knox: &KnoxHttp, error: AuthError) -> Self {
-        let scheme = knox.scheme();
+    pub(crate) fn auth(challenge: &Challenge, error: AuthError) -> Self {
+        let scheme = &challenge.scheme;
         let response = match &error {
             AuthError::Missing => {
                 let detail = format!("No token was sent. Send it in the header `Authorization: {scheme} <token>`.");
-                challenge(Response::problem(401, &detail), knox, "")
+                challenge.add_to(Response::problem(401, &detail), "")
             }
-            AuthError::InsufficientScope { scope } => challenge(
+            AuthError::InsufficientScope { scope } => challenge.add_to(
                 Response::problem(403, &format!("The token lacks the scope `{scope}`.")),
-                knox,
                 &format!(r#", error="insufficient_scope", scope="{scope}""#),
             ),
-            _ => challenge(
+            _ => challenge.add_to(
                 Response::problem(401, "The token is not valid: malformed, expired or revoked. Log in again."),
-                knox,
                 r#", error="invalid_token""#,
             ),
         };
         Self::new(Cause::Auth(error), response)
     }
 
-    pub(crate) fn authenticate(knox: &KnoxHttp, error: AuthenticateError) -> Self {
+    pub(crate) fn authenticate(challenge: &Challenge, error: AuthenticateError) -> Self {
         match error {
-            AuthenticateError::Refused(error) => Self::auth(knox, error),
+            AuthenticateError::Refused(error) => Self::auth(challenge, error),
             // The core has told the log already.
             AuthenticateError::Store(error) => Self::new(Cause::Store(error), unavailable()),
             // A kind of error that is not known here is no reason to let anybody in.
-            _ => Self::auth(knox, AuthError::Revoked),
+            _ => Self::auth(challenge, AuthError::Revoked),
         }
     }
 
-    /// A login without credentials or with wrong ones: 401. With `offer_basic`, a browser may ask its user for them.
-    pub(crate) fn login(knox: &KnoxHttp, detail: &str, offer_basic: bool) -> Self {
-        let realm = knox.realm();
-        let basic = if offer_basic { format!(r#", Basic realm="{realm}", charset="UTF-8""#) } else { String::new() };
-        Self::request(challenge(Response::problem(401, detail), knox, &basic))
-    }
-
-    pub(crate) fn login_error(knox: &KnoxHttp, error: LoginError, offer_basic: bool) -> Self {
+    pub(crate) fn issue(challenge: &Challenge, error: IssueError) -> Self {
         match error {
-            LoginError::InvalidCredentials => {
-                // No name: what is typed as a name is often a password.
-                tracing::info!("login refused");
-                Self::login(knox, "The user name or the password is wrong.", offer_basic)
-            }
-            LoginError::Unavailable(error) => error.into(),
-        }
-    }
-
-    pub(crate) fn issue(knox: &KnoxHttp, error: IssueError) -> Self {
-        match error {
-            IssueError::Refused(error) => Self::auth(knox, error),
+            IssueError::Refused(error) => Self::auth(challenge, error),
             IssueError::LimitReached { max } => {
                 let detail = format!("You are logged in {max} times, which is the limit. Log out elsewhere first.");
                 Self::new(Cause::Issue(error), Response::problem(403, &detail))
@@ -174,12 +152,6 @@ impl Error for Refusal {
             Cause::Request => None,
         }
     }
-}
-
-/// Adds the challenge of RFC 6750 §3. `parameters` follow the realm.
-fn challenge(response: Response, knox: &KnoxHttp, parameters: &str) -> Response {
-    let (scheme, realm) = (knox.scheme(), knox.realm());
-    response.with_header("www-authenticate", format!(r#"{scheme} realm="{realm}"{parameters}"#))
 }
 
 fn unavailable() -> Response {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::knox_http::Verification;
+use crate::{authorization::Authorization, verification::Verification};
 
 /// The part of an HTTP request that the contract looks at, in plain bytes.
 ///
@@ -27,14 +27,6 @@ pub struct Request<'a> {
     pub(crate) user_agent: Option<&'a [u8]>,
     pub(crate) body: Body<'a>,
     pub(crate) verification: Option<&'a Verification>,
-}
-
-/// The `Authorization` header, of which there may be one at most (RFC 9110 §11.6.2).
-#[derive(Clone, Copy)]
-pub(crate) enum Authorization<'a> {
-    None,
-    One(&'a [u8]),
-    Several,
 }
 
 /// The body of a request, as far as an adapter could read it.
@@ -76,15 +68,10 @@ impl<'a> Request<'a> {
         V: IntoIterator<Item = &'a [u8]>,
     {
         let first = |name| header(name).into_iter().next();
-        let mut authorization = header("authorization").into_iter();
         Self {
             method,
             path,
-            authorization: match (authorization.next(), authorization.next()) {
-                (None, _) => Authorization::None,
-                (Some(value), None) => Authorization::One(value),
-                (Some(_), Some(_)) => Authorization::Several,
-            },
+            authorization: Authorization::new(header("authorization")),
             content_type: first("content-type"),
             user_agent: first("user-agent"),
             body: Body::Complete(&[]),

@@ -52,7 +52,7 @@ impl Handler for AnswerForGuard {
 fn answer(status: Status, request: &Request<'_>) -> Refusal {
     stashed(request, status).unwrap_or_else(|| match configured(request) {
         // Not one of our guards: a handler of the application returned a bare status.
-        Ok(knox) => Refusal::of_status(&knox, status.code),
+        Ok(knox) => knox.refusal(status.code),
         Err(unconfigured) => unconfigured,
     })
 }

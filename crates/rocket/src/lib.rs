@@ -2,15 +2,16 @@
 
 mod auth;
 mod catchers;
-mod guard;
+
 mod rejection;
+mod require_auth;
 mod routes;
 mod translate;
 
 pub use auth::{KnoxAuth, MaybeAuth, ScopedAuth};
 pub use catchers::{catchers, fairing};
-pub use guard::RequireAuth;
 pub use rejection::KnoxRejection;
+pub use require_auth::RequireAuth;
 pub use routes::{jwks_route, routes};
 
 pub use jwt_knox_http::{Credentials, HttpConfigError, KnoxHttp, KnoxHttpBuilder, Login, LoginError, Scope};

@@ -3,7 +3,7 @@
 use jwt_knox::{AuthError, Authenticated, IssueError, Issued, TokenKey};
 
 use crate::{
-    body::{DebugBody, DeletedBody, SessionBody, TokenBody},
+    answers::{DebugBody, DeletedBody, SessionBody, TokenBody},
     credentials::{self, Presented},
     endpoint::Endpoint,
     knox_http::KnoxHttp,
@@ -43,10 +43,10 @@ impl KnoxHttp {
             Presented::Unreadable(response) => return Err(Refusal::request(response)),
             Presented::Nothing => {
                 let detail = "No credentials were sent. Send a user name and a password by HTTP Basic or as JSON.";
-                return Err(Refusal::login(self, detail, true));
+                return Err(Refusal::login(self.challenge(), detail, true));
             }
         };
-        let refused = |error| Refusal::login_error(self, error, offer_basic);
+        let refused = |error| Refusal::login_error(self.challenge(), error, offer_basic);
         let credentials = credentials.ok_or_else(|| refused(LoginError::InvalidCredentials))?;
         let mut new = login.login(&credentials).await.map_err(refused)?;
         if let Some(user_agent) = request.user_agent {
@@ -55,14 +55,14 @@ impl KnoxHttp {
         let issued = self.knox().issue_with(new).await.map_err(|error| match error {
             // An inactive user with the right password is told what one with a wrong password is told.
             IssueError::Refused(_) => refused(LoginError::InvalidCredentials),
-            error => Refusal::issue(self, error),
+            error => Refusal::issue(self.challenge(), error),
         })?;
         Ok(self.hand_out(&issued))
     }
 
     async fn rotate(&self, request: &Request<'_>) -> Result<Response, Refusal> {
         let auth = self.admit(Endpoint::Rotate, request).await?;
-        let issued = self.knox().rotate(&auth).await.map_err(|error| Refusal::issue(self, error))?;
+        let issued = self.knox().rotate(&auth).await.map_err(|error| Refusal::issue(self.challenge(), error))?;
         Ok(self.hand_out(&issued))
     }
 
@@ -83,7 +83,7 @@ impl KnoxHttp {
         // Not there any more: it was ended meanwhile, or rotated, and then it lives on under another token. No reason
         // to say that it has ended.
         if !self.knox().revoke(&auth.key()).await? {
-            return Err(Refusal::auth(self, AuthError::Revoked));
+            return Err(Refusal::auth(self.challenge(), AuthError::Revoked));
         }
         Ok(Response::no_content())
     }

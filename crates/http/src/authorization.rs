@@ -1,0 +1,138 @@
+//! The `Authorization` header, and the bearer token in it.
+
+use std::sync::Arc;
+
+use jwt_knox::AuthError;
+use zeroize::Zeroizing;
+
+/// The `Authorization` header, of which there may be one at most (RFC 9110 §11.6.2).
+#[derive(Clone, Copy)]
+pub(crate) enum Authorization<'a> {
+    None,
+    One(&'a [u8]),
+    Several,
+}
+
+impl<'a> Authorization<'a> {
+    /// All values of the header.
+    pub(crate) fn new(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut values = values.into_iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::None,
+            (Some(value), None) => Self::One(value),
+            (Some(_), Some(_)) => Self::Several,
+        }
+    }
+}
+
+/// A copy of the `Authorization` header.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    None,
+    One(Arc<Zeroizing<Vec<u8>>>),
+    Several,
+}
+
+impl From<Authorization<'_>> for Credential {
+    fn from(header: Authorization<'_>) -> Self {
+        match header {
+            Authorization::None => Self::None,
+            Authorization::One(value) => Self::One(Arc::new(Zeroizing::new(value.to_vec()))),
+            Authorization::Several => Self::Several,
+        }
+    }
+}
+/// The bearer token of a request.
+pub(crate) fn bearer<'a>(
+    authorization: Authorization<'a>,
+    scheme: &str,
+    max_bytes: usize,
+) -> Result<&'a str, AuthError> {
+    let value = match authorization {
+        Authorization::None => return Err(AuthError::Missing),
+        Authorization::One(value) => value,
+        Authorization::Several => return Err(AuthError::Malformed("there are two Authorization headers")),
+    };
+    // Room for the scheme and for generous spacing, and a bound on what is looked at.
+    if value.len() > max_bytes.saturating_add(1024) {
+        return Err(AuthError::Malformed("the Authorization header is too long"));
+    }
+    let token = after_scheme(value, scheme).ok_or(AuthError::Missing)?;
+    if token.is_empty() {
+        return Err(AuthError::Malformed("there is no token after the scheme"));
+    }
+    if token.iter().any(|&byte| is_blank(byte)) {
+        return Err(AuthError::Malformed("the token has spaces in it"));
+    }
+    std::str::from_utf8(token).map_err(|_| AuthError::Malformed("the token is not UTF-8"))
+}
+
+/// What stands behind `scheme`, which compares without regard to case (RFC 9110 §11.1), with blanks cut off; `None` if
+/// the header is empty or of another scheme.
+pub(crate) fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let value = trim(value);
+    let end = value.iter().position(|&byte| is_blank(byte)).unwrap_or(value.len());
+    let (found, rest) = value.split_at(end);
+    found.eq_ignore_ascii_case(scheme.as_bytes()).then(|| trim(rest))
+}
+
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_blank(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_blank(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+pub(crate) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token<'a>(values: &'a [&'a [u8]]) -> Result<&'a str, &'static str> {
+        bearer(Authorization::new(values.iter().copied()), "Bearer", 100).map_err(|error| error.reason())
+    }
+
+    #[test]
+    fn the_scheme_is_of_any_case_and_blanks_do_not_matter() {
+        for value in ["Bearer a.b", "bEaReR a.b", "BEARER\ta.b", "Bearer   \t a.b", " \tBearer a.b \t"] {
+            assert_eq!(token(&[value.as_bytes()]), Ok("a.b"), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn no_header_an_empty_one_and_another_scheme_are_no_credential() {
+        assert_eq!(token(&[]), Err("missing"));
+        for value in ["", " ", "\t", "Basic YTpi", "Bearers a.b", "Bear", "a.b", "Bearer:a.b", "\u{ff22}earer a.b"] {
+            assert_eq!(token(&[value.as_bytes()]), Err("missing"), "{value:?}");
+        }
+        assert_eq!(token(&[b"\xff\xfe a.b"]), Err("missing"));
+    }
+
+    #[test]
+    fn a_broken_credential_is_malformed() {
+        let long = format!("Bearer {}", "a".repeat(2000));
+        for value in ["Bearer", "Bearer ", "bearer\t", "Bearer a b", "Bearer a\tb", "Bearer a, Bearer b", long.as_str()]
+        {
+            assert_eq!(token(&[value.as_bytes()]), Err("malformed"), "{value:.20}");
+        }
+        assert_eq!(token(&[b"Bearer \xff\xfe"]), Err("malformed"));
+        assert_eq!(token(&[b"Bearer a", b"Bearer a"]), Err("malformed"));
+        assert_eq!(token(&[b"Basic a", b"Bearer a"]), Err("malformed"));
+    }
+
+    #[test]
+    fn a_bound_that_is_none_is_no_overflow() {
+        let long = format!("Bearer {}", "a".repeat(100_000));
+        assert!(bearer(Authorization::One(long.as_bytes()), "Bearer", usize::MAX).is_ok());
+    }
+}
