@@ -8,11 +8,8 @@
 
 pub mod client;
 pub mod databases;
-pub mod django_store;
 pub mod forge;
-pub mod hyper_adapter;
 pub mod interop;
-pub mod redb_store;
 pub mod server;
 pub mod world;
 
@@ -43,6 +40,7 @@ mod docs {
         Operations "docs/operations.md"
         Security "docs/security.md"
         Stores "docs/stores.md"
+        Testing "docs/testing.md"
         WithoutHttp "docs/without-http.md"
         WritingAnAdapter "docs/writing-an-adapter.md"
     }

@@ -2,14 +2,22 @@
 
 use std::{net::SocketAddr, sync::mpsc, thread};
 
-use jwt_knox_http::{KnoxHttp, Scope};
+use jwt_knox_http::{KnoxHttp, scopes};
 
-/// A scope that some routes need.
-#[derive(Debug)]
-pub struct Admin;
+scopes! {
+    /// A scope that some routes need.
+    pub Admin = "admin";
+}
 
-impl Scope for Admin {
-    const NAME: &'static str = "admin";
+/// What `/role` reads out of a token.
+#[derive(Debug, serde::Deserialize)]
+pub struct Role {
+    role: String,
+}
+
+/// The scope that `/project` needs, which no type names.
+fn project_scope() -> String {
+    format!("project:{}:write", 7)
 }
 
 /// What a server runs on.
@@ -32,9 +40,10 @@ impl Framework {
 
 /// A server that runs until the process ends.
 ///
-/// Besides the ready routes it has, on every framework: `/me` (needs a token), `/maybe` (optional), `/admin` (needs the
+/// Besides the built-in routes it has, on every framework: `/me` (needs a token), `/maybe` (optional), `/admin` (needs the
 /// scope `admin`), `/thrice` (asks three times), `/.well-known/jwks.json`, `/guarded/hello` and `/guarded_admin/hello`
-/// (behind [`RequireAuth`]). On Actix Web and Rocket also `/swallow`, which takes the framework's own
+/// (behind [`RequireAuth`]); and with a `?` on errors of the core: `/role` (a claim), `/project` (a scope known at run
+/// time only), `/again` (one more session), `/leave` (revokes all of them). On Actix Web and Rocket also `/swallow`, which takes the framework's own
 /// `Option<KnoxAuth>`.
 ///
 /// [`RequireAuth`]: jwt_knox_axum::RequireAuth
@@ -60,7 +69,7 @@ impl Server {
 
 /// What `/me` and the like answer.
 fn greeting(auth: &jwt_knox::Authenticated) -> String {
-    format!("{} {}", auth.subject(), auth.token_id())
+    format!("{} {}", auth.subject(), auth.session_id())
 }
 
 /// What `/maybe` answers.
@@ -73,10 +82,10 @@ fn block_on(future: impl Future<Output = ()>) {
 }
 
 mod on_axum {
-    use axum::{Router, routing::get};
-    use jwt_knox_axum::{KnoxAuth, RequireAuth, ScopedAuth, jwks_route, routes};
+    use axum::{Router, extract::State, routing::get};
+    use jwt_knox_axum::{KnoxAuth, KnoxClaims, KnoxRejection, RequireAuth, ScopedAuth, jwks_route, routes};
 
-    use super::{Admin, KnoxHttp, SocketAddr, block_on, greeting, maybe_greeting, mpsc};
+    use super::{Admin, KnoxHttp, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
 
     async fn me(auth: KnoxAuth) -> String {
         greeting(&auth)
@@ -94,6 +103,23 @@ mod on_axum {
         format!("{} {} {}", first.subject(), maybe_greeting(second.as_deref()), third.subject())
     }
 
+    async fn role(KnoxClaims(Role { role }): KnoxClaims<Role>) -> String {
+        role
+    }
+
+    async fn project(State(knox): State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        knox.require_scope(&auth, &project_scope())?;
+        Ok(greeting(&auth))
+    }
+
+    async fn again(State(knox): State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        Ok(knox.issue(auth.subject().clone()).await?.session.id().to_string())
+    }
+
+    async fn leave(State(knox): State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        Ok(knox.revoke_all(auth.subject()).await?.to_string())
+    }
+
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
         block_on(async move {
             let hello = || Router::new().route("/hello", get(|| async { "hello" }));
@@ -102,8 +128,12 @@ mod on_axum {
                 .route("/maybe", get(maybe))
                 .route("/admin", get(admin))
                 .route("/thrice", get(thrice))
+                .route("/role", get(role))
+                .route("/project", get(project))
+                .route("/again", get(again))
+                .route("/leave", get(leave))
                 .nest("/guarded", hello().layer(RequireAuth::new(knox.clone())))
-                .nest("/guarded_admin", hello().layer(RequireAuth::new(knox.clone()).with_scope::<Admin>()))
+                .nest("/guarded_admin", hello().layer(RequireAuth::new(knox.clone()).scope("admin").unwrap()))
                 .route("/guarded_me", get(me).layer(RequireAuth::new(knox.clone())))
                 .merge(routes(knox.clone()))
                 .merge(jwks_route(knox.clone()))
@@ -116,10 +146,13 @@ mod on_axum {
 }
 
 mod on_actix {
-    use actix_web::{App, HttpServer, web};
-    use jwt_knox_actix::{KnoxAuth, MaybeAuth, RequireAuth, ScopedAuth, jwks_route, routes};
+    use actix_web::{
+        App, HttpServer,
+        web::{self, Data},
+    };
+    use jwt_knox_actix::{KnoxAuth, KnoxClaims, KnoxRejection, MaybeAuth, RequireAuth, ScopedAuth, jwks_route, routes};
 
-    use super::{Admin, KnoxHttp, SocketAddr, greeting, maybe_greeting, mpsc};
+    use super::{Admin, KnoxHttp, Role, SocketAddr, greeting, maybe_greeting, mpsc, project_scope};
 
     async fn me(auth: KnoxAuth) -> String {
         greeting(&auth)
@@ -141,17 +174,38 @@ mod on_actix {
         format!("{} {} {}", first.subject(), maybe_greeting(second.0.as_ref()), third.subject())
     }
 
+    async fn role(KnoxClaims(Role { role }): KnoxClaims<Role>) -> String {
+        role
+    }
+
+    async fn project(knox: Data<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        knox.require_scope(&auth, &project_scope())?;
+        Ok(greeting(&auth))
+    }
+
+    async fn again(knox: Data<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        Ok(knox.issue(auth.subject().clone()).await?.session.id().to_string())
+    }
+
+    async fn leave(knox: Data<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        Ok(knox.revoke_all(auth.subject()).await?.to_string())
+    }
+
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
         let hello = || web::get().to(|| async { "hello" });
         let server = HttpServer::new(move || {
             let guard = RequireAuth::new(knox.clone());
             App::new()
-                .app_data(web::Data::new(knox.clone()))
+                .app_data(Data::new(knox.clone()))
                 .route("/me", web::get().to(me))
                 .route("/maybe", web::get().to(maybe))
                 .route("/swallow", web::get().to(swallow))
                 .route("/admin", web::get().to(admin))
                 .route("/thrice", web::get().to(thrice))
+                .route("/role", web::get().to(role))
+                .route("/project", web::get().to(project))
+                .route("/again", web::get().to(again))
+                .route("/leave", web::get().to(leave))
                 .service(web::resource("/guarded_me").wrap(guard.clone()).route(web::get().to(me)))
                 .service(web::scope("/guarded").wrap(guard.clone()).route("/hello", hello()))
                 .service(web::scope("/guarded_admin").wrap(guard.with_scope::<Admin>()).route("/hello", hello()))
@@ -167,10 +221,12 @@ mod on_actix {
 }
 
 mod on_rocket {
-    use jwt_knox_rocket::{KnoxAuth, MaybeAuth, RequireAuth, ScopedAuth, fairing, jwks_route, routes};
-    use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc, get};
+    use jwt_knox_rocket::{
+        KnoxAuth, KnoxClaims, KnoxRejection, MaybeAuth, RequireAuth, ScopedAuth, fairing, jwks_route, routes,
+    };
+    use rocket::{Config, State, config::LogLevel, config::Shutdown, fairing::AdHoc, get};
 
-    use super::{Admin, KnoxHttp, SocketAddr, block_on, greeting, maybe_greeting, mpsc};
+    use super::{Admin, KnoxHttp, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
 
     #[get("/me")]
     fn me(auth: KnoxAuth) -> String {
@@ -207,6 +263,27 @@ mod on_rocket {
         "hello"
     }
 
+    #[get("/role")]
+    async fn role(claims: KnoxClaims<Role>) -> String {
+        claims.0.role
+    }
+
+    #[get("/project")]
+    async fn project(knox: &State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        knox.require_scope(&auth, &project_scope())?;
+        Ok(greeting(&auth))
+    }
+
+    #[get("/again")]
+    async fn again(knox: &State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        Ok(knox.issue(auth.subject().clone()).await?.session.id().to_string())
+    }
+
+    #[get("/leave")]
+    async fn leave(knox: &State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
+        Ok(knox.revoke_all(auth.subject()).await?.to_string())
+    }
+
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
         let config = Config {
             port: 0,
@@ -222,7 +299,7 @@ mod on_rocket {
                 let (ip, port) = (rocket.config().address, rocket.config().port);
                 Box::pin(async move { address.send(SocketAddr::new(ip, port)).unwrap() })
             }))
-            .mount("/", rocket::routes![me, maybe, swallow, admin, thrice])
+            .mount("/", rocket::routes![me, maybe, swallow, admin, thrice, role, project, again, leave])
             .mount("/", guard.around(rocket::routes![guarded_me]))
             .mount("/guarded", guard.around(rocket::routes![hello]))
             .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]))
@@ -241,13 +318,21 @@ mod on_hyper {
         service::service_fn,
     };
     use hyper_util::rt::TokioIo;
-    use jwt_knox_http::Refusal;
+    use jwt_knox::Authenticated;
+    use jwt_knox_http::HttpRejection;
 
-    use super::{Admin, KnoxHttp, SocketAddr, block_on, greeting, maybe_greeting, mpsc};
-    use crate::hyper_adapter::{authenticate, ready_routes, translate_response};
+    use super::{KnoxHttp, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
+    use example_adapter_hyper::{authenticate, built_in_routes, translate_response};
 
-    async fn answer(knox: &KnoxHttp, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
-        let request = match ready_routes(knox, request).await {
+    fn optional(outcome: Result<Authenticated, HttpRejection>) -> Result<Option<Authenticated>, HttpRejection> {
+        match outcome {
+            Err(rejection) if rejection.is_missing_token() => Ok(None),
+            outcome => outcome.map(Some),
+        }
+    }
+
+    async fn answer(knox: &KnoxHttp, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, HttpRejection> {
+        let request = match built_in_routes(knox, request).await {
             Ok(response) => return Ok(response),
             Err(request) => request,
         };
@@ -255,18 +340,35 @@ mod on_hyper {
         let path = parts.uri.path().to_owned();
         let body = match path.as_str() {
             "/me" | "/guarded_me" => greeting(&authenticate(&mut parts, knox).await?),
-            "/maybe" => maybe_greeting(KnoxHttp::optional(authenticate(&mut parts, knox).await)?.as_ref()),
+            "/maybe" => maybe_greeting(optional(authenticate(&mut parts, knox).await)?.as_ref()),
             "/admin" => {
                 let auth = authenticate(&mut parts, knox).await?;
-                knox.require_scope::<Admin>(&auth)?;
+                knox.require_scope(&auth, "admin")?;
                 greeting(&auth)
             }
             "/thrice" => {
                 let first = authenticate(&mut parts, knox).await?;
-                let second = KnoxHttp::optional(authenticate(&mut parts, knox).await)?;
+                let second = optional(authenticate(&mut parts, knox).await)?;
                 let third = authenticate(&mut parts, knox).await?;
-                knox.require_scope::<Admin>(&third)?;
+                knox.require_scope(&third, "admin")?;
                 format!("{} {} {}", first.subject(), maybe_greeting(second.as_ref()), third.subject())
+            }
+            "/role" => {
+                let auth = authenticate(&mut parts, knox).await?;
+                auth.claims::<Role>().map_err(|error| knox.reject(error))?.role
+            }
+            "/project" => {
+                let auth = authenticate(&mut parts, knox).await?;
+                knox.require_scope(&auth, &project_scope())?;
+                greeting(&auth)
+            }
+            "/again" => {
+                let auth = authenticate(&mut parts, knox).await?;
+                knox.issue(auth.subject().clone()).await?.session.id().to_string()
+            }
+            "/leave" => {
+                let auth = authenticate(&mut parts, knox).await?;
+                knox.revoke_all(auth.subject()).await?.to_string()
             }
             "/guarded/hello" => {
                 authenticate(&mut parts, knox).await?;
@@ -274,7 +376,7 @@ mod on_hyper {
             }
             "/guarded_admin/hello" => {
                 let auth = authenticate(&mut parts, knox).await?;
-                knox.require_scope::<Admin>(&auth)?;
+                knox.require_scope(&auth, "admin")?;
                 "hello".to_owned()
             }
             _ => {
@@ -299,7 +401,7 @@ mod on_hyper {
                 tokio::spawn(async move {
                     let service = service_fn(|request| async {
                         let answer = answer(&knox, request).await;
-                        let response = answer.unwrap_or_else(|refusal| translate_response(refusal.response().clone()));
+                        let response = answer.unwrap_or_else(|rejection| translate_response(rejection.to_response()));
                         Ok::<_, std::convert::Infallible>(response)
                     });
                     // A client that goes away in the middle is no failure of the server.

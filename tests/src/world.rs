@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -12,10 +11,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use jwt_knox::{
-    InsertOutcome, KeyRing, Knox, KnoxBuilder, ManualClock, MemoryStore, NewToken, SigningKey, StoreError, Subject,
-    SubjectCheck, SubjectStatus, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore,
+    Around, KeyRing, Knox, KnoxBuilder, ManualClock, MemoryStore, NewSession, Operation, SigningKey, StoreError,
+    Subject, SubjectCheck, SubjectStatus, Timestamp, TokenStore, WrappedStore,
 };
 use jwt_knox_http::{Credentials, KnoxHttp, KnoxHttpBuilder, Login, LoginError};
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
@@ -43,11 +41,11 @@ pub enum StoreKind {
 #[derive(Debug, Clone)]
 pub struct World {
     /// Stands still until a test moves it.
-    pub clock: Arc<ManualClock>,
+    pub clock: ManualClock,
     /// alice (wonderland), bob (builder), and root (toor), who has the scopes `admin` and `read`.
     pub users: Arc<Users>,
     /// Counts reads and can be made to fail.
-    pub store: Arc<WatchedStore>,
+    pub store: Arc<Watch>,
     /// The handle.
     pub knox: KnoxHttp,
 }
@@ -74,13 +72,17 @@ impl World {
         core: impl FnOnce(KnoxBuilder) -> KnoxBuilder,
         http: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder,
     ) -> Self {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_second(START).unwrap()));
+        let clock = ManualClock::new(Timestamp::from_second(START).unwrap());
         let users = Arc::new(Users::default());
-        let store = Arc::new(WatchedStore::new(match kind {
+        let inner: Box<dyn TokenStore> = match kind {
             StoreKind::Memory => Box::new(MemoryStore::new()),
             StoreKind::Sqlite => Box::new(sqlite(&temporary_file())),
-        }));
-        let builder = Knox::builder(keys).store(store.clone()).subject_check(users.clone()).clock(clock.clone());
+        };
+        let store = Arc::new(Watch::default());
+        let builder = Knox::builder(keys)
+            .store(WrappedStore::new(inner, store.clone()))
+            .subject_check(users.clone())
+            .clock(clock.clone());
         let builder = KnoxHttp::builder(core(builder).build().unwrap()).login(users.clone());
         Self { clock, users, store, knox: http(builder).build().unwrap() }
     }
@@ -160,18 +162,18 @@ impl Users {
     }
 
     fn reach(&self) -> Result<(), StoreError> {
-        if self.is_down.load(SeqCst) { Err(StoreError::new("users", STORE_SECRET)) } else { Ok(()) }
+        if self.is_down.load(SeqCst) { Err(StoreError::new(STORE_SECRET).in_store("users")) } else { Ok(()) }
     }
 }
 
 #[async_trait]
 impl Login for Users {
-    async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError> {
+    async fn login(&self, credentials: &Credentials) -> Result<NewSession, LoginError> {
         self.reach()?;
         let sent = (credentials.username(), credentials.password());
         let user = PASSWORDS.iter().find(|(name, password, _)| (*name, *password) == sent);
         let (name, _, scope) = user.ok_or(LoginError::InvalidCredentials)?;
-        Ok(NewToken::for_subject(Subject::new(*name).unwrap()).scope(scope).unwrap())
+        Ok(NewSession::new(Subject::new(*name)?).scopes(scope.split_whitespace())?)
     }
 }
 
@@ -183,19 +185,14 @@ impl SubjectCheck for Users {
     }
 }
 
-/// A store that counts its reads and can be made to fail.
-#[derive(Debug)]
-pub struct WatchedStore {
-    inner: Box<dyn TokenStore>,
+/// What is around the store of a world: it counts the reads, and can let every call fail.
+#[derive(Debug, Default)]
+pub struct Watch {
     is_down: AtomicBool,
     finds: AtomicU64,
 }
 
-impl WatchedStore {
-    fn new(inner: Box<dyn TokenStore>) -> Self {
-        Self { inner, is_down: AtomicBool::new(false), finds: AtomicU64::new(0) }
-    }
-
+impl Watch {
     /// Makes the store fail, or work again.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, SeqCst);
@@ -205,54 +202,17 @@ impl WatchedStore {
     pub fn take_finds(&self) -> u64 {
         self.finds.swap(0, SeqCst)
     }
-
-    fn reach(&self) -> Result<&dyn TokenStore, StoreError> {
-        if self.is_down.load(SeqCst) { Err(StoreError::new("watched", STORE_SECRET)) } else { Ok(&*self.inner) }
-    }
 }
 
-#[async_trait]
-impl TokenStore for WatchedStore {
-    async fn insert(
+impl Around for Watch {
+    async fn around<T: Send>(
         &self,
-        record: TokenRecord,
-        limit: Option<TokenLimit>,
-        now: Timestamp,
-    ) -> Result<InsertOutcome, StoreError> {
-        self.reach()?.insert(record, limit, now).await
-    }
-
-    async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
-        self.finds.fetch_add(1, SeqCst);
-        self.reach()?.find(key).await
-    }
-
-    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
-        self.reach()?.list(subject, now).await
-    }
-
-    async fn touch(
-        &self,
-        key: &TokenKey,
-        last_used_at: Timestamp,
-        expires_at: Option<Timestamp>,
-    ) -> Result<bool, StoreError> {
-        self.reach()?.touch(key, last_used_at, expires_at).await
-    }
-
-    async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
-        self.reach()?.replace(old, new).await
-    }
-
-    async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
-        self.reach()?.remove(key).await
-    }
-
-    async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError> {
-        self.reach()?.remove_all(subject, except, now).await
-    }
-
-    async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
-        self.reach()?.remove_expired(now, batch).await
+        operation: Operation,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if operation == Operation::Find {
+            self.finds.fetch_add(1, SeqCst);
+        }
+        if self.is_down.load(SeqCst) { Err(StoreError::new(STORE_SECRET).in_store("watched")) } else { call.await }
     }
 }

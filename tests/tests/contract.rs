@@ -4,10 +4,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use jwt_knox::{Algorithm, KeyRing, KeySet, Lifetime, SigningKey, SubjectStatus, TokenLimit, Verifier};
+use jwt_knox::{
+    Algorithm, KeyRing, KeySet, Lifetime, NewSession, SessionLimit, SigningKey, Subject, SubjectStatus, TokenProfile,
+    Verifier,
+};
 use jwt_knox_tests::{
     Call, Framework, Reply, Server, StoreKind, World, forge,
-    world::{START, STORE_SECRET},
+    world::{START, STORE_SECRET, on_another_thread},
 };
 use serde_json::{Value, json};
 
@@ -100,11 +103,11 @@ fn logging_in_gives_a_token(fixture: &Fixture) {
         let body = reply.json();
         let mut members: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
         members.sort();
-        assert_eq!(members, ["access_token", "expires_at", "expires_in", "token_id", "token_type"]);
+        assert_eq!(members, ["access_token", "expires_at", "expires_in", "session_id", "token_type"]);
         assert_eq!(body["token_type"], "Bearer");
         assert_eq!(body["expires_in"], 36_000);
         assert_eq!(body["expires_at"], "2027-01-15T18:00:00Z");
-        assert_eq!(body["token_id"].as_str().unwrap().len(), 32);
+        assert_eq!(body["session_id"].as_str().unwrap().len(), 32);
         let claims = forge::claims(&reply.token());
         assert_eq!(claims["sub"], "alice");
         assert_eq!(claims["exp"], START + 36_000);
@@ -112,7 +115,7 @@ fn logging_in_gives_a_token(fixture: &Fixture) {
     }
 }
 
-fn a_login_without_good_credentials_is_refused(fixture: &Fixture) {
+fn a_login_without_valid_credentials_is_rejected(fixture: &Fixture) {
     let with_basic = r#"Bearer realm="api", Basic realm="api", charset="UTF-8""#;
     let basic = |value: &str| Call::post("/get_token").header("Authorization", value);
     for call in [
@@ -270,7 +273,7 @@ fn the_header_is_read_by_the_rules(fixture: &Fixture) {
     }
 }
 
-fn logging_out_ends_this_login_and_no_other(fixture: &Fixture) {
+fn logging_out_ends_this_session_and_no_other(fixture: &Fixture) {
     let (mine, other) = (fixture.alice(), fixture.alice());
     let logout = Call::post("/logout").bearer(&mine);
     let reply = fixture.send(&logout);
@@ -284,7 +287,7 @@ fn logging_out_ends_this_login_and_no_other(fixture: &Fixture) {
     assert_missing(&fixture.send(&Call::post("/logout")));
 }
 
-fn rotating_gives_a_new_token_for_the_same_login(fixture: &Fixture) {
+fn rotating_gives_a_new_token_for_the_same_session(fixture: &Fixture) {
     let agent = Call::login("root", "toor").header("User-Agent", "Firefox");
     let old = fixture.send(&agent).token();
     let before = fixture.sessions(&old);
@@ -319,7 +322,7 @@ fn rotating_gives_a_new_token_for_the_same_login(fixture: &Fixture) {
     assert_eq!(fixture.verify(&winners[0].token()), 204);
 }
 
-fn logging_out_the_others_keeps_this_login(fixture: &Fixture) {
+fn logging_out_the_others_keeps_this_session(fixture: &Fixture) {
     let (mine, second, third) = (fixture.alice(), fixture.alice(), fixture.alice());
     let bobs = fixture.login("bob", "builder");
     let call = Call::post("/logout_other").bearer(&mine);
@@ -371,7 +374,7 @@ fn the_list_of_sessions_is_ones_own(fixture: &Fixture) {
     assert_eq!(fixture.verify(&second), 401);
 }
 
-fn the_use_of_a_login_shows_in_the_list(fixture: &Fixture) {
+fn the_use_of_a_session_shows_in_the_list(fixture: &Fixture) {
     let token = fixture.alice();
     fixture.world.set_clock(59);
     assert_eq!(fixture.sessions(&token)[0]["last_used_at"], Value::Null);
@@ -405,7 +408,7 @@ fn an_inactive_or_removed_user_is_out_at_once(fixture: &Fixture) {
     }
 }
 
-fn every_bad_token_gets_the_same_answer(fixture: &Fixture) {
+fn every_invalid_token_gets_the_same_answer(fixture: &Fixture) {
     let token = fixture.alice();
     let revoked = fixture.alice();
     fixture.send(&Call::post("/logout").bearer(&revoked));
@@ -426,7 +429,7 @@ fn every_bad_token_gets_the_same_answer(fixture: &Fixture) {
 }
 
 fn a_token_lives_to_its_second(fixture: &Fixture) {
-    let lifetime = Lifetime::absolute(Duration::from_secs(100));
+    let lifetime = Lifetime::expires_after(Duration::from_secs(100)).unwrap();
     let fixture = fixture.with(World::with(fixture.kind, |core| core.lifetime(lifetime), |http| http));
     let token = fixture.alice();
     fixture.world.set_clock(99);
@@ -437,7 +440,7 @@ fn a_token_lives_to_its_second(fixture: &Fixture) {
     }
 }
 
-fn a_changed_byte_anywhere_is_refused(fixture: &Fixture) {
+fn a_changed_byte_anywhere_is_rejected(fixture: &Fixture) {
     let token = fixture.alice();
     for position in 0..token.len() {
         let mut bytes = token.clone().into_bytes();
@@ -601,7 +604,7 @@ fn a_store_that_is_down_is_503_and_never_a_yes(fixture: &Fixture) {
 }
 
 fn a_limit_denies_or_evicts(fixture: &Fixture) {
-    let world = World::with(fixture.kind, |core| core.limit(TokenLimit::deny(2)), |http| http);
+    let world = World::with(fixture.kind, |core| core.limit(SessionLimit::deny(2).unwrap()), |http| http);
     let deny = fixture.with(world);
     let (first, second) = (deny.alice(), deny.alice());
     assert_problem(&deny.send(&Call::login("alice", "wonderland")), 403);
@@ -609,7 +612,7 @@ fn a_limit_denies_or_evicts(fixture: &Fixture) {
     deny.send(&Call::post("/logout").bearer(&first));
     assert_eq!(deny.verify(&deny.alice()), 204);
 
-    let world = World::with(fixture.kind, |core| core.limit(TokenLimit::evict_oldest(2)), |http| http);
+    let world = World::with(fixture.kind, |core| core.limit(SessionLimit::evict_oldest(2).unwrap()), |http| http);
     let evict = fixture.with(world);
     let mut tokens = Vec::new();
     for second in 0..3 {
@@ -619,8 +622,10 @@ fn a_limit_denies_or_evicts(fixture: &Fixture) {
     assert_eq!(tokens.iter().map(|token| evict.verify(token)).collect::<Vec<_>>(), [401, 204, 204]);
 }
 
-fn of_64_parallel_logins_at_a_limit_of_3_exactly_3_live(fixture: &Fixture) {
-    for (limit, statuses) in [(TokenLimit::deny(3), [3, 61]), (TokenLimit::evict_oldest(3), [64, 0])] {
+fn of_64_parallel_logins_at_a_limit_of_3_exactly_3_stay(fixture: &Fixture) {
+    for (limit, statuses) in
+        [(SessionLimit::deny(3).unwrap(), [3, 61]), (SessionLimit::evict_oldest(3).unwrap(), [64, 0])]
+    {
         let fixture = fixture.with(World::with(fixture.kind, |core| core.limit(limit), |http| http));
         let address = fixture.address;
         let logins: Vec<_> =
@@ -635,7 +640,7 @@ fn of_64_parallel_logins_at_a_limit_of_3_exactly_3_live(fixture: &Fixture) {
     }
 }
 
-fn handlers_and_guards_let_nobody_in_without_a_token(fixture: &Fixture) {
+fn handlers_and_guards_reject_requests_without_a_token(fixture: &Fixture) {
     let token = fixture.alice();
     let greeting = fixture.send(&Call::get("/me").bearer(&token));
     assert_eq!(greeting.status, 200);
@@ -657,7 +662,7 @@ fn optional_authentication_fails_closed(fixture: &Fixture) {
     assert_invalid(&fixture.send(&Call::get("/maybe").header("Authorization", "Bearer")));
 }
 
-fn a_scope_is_asked_for_by_name(fixture: &Fixture) {
+fn a_missing_scope_is_403(fixture: &Fixture) {
     let (alice, root) = (fixture.alice(), fixture.login("root", "toor"));
     assert_eq!(forge::claims(&root)["scope"], "admin read");
     for path in ["/admin", "/guarded_admin/hello"] {
@@ -668,6 +673,37 @@ fn a_scope_is_asked_for_by_name(fixture: &Fixture) {
         assert_eq!(reply.header("www-authenticate"), Some(challenge));
         assert_missing(&fixture.send(&Call::get(path)));
     }
+}
+
+fn a_question_mark_in_a_handler_gives_the_answers_of_the_contract(fixture: &Fixture) {
+    let fixture =
+        fixture.with(World::with(fixture.kind, |core| core.limit(SessionLimit::deny(3).unwrap()), |http| http));
+    let issue = |new: NewSession| {
+        let knox = fixture.world.knox.clone();
+        on_another_thread(async move { knox.issue(new).await.unwrap().token.expose().to_owned() })
+    };
+    let new = || NewSession::new(Subject::new("alice").unwrap());
+    let plain = issue(new());
+    let full = issue(new().scopes(["project:7:write"]).unwrap().claims(&json!({"role": "editor"})).unwrap());
+    let get = |path, token: &str| fixture.send(&Call::get(path).bearer(token));
+
+    assert_eq!((get("/role", &full).status, get("/role", &full).body.as_str()), (200, "editor"));
+    assert_invalid(&get("/role", &plain));
+    assert_missing(&fixture.send(&Call::get("/role")));
+
+    assert_eq!(get("/project", &full).status, 200);
+    let reply = get("/project", &plain);
+    assert_problem(&reply, 403);
+    let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="project:7:write""#;
+    assert_eq!(reply.header("www-authenticate"), Some(challenge));
+
+    assert_eq!(get("/again", &plain).body.len(), 32);
+    let reply = get("/again", &plain);
+    assert_problem(&reply, 403);
+    assert_eq!(reply.json()["detail"], "You already have 3 active sessions, the maximum. End one of them first.");
+
+    assert_eq!(get("/leave", &plain).body, "3");
+    assert_invalid(&get("/leave", &plain));
 }
 
 fn a_request_is_verified_once(fixture: &Fixture) {
@@ -737,10 +773,8 @@ fn the_public_keys_are_for_everybody_and_follow_the_key_ring(fixture: &Fixture) 
     assert_eq!(forge::header(&after)["kid"], "new");
     assert_eq!((fixture.verify(&before), fixture.verify(&after)), (204, 204));
     // Another service verifies by what was published.
-    let verifier = Verifier::builder(KeySet::from_jwks(&fixture.send(&Call::get(PATH)).body).unwrap())
-        .clock(fixture.world.clock.clone())
-        .build()
-        .unwrap();
+    let keys = KeySet::from_jwks(&fixture.send(&Call::get(PATH)).body).unwrap();
+    let verifier = Verifier::new(keys, TokenProfile::new()).clock(fixture.world.clock.clone());
     assert_eq!(verifier.verify(&after).unwrap().subject().as_str(), "alice");
     ring.retire("old").unwrap();
     assert_eq!(published(), ["new"]);
@@ -784,31 +818,32 @@ macro_rules! contract {
 
 contract! {
     logging_in_gives_a_token
-    a_login_without_good_credentials_is_refused
+    a_login_without_valid_credentials_is_rejected
     basic_credentials_count_and_the_body_beside_them_does_not
     two_logins_give_two_tokens
     verifying_says_yes_to_get_head_and_post
     the_header_is_read_by_the_rules
-    logging_out_ends_this_login_and_no_other
-    rotating_gives_a_new_token_for_the_same_login
-    logging_out_the_others_keeps_this_login
+    logging_out_ends_this_session_and_no_other
+    rotating_gives_a_new_token_for_the_same_session
+    logging_out_the_others_keeps_this_session
     logging_out_everywhere_ends_all_of_the_user
     the_list_of_sessions_is_ones_own
-    the_use_of_a_login_shows_in_the_list
+    the_use_of_a_session_shows_in_the_list
     a_label_is_the_user_agent_cut_and_cleaned
     an_inactive_or_removed_user_is_out_at_once
-    every_bad_token_gets_the_same_answer
+    every_invalid_token_gets_the_same_answer
     a_token_lives_to_its_second
-    a_changed_byte_anywhere_is_refused
+    a_changed_byte_anywhere_is_rejected
     no_forged_token_gets_in
     without_a_token_one_learns_of_no_method
     debugging_is_off_until_it_is_switched_on
     a_store_that_is_down_is_503_and_never_a_yes
     a_limit_denies_or_evicts
-    of_64_parallel_logins_at_a_limit_of_3_exactly_3_live
-    handlers_and_guards_let_nobody_in_without_a_token
+    of_64_parallel_logins_at_a_limit_of_3_exactly_3_stay
+    handlers_and_guards_reject_requests_without_a_token
     optional_authentication_fails_closed
-    a_scope_is_asked_for_by_name
+    a_missing_scope_is_403
+    a_question_mark_in_a_handler_gives_the_answers_of_the_contract
     a_request_is_verified_once
     realm_scheme_and_answer_are_open_to_change
     clients_of_drf_jwt_knox_get_the_body_they_read

@@ -136,7 +136,7 @@ fn without_secrets(body: &str) -> String {
         other => vec![other],
     };
     for member in members {
-        for name in ["access_token", "token_id", "id"] {
+        for name in ["access_token", "session_id", "id"] {
             if let Some(secret) = member.get_mut(name) {
                 *secret = json!("…");
             }

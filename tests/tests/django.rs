@@ -9,14 +9,13 @@ use std::{net::SocketAddr, thread};
 
 use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
+use example_store_django::DjangoStore;
 use jiff::Timestamp;
-use jwt_knox::{HashAlgorithm, Knox, KnoxBuilder, NewToken, SigningKey, Subject, TokenFormat, TokenLimit};
+use jwt_knox::{HashAlgorithm, Knox, KnoxBuilder, NewSession, SessionLimit, SigningKey, Subject, TokenFormat};
 use jwt_knox_http::{Credentials, KnoxHttp, Login, LoginError};
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
 use jwt_knox_tests::{
-    Call, Framework, Reply, Server,
-    django_store::DjangoStore,
-    forge,
+    Call, Framework, Reply, Server, forge,
     interop::{DjangoSite, KnoxVersion},
     world::{KEY, connect, on_another_thread, temporary_file},
 };
@@ -109,14 +108,14 @@ struct Passwords;
 
 #[async_trait]
 impl Login for Passwords {
-    async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError> {
+    async fn login(&self, credentials: &Credentials) -> Result<NewSession, LoginError> {
         match (credentials.username(), credentials.password()) {
             ("bob", "builder") => {}
             (name, "wonderland") if name != "bob" => {}
             _ => return Err(LoginError::InvalidCredentials),
         }
         let subject = Subject::new(credentials.username()).map_err(|_| LoginError::InvalidCredentials)?;
-        Ok(NewToken::for_subject(subject))
+        Ok(NewSession::new(subject))
     }
 }
 
@@ -434,7 +433,7 @@ fn some_tokens_are_good_at_django_only() {
 
 #[test]
 fn our_limit_counts_the_logins_of_django() {
-    for pair in Pair::all_with(|builder| builder.limit(TokenLimit::deny(2)), &[]) {
+    for pair in Pair::all_with(|builder| builder.limit(SessionLimit::deny(2).unwrap()), &[]) {
         let [django, ours] = pair.both();
         let (first, _) = (log_in(django), log_in(ours));
         assert_eq!(Call::login("alice", "wonderland").send(ours).status, 403);
@@ -443,7 +442,7 @@ fn our_limit_counts_the_logins_of_django() {
         assert_eq!(pair.logins(), 3);
         assert_eq!(pair.verify(&first), GOOD);
     }
-    for pair in Pair::all_with(|builder| builder.limit(TokenLimit::evict_oldest(2)), &[]) {
+    for pair in Pair::all_with(|builder| builder.limit(SessionLimit::evict_oldest(2).unwrap()), &[]) {
         let [first, second] = [log_in(pair.django.address), log_in(pair.ours.address)];
         let third = log_in(pair.ours.address);
         assert_eq!([&first, &second, &third].map(|token| pair.verify(token)), [REFUSED, GOOD, GOOD]);
@@ -453,7 +452,7 @@ fn our_limit_counts_the_logins_of_django() {
 /// The limit is never reached; it makes a login read before it writes.
 #[test]
 fn many_logins_and_logouts_at_once_fail_nowhere() {
-    for pair in Pair::all_with(|builder| builder.limit(TokenLimit::deny(1000)), &[]) {
+    for pair in Pair::all_with(|builder| builder.limit(SessionLimit::deny(1000).unwrap()), &[]) {
         let [django, ours] = pair.both();
         thread::scope(|scope| {
             for (at, there) in [(django, ours), (ours, django), (django, django), (ours, ours)].repeat(2) {
@@ -486,7 +485,7 @@ fn logins_are_moved_into_a_table_of_ours() {
         let database = pair.database.clone();
         on_another_thread(async move { Migrator::up(&database, None).await.unwrap() });
         let (format, hash) = profile(pair.version);
-        pair.execute(&statement.replace("sha512:", &format!("{}:", hash.name())));
+        pair.execute(&statement.replace("sha512:", &format!("{}:", hash.as_str())));
 
         let knox = Knox::builder(SigningKey::hs256(KEY).unwrap())
             .token_format(format)
@@ -495,13 +494,13 @@ fn logins_are_moved_into_a_table_of_ours() {
             .unwrap();
         on_another_thread(async move {
             let [theirs, ours] = [knox.authenticate(&theirs).await.unwrap(), knox.authenticate(&ours).await.unwrap()];
-            assert_eq!(theirs.record().deadline, None);
+            assert_eq!(theirs.session().absolute_expires_at, None);
             assert_eq!(
-                ours.record().deadline.map(Timestamp::as_second),
+                ours.session().absolute_expires_at.map(Timestamp::as_second),
                 ours.claims::<Value>().unwrap()["exp"].as_i64()
             );
             let rotated = knox.rotate(&ours).await.unwrap();
-            assert_eq!(rotated.record.deadline, ours.record().deadline);
+            assert_eq!(rotated.session.absolute_expires_at, ours.session().absolute_expires_at);
             assert_eq!(knox.revoke_all(theirs.subject()).await.unwrap(), 2);
         });
     }

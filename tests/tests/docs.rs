@@ -6,11 +6,11 @@
 #[test]
 fn the_guide_quotes_the_hyper_adapter() {
     let guide = include_str!("../../docs/writing-an-adapter.md");
-    let adapter = include_str!("../src/hyper_adapter.rs");
+    let adapter = include_str!("../../examples/adapter-hyper/src/lib.rs");
     let code = &adapter[adapter.find("use ").unwrap_or_default()..];
     assert!(
         guide.contains(code.trim_end()),
-        "docs/writing-an-adapter.md must quote tests/src/hyper_adapter.rs as it is"
+        "docs/writing-an-adapter.md must quote examples/adapter-hyper/src/lib.rs as it is"
     );
 }
 
@@ -18,14 +18,14 @@ fn the_guide_quotes_the_hyper_adapter() {
 #[test]
 fn the_guide_quotes_the_redb_store() {
     let guide = include_str!("../../docs/custom-store.md");
-    let store = include_str!("../src/redb_store.rs");
+    let store = include_str!("../../examples/store-redb/src/lib.rs");
     let code = &store[store.find("use ").unwrap_or_default()..];
     let quoted: Vec<&str> =
         guide.split("```rust,ignore\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(
         quoted.join("\n"),
         code,
-        "the blocks of docs/custom-store.md, put together, must be tests/src/redb_store.rs"
+        "the blocks of docs/custom-store.md, put together, must be examples/store-redb/src/lib.rs"
     );
 }
 

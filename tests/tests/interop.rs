@@ -9,8 +9,8 @@ use std::{sync::OnceLock, time::Duration};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jiff::Timestamp;
 use jwt_knox::{
-    Algorithm, AuthError, Issued, KeyError, KeyRing, KeySet, Knox, KnoxBuilder, ManualClock, MemoryStore, NewToken,
-    SigningKey, Subject, Verifier, VerifyingKey,
+    Algorithm, Issued, KeyError, KeyRing, KeySet, Knox, KnoxBuilder, ManualClock, MemoryStore, NewSession, Rejection,
+    SigningKey, Subject, TokenProfile, Verifier, VerifyingKey,
 };
 use jwt_knox_tests::interop::{Library, Peer};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn algorithms(peer: &mut Peer) -> Vec<Algorithm> {
 }
 
 fn is_ml_dsa(algorithm: Algorithm) -> bool {
-    algorithm.name().starts_with("ML-DSA")
+    algorithm.as_str().starts_with("ML-DSA")
 }
 
 /// A new key of ours. Those for RSA are one and the same, since it takes long to make one.
@@ -45,7 +45,7 @@ fn new_key(algorithm: Algorithm) -> SigningKey {
 
 /// A key of theirs, in all its forms.
 fn key_of(peer: &mut Peer, algorithm: Algorithm) -> Value {
-    peer.ask(&json!({"do": "generate", "alg": algorithm.name()})).unwrap()
+    peer.ask(&json!({"do": "generate", "alg": algorithm.as_str()})).unwrap()
 }
 
 /// The private key as we read it, under the name that follows from it.
@@ -66,10 +66,11 @@ fn knox(keys: impl Into<KeyRing>) -> KnoxBuilder {
 /// A token of ours with everything that one may have.
 fn issue(knox: KnoxBuilder) -> Issued {
     let knox = knox.build().unwrap();
-    let new = NewToken::for_subject(Subject::new("usér-42").unwrap());
-    let new = new.scope("read write").unwrap().claims(&json!({"role": "admin", "nested": [1, {"é": null}]})).unwrap();
+    let new = NewSession::new(Subject::new("usér-42").unwrap());
+    let new =
+        new.scopes(["read", "write"]).unwrap().claims(&json!({"role": "admin", "nested": [1, {"é": null}]})).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(knox.issue_with(new)).unwrap()
+    runtime.block_on(knox.issue(new)).unwrap()
 }
 
 /// What a library needs to verify our tokens, as we export it: JWK, PEM, and a JWK Set in which there is another key
@@ -111,7 +112,7 @@ fn verify_for(
     issuer: &str,
     audience: &str,
 ) -> Result<Value, String> {
-    let request = json!({"do": "verify", "token": token, "key": key, "alg": algorithm.name(), "issuer": issuer,
+    let request = json!({"do": "verify", "token": token, "key": key, "alg": algorithm.as_str(), "issuer": issuer,
         "audience": audience});
     peer.ask(&request)
 }
@@ -133,12 +134,12 @@ fn claims_with(name: &str, value: impl Into<Value>) -> Value {
 fn sign(peer: &mut Peer, claims: &Value, key: &Value, algorithm: Algorithm, kid: Option<&str>) -> String {
     let header = kid.map_or(json!({}), |kid| json!({"kid": kid}));
     let request =
-        json!({"do": "sign", "claims": claims, "header": header, "key": {"jwk": key}, "alg": algorithm.name()});
+        json!({"do": "sign", "claims": claims, "header": header, "key": {"jwk": key}, "alg": algorithm.as_str()});
     peer.ask(&request).unwrap()["token"].as_str().unwrap().to_owned()
 }
 
 fn verifier(keys: impl Into<KeySet>) -> Verifier {
-    Verifier::builder(keys).issuer(ISSUER).audience(AUDIENCE).build().unwrap()
+    Verifier::new(keys, TokenProfile::new().issuer(ISSUER).unwrap().audience(AUDIENCE).unwrap())
 }
 
 /// The token with one bit of a segment changed.
@@ -169,15 +170,15 @@ fn our_tokens_are_verified_by_others() {
     for (library, mut peer) in Peer::all() {
         for algorithm in algorithms(&mut peer) {
             let key = new_key(algorithm);
-            let Issued { token, record, .. } = issue(knox(key.clone()));
+            let Issued { token, session: record, .. } = issue(knox(key.clone()));
             for export in exports(library, &key) {
                 let answer = verify(&mut peer, token.expose(), &export, algorithm);
                 let mut answer = answer.unwrap_or_else(|error| panic!("{library:?} {algorithm} {export}: {error}"));
-                assert_eq!(answer["header"], json!({"alg": algorithm.name(), "typ": "JWT", "kid": key.key_id()}));
+                assert_eq!(answer["header"], json!({"alg": algorithm.as_str(), "typ": "JWT", "kid": key.key_id()}));
                 let secret = answer["claims"].as_object_mut().unwrap().remove("jti").unwrap();
                 assert_eq!(secret.as_str().unwrap().len(), 43);
                 let expected = json!({"sub": "usér-42", "iss": ISSUER, "aud": AUDIENCE, "scope": "read write",
-                    "iat": record.created_at.as_second(), "exp": record.deadline.unwrap().as_second(),
+                    "iat": record.created_at.as_second(), "exp": record.absolute_expires_at.unwrap().as_second(),
                     "role": "admin", "nested": [1, {"é": null}]});
                 assert_eq!(answer["claims"], expected, "{library:?} {algorithm}");
             }
@@ -283,12 +284,12 @@ fn tokens_of_others_are_verified() {
             let mut verifiers = vec![
                 verifier(key.clone()),
                 verifier(KeySet::new([other.clone(), key.clone()]).unwrap()),
-                verifier(&KeyRing::new(signing_key(algorithm, &theirs))),
+                verifier(KeyRing::new(signing_key(algorithm, &theirs)).to_key_set()),
             ];
             let mut jwk = theirs["public_jwk"].clone();
             if !algorithm.is_symmetric() {
                 jwk["kid"] = key.key_id().into();
-                jwk["alg"] = algorithm.name().into();
+                jwk["alg"] = algorithm.as_str().into();
                 let jwks = json!({"keys": [parse(&other.to_jwk().unwrap()), jwk, {"kty": "unknown"}]});
                 verifiers.push(verifier(KeySet::from_jwks(&jwks.to_string()).unwrap()));
             }
@@ -300,7 +301,7 @@ fn tokens_of_others_are_verified() {
                     let verified = verifier.verify(&token);
                     let verified = verified.unwrap_or_else(|error| panic!("{library:?} {algorithm}: {error}"));
                     assert_eq!(verified.subject().as_str(), "usér-42");
-                    assert_eq!(verified.token_id().as_str(), SECRET.1);
+                    assert_eq!(verified.session_id().as_str(), SECRET.1);
                     assert_eq!(verified.expires_at().unwrap().as_second(), claims["exp"].as_i64().unwrap());
                     let mut expected = claims.clone();
                     expected.as_object_mut().unwrap().remove("jti");
@@ -310,7 +311,7 @@ fn tokens_of_others_are_verified() {
             // Without a `kid`, only the one key of a set of one can be meant.
             let nameless = sign(&mut peer, &claims, &theirs["private_jwk"], algorithm, None);
             assert!(verifiers[0].verify(&nameless).is_ok(), "{library:?} {algorithm}");
-            assert_eq!(verifiers[1].verify(&nameless).unwrap_err(), AuthError::UnknownKey);
+            assert_eq!(verifiers[1].verify(&nameless).unwrap_err(), Rejection::UnknownKey);
         }
     }
 }
@@ -324,31 +325,31 @@ fn tokens_of_others_are_refused_where_they_should_be() {
             let key = verifying_key(algorithm, &theirs);
             let kid = Some(key.key_id());
             let verifier = verifier(key.clone());
-            let expect = |token: &str, error: AuthError| {
+            let expect = |token: &str, error: Rejection| {
                 assert_eq!(verifier.verify(token).err(), Some(error), "{library:?} {algorithm}");
             };
             let now = Timestamp::now().as_second();
             for (claims, error) in [
-                (claims_with("iss", "https://example.com"), AuthError::WrongIssuer),
-                (claims_with("aud", "other"), AuthError::WrongAudience),
-                (claims_with("exp", now - 1), AuthError::Expired),
-                (claims_with("iat", now + 3600), AuthError::NotYetValid),
-                (claims_with("nbf", now + 3600), AuthError::NotYetValid),
+                (claims_with("iss", "https://example.com"), Rejection::WrongIssuer),
+                (claims_with("aud", "other"), Rejection::WrongAudience),
+                (claims_with("exp", now - 1), Rejection::Expired),
+                (claims_with("iat", now + 3600), Rejection::NotYetValid),
+                (claims_with("nbf", now + 3600), Rejection::NotYetValid),
             ] {
                 expect(&sign(&mut peer, &claims, &theirs["private_jwk"], algorithm, kid), error);
             }
             let good = sign(&mut peer, &claims(), &theirs["private_jwk"], algorithm, kid);
-            expect(&changed(&good, 1), AuthError::InvalidSignature);
-            expect(&changed(&good, 2), AuthError::InvalidSignature);
+            expect(&changed(&good, 1), Rejection::InvalidSignature);
+            expect(&changed(&good, 2), Rejection::InvalidSignature);
             let another = key_of(&mut peer, algorithm);
             let forged = sign(&mut peer, &claims(), &another["private_jwk"], algorithm, kid);
-            expect(&forged, AuthError::InvalidSignature);
+            expect(&forged, Rejection::InvalidSignature);
             let foreign = sign(&mut peer, &claims(), &theirs["private_jwk"], algorithm, Some("another"));
-            expect(&foreign, AuthError::UnknownKey);
+            expect(&foreign, Rejection::UnknownKey);
             let next = algorithms[(index + 1) % algorithms.len()];
             let key_of_next = key_of(&mut peer, next);
             let other = sign(&mut peer, &claims(), &key_of_next["private_jwk"], next, kid);
-            expect(&other, AuthError::AlgorithmMismatch);
+            expect(&other, Rejection::AlgorithmMismatch);
         }
     }
 }
@@ -364,7 +365,7 @@ fn a_public_key_is_not_taken_for_a_secret() {
         for known in [pem, pem.trim_end(), &theirs["public_jwk"].to_string()] {
             let secret = json!({"kty": "oct", "k": Base64UrlUnpadded::encode_string(known.as_bytes())});
             let token = sign(&mut jose, &claims(), &secret, Algorithm::Hs256, Some(key.key_id()));
-            assert_eq!(verifier(key.clone()).verify(&token).err(), Some(AuthError::AlgorithmMismatch), "{algorithm}");
+            assert_eq!(verifier(key.clone()).verify(&token).err(), Some(Rejection::AlgorithmMismatch), "{algorithm}");
         }
     }
 }

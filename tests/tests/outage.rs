@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jwt_knox::{Knox, SigningKey, TimeoutStore, TokenLimit, TokenStore};
+use jwt_knox::{Knox, SessionLimit, SigningKey, TimeLimit, TokenStore, WrappedStore};
 use jwt_knox_http::KnoxHttp;
 use jwt_knox_sea_orm::SeaOrmStore;
 use jwt_knox_tests::{
@@ -155,7 +155,7 @@ fn store(url: &str) -> impl TokenStore {
     options.max_connections(4).acquire_timeout(ACQUIRE_TIMEOUT).statement_timeout(STATEMENT_TIMEOUT);
     options.sqlx_logging(false);
     let connection = on_another_thread(async move { Database::connect(options).await.unwrap() });
-    TimeoutStore::new(SeaOrmStore::new(connection), STORE_TIMEOUT, tokio::time::sleep)
+    WrappedStore::new(SeaOrmStore::new(connection), TimeLimit::new(STORE_TIMEOUT).unwrap())
 }
 
 /// Traffic while `outage` happens to the database.
@@ -166,7 +166,7 @@ fn traffic_through(mut postgres: Postgres, outage: impl FnOnce(&mut Postgres, &T
         .store(store(&postgres.url()))
         .subject_check(users.clone())
         // Never reached: it makes each login a transaction.
-        .limit(TokenLimit::evict_oldest(10_000))
+        .limit(SessionLimit::evict_oldest(10_000).unwrap())
         .build();
     let http = KnoxHttp::builder(knox.unwrap()).login(users).build().unwrap();
     let address = Server::start(Framework::Axum, http).address;

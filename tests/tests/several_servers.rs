@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use jwt_knox::{Knox, SigningKey, TokenLimit, TokenStore};
+use jwt_knox::{Knox, SessionLimit, SigningKey, TokenStore};
 use jwt_knox_http::KnoxHttp;
 use jwt_knox_tests::{
     Call, Framework, Reply, Server,
@@ -25,7 +25,7 @@ struct Servers([SocketAddr; 3]);
 
 impl Servers {
     /// `store` gives a handle of its own to each.
-    fn start<S: TokenStore>(store: impl Fn() -> S, limit: Option<TokenLimit>) -> Self {
+    fn start<S: TokenStore>(store: impl Fn() -> S, limit: Option<SessionLimit>) -> Self {
         Self([Framework::Axum, Framework::Actix, Framework::Rocket].map(|framework| {
             let users = Arc::new(Users::default());
             let builder = Knox::builder(SigningKey::hs256(KEY).unwrap()).store(store()).subject_check(users.clone());
@@ -95,9 +95,9 @@ fn tokens(replies: &[Reply]) -> Vec<String> {
 /// 48 logins at a limit of 3, through all servers, leave 3.
 fn a_limit_holds_over_all_servers<S: TokenStore>(store: impl Fn() -> S) {
     for (user, password, limit, accepted) in [
-        ("alice", "wonderland", TokenLimit::deny(3), 3),
-        ("bob", "builder", TokenLimit::evict_oldest(3), 48),
-        ("root", "toor", TokenLimit::evict_longest_unused(3), 48),
+        ("alice", "wonderland", SessionLimit::deny(3).unwrap(), 3),
+        ("bob", "builder", SessionLimit::evict_oldest(3).unwrap(), 48),
+        ("root", "toor", SessionLimit::evict_least_recently_used(3).unwrap(), 48),
     ] {
         let servers = Servers::start(&store, Some(limit));
         let replies = servers.at_once(48, |_| Call::login(user, password));
@@ -112,7 +112,7 @@ fn a_limit_holds_over_all_servers<S: TokenStore>(store: impl Fn() -> S) {
 
 /// 24 logins from one device, through all servers, leave one.
 fn one_login_for_each_device<S: TokenStore>(store: impl Fn() -> S) {
-    let servers = Servers::start(store, Some(TokenLimit::deny(2).replacing_same_label()));
+    let servers = Servers::start(store, Some(SessionLimit::deny(2).unwrap().one_per_label()));
     let other = Call::login("alice", "wonderland").header("User-Agent", "laptop").send(servers.number(0)).token();
     let replies = servers.at_once(24, |_| Call::login("alice", "wonderland").header("User-Agent", "phone"));
     let tokens = tokens(&replies);
@@ -124,7 +124,7 @@ fn one_login_for_each_device<S: TokenStore>(store: impl Fn() -> S) {
 /// Logins through all servers while one of them ends all logins: those before it are gone, those after it are there,
 /// and of those at the same moment all servers say the same.
 fn logout_all_meets_logins<S: TokenStore>(store: impl Fn() -> S, rounds: usize) {
-    let servers = Servers::start(store, Some(TokenLimit::evict_oldest(1000)));
+    let servers = Servers::start(store, Some(SessionLimit::evict_oldest(1000).unwrap()));
     for round in 0..rounds {
         let before: Vec<String> = (0..6).map(|number| servers.login(number)).collect();
         let has_begun = AtomicBool::new(false);

@@ -292,7 +292,7 @@ fn futures_are_send_where_they_must_be() {
         is_send(&knox.respond(Endpoint::Verify, request));
         let (mut parts, ()) = axum::http::Request::new(()).into_parts();
         is_send(&jwt_knox_axum::KnoxAuth::from_request_parts(&mut parts, &knox));
-        is_send(&jwt_knox_tests::hyper_adapter::authenticate(&mut parts, &knox));
+        is_send(&example_adapter_hyper::authenticate(&mut parts, &knox));
     }
     let world = World::new(StoreKind::Memory);
     check(world.knox, &Request::new("GET", "/", |_| None));

@@ -4,21 +4,23 @@ use std::{fmt, future::Future, marker::PhantomData, ops::Deref, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use jwt_knox::Authenticated;
-use jwt_knox_http::{KnoxHttp, Scope};
+use jwt_knox_http::{Requirement, Scope};
+use serde::de::DeserializeOwned;
 
 use crate::{
     rejection::KnoxRejection,
-    translate::{authenticate, configured},
+    translate,
+    translate::{authenticate, configured, slot},
 };
 
 type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, KnoxRejection>>>>;
 
-/// Whoever sends the request, proven by a bearer token. Without a good one the handler does not run.
+/// Who sends the request, proven by a bearer token. Without a valid one the handler does not run.
 ///
-/// The application must have a [`KnoxHttp`] in its data: `.app_data(web::Data::new(knox))`.
+/// The application must have a [`KnoxHttp`](crate::KnoxHttp) in its data: `.app_data(web::Data::new(knox))`.
 ///
 /// Do not take `Option<KnoxAuth>`: Actix Web turns every error into `None` there, so that a revoked token, or a store
-/// that is down, looks like a stranger. Take [`MaybeAuth`].
+/// that is down, looks like no token. Take [`MaybeAuth`].
 ///
 /// # Examples
 ///
@@ -36,6 +38,14 @@ type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, KnoxRejection>>>>;
 /// ```
 #[derive(Debug, Clone)]
 pub struct KnoxAuth(pub Authenticated);
+
+impl KnoxAuth {
+    /// The proof, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> Authenticated {
+        self.0
+    }
+}
 
 impl Deref for KnoxAuth {
     type Target = Authenticated;
@@ -76,6 +86,14 @@ impl FromRequest for KnoxAuth {
 #[derive(Debug, Clone)]
 pub struct MaybeAuth(pub Option<Authenticated>);
 
+impl MaybeAuth {
+    /// The proof, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> Option<Authenticated> {
+        self.0
+    }
+}
+
 impl FromRequest for MaybeAuth {
     type Error = KnoxRejection;
     type Future = Extraction<Self>;
@@ -84,29 +102,40 @@ impl FromRequest for MaybeAuth {
         let request = request.clone();
         Box::pin(async move {
             let knox = configured(&request)?;
-            Ok(Self(KnoxHttp::optional(authenticate(&request, &knox).await)?))
+            let slot = slot(&request);
+            Ok(Self(knox.authenticate_optional(&translate::request(&request, &slot)).await?))
         })
     }
 }
 
-/// Whoever sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
+/// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
 /// # Examples
 ///
 /// ```
-/// use jwt_knox_actix::{Scope, ScopedAuth};
+/// use jwt_knox_actix::{ScopedAuth, scopes};
 ///
-/// struct Admin;
-///
-/// impl Scope for Admin {
-///     const NAME: &'static str = "admin";
-/// }
+/// scopes! { Admin = "admin"; }
 ///
 /// async fn delete_everything(auth: ScopedAuth<Admin>) -> String {
 ///     format!("Done, {}", auth.subject())
 /// }
 /// ```
 pub struct ScopedAuth<S: Scope>(pub Authenticated, PhantomData<S>);
+
+impl<S: Scope> ScopedAuth<S> {
+    /// The proof, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> Authenticated {
+        self.0
+    }
+}
+
+impl<S: Scope> Clone for ScopedAuth<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
 
 impl<S: Scope> Deref for ScopedAuth<S> {
     type Target = Authenticated;
@@ -129,10 +158,42 @@ impl<S: Scope> FromRequest for ScopedAuth<S> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
+            let requirement = Requirement::new(configured(&request)?).with_scope::<S>();
+            Ok(Self(requirement.check(authenticate(&request, requirement.knox()).await)?, PhantomData))
+        })
+    }
+}
+
+/// The claims of the token as a type of the application. A token whose claims do not fit the type, as one that was
+/// issued before a field was added, is answered with 401.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_actix::KnoxClaims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Profile {
+///     name: String,
+/// }
+///
+/// async fn hello(KnoxClaims(profile): KnoxClaims<Profile>) -> String {
+///     format!("Hello, {}", profile.name)
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct KnoxClaims<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for KnoxClaims<T> {
+    type Error = KnoxRejection;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
             let knox = configured(&request)?;
             let auth = authenticate(&request, &knox).await?;
-            knox.require_scope::<S>(&auth)?;
-            Ok(Self(auth, PhantomData))
+            Ok(Self(auth.claims().map_err(|error| knox.reject(error))?))
         })
     }
 }

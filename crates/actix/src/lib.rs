@@ -7,9 +7,15 @@ mod require_auth;
 mod routes;
 mod translate;
 
-pub use auth::{KnoxAuth, MaybeAuth, ScopedAuth};
+pub use auth::{KnoxAuth, KnoxClaims, MaybeAuth, ScopedAuth};
 pub use rejection::KnoxRejection;
 pub use require_auth::{RequireAuth, RequireAuthService};
 pub use routes::{jwks_route, routes};
 
-pub use jwt_knox_http::{Credentials, HttpConfigError, KnoxHttp, KnoxHttpBuilder, Login, LoginError, Scope};
+/// The core, so that an application needs no other dependency.
+pub use jwt_knox;
+/// The HTTP contract.
+pub use jwt_knox_http as http;
+pub use jwt_knox_http::{
+    Credentials, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError, Scope, login_fn, scopes,
+};

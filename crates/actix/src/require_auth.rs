@@ -1,6 +1,7 @@
 //! The middleware that guards a whole scope.
 
 use std::{
+    borrow::Cow,
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
@@ -11,25 +12,22 @@ use actix_web::{
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use jwt_knox_http::{KnoxHttp, Refusal, Requirement, Scope};
+use jwt_knox::{Authenticated, ClaimsError};
+use jwt_knox_http::{HttpRejection, KnoxHttp, Requirement, Scope};
 
 use crate::translate::{authenticate, response};
 
-/// Guards everything behind it: a request without a good token gets no further.
+/// Guards everything behind it: a request without a valid token is rejected.
 ///
-/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
+/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is still verified once.
 ///
 /// # Examples
 ///
 /// ```
 /// use actix_web::{App, HttpResponse, web};
-/// use jwt_knox_actix::{KnoxHttp, RequireAuth, Scope};
+/// use jwt_knox_actix::{KnoxHttp, RequireAuth, scopes};
 ///
-/// struct Admin;
-///
-/// impl Scope for Admin {
-///     const NAME: &'static str = "admin";
-/// }
+/// scopes! { Admin = "admin"; }
 ///
 /// fn configure(config: &mut web::ServiceConfig, knox: KnoxHttp) {
 ///     config.service(
@@ -43,7 +41,7 @@ use crate::translate::{authenticate, response};
 pub struct RequireAuth(Requirement);
 
 impl RequireAuth {
-    /// A middleware that asks for a good token.
+    /// A middleware that asks for a valid token.
     #[must_use]
     pub fn new(knox: KnoxHttp) -> Self {
         Self(Requirement::new(knox))
@@ -55,8 +53,17 @@ impl RequireAuth {
         Self(self.0.with_scope::<S>())
     }
 
-    async fn admit(&self, request: &HttpRequest) -> Result<(), Refusal> {
-        self.0.judge(authenticate(request, self.0.knox()).await)
+    /// Asks for a token that grants `scope` as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError::InvalidScope`] if it is not a scope.
+    pub fn scope(self, scope: impl Into<Cow<'static, str>>) -> Result<Self, ClaimsError> {
+        self.0.scope(scope).map(Self)
+    }
+
+    async fn admit(&self, request: &HttpRequest) -> Result<Authenticated, HttpRejection> {
+        self.0.check(authenticate(request, self.0.knox()).await)
     }
 }
 
@@ -98,9 +105,9 @@ where
         let (guard, inner) = (self.guard.clone(), Rc::clone(&self.inner));
         Box::pin(async move {
             match guard.admit(request.request()).await {
-                Ok(()) => Ok(inner.call(request).await?.map_into_left_body()),
-                Err(refusal) => {
-                    let response = response(refusal.response().clone());
+                Ok(_) => Ok(inner.call(request).await?.map_into_left_body()),
+                Err(rejection) => {
+                    let response = response(rejection.to_response());
                     Ok(request.into_response(response).map_into_right_body())
                 }
             }

@@ -1,15 +1,17 @@
-//! The ready routes.
+//! The built-in routes.
+
+use std::panic::resume_unwind;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    rt::time::timeout,
+    rt::{spawn, time::timeout},
     web::{self, ServiceConfig},
 };
 use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request};
 
 use crate::translate;
 
-/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
+/// The built-in routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
 /// `/sessions/{id}`, and `/debug_verify` if it is switched on.
 ///
 /// # Examples
@@ -54,16 +56,30 @@ fn mount(config: &mut ServiceConfig, knox: &KnoxHttp, endpoints: impl IntoIterat
 }
 
 async fn respond(knox: KnoxHttp, endpoint: Endpoint, http: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let decided = translate::decided(&http);
-    let mut request = translate::request(&http, decided.get());
-    let bytes;
-    if knox.needs_body(endpoint, &request) {
-        bytes = timeout(Request::BODY_TIMEOUT, payload.to_bytes_limited(Request::MAX_BODY_BYTES)).await;
-        request = request.with_body(match &bytes {
-            Ok(Ok(Ok(bytes))) => Body::Complete(bytes),
-            Ok(_) => Body::TooLarge,
-            Err(_) => Body::TooSlow,
-        });
+    let slot = translate::slot(&http);
+    let body = if knox.needs_body(endpoint, &translate::request(&http, &slot)) {
+        Some(timeout(Request::BODY_TIMEOUT, payload.to_bytes_limited(Request::MAX_BODY_BYTES)).await)
+    } else {
+        None
+    };
+    let answer = async move {
+        let mut request = translate::request(&http, &slot);
+        if let Some(body) = &body {
+            request = request.with_body(match body {
+                Ok(Ok(Ok(bytes))) => Body::Complete(bytes),
+                Ok(_) => Body::TooLarge,
+                Err(_) => Body::TooSlow,
+            });
+        }
+        knox.respond(endpoint, &request).await
+    };
+    // In a task, since a client that goes away must not stop it half way.
+    match spawn(answer).await {
+        Ok(response) => translate::response(response),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(_) => HttpResponse::ServiceUnavailable().finish(),
+        },
     }
-    translate::response(knox.respond(endpoint, &request).await)
 }

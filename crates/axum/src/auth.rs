@@ -7,11 +7,15 @@ use axum::{
     http::request::Parts,
 };
 use jwt_knox::Authenticated;
-use jwt_knox_http::{KnoxHttp, Scope};
+use jwt_knox_http::{KnoxHttp, Requirement, Scope};
+use serde::de::DeserializeOwned;
 
-use crate::{rejection::KnoxRejection, translate::authenticate};
+use crate::{
+    rejection::KnoxRejection,
+    translate::{authenticate, request, slot},
+};
 
-/// Whoever sends the request, proven by a bearer token. Without a good one the handler does not run.
+/// Who sends the request, proven by a bearer token. Without a valid one the handler does not run.
 ///
 /// The state of the router must give a [`KnoxHttp`]: be one, or implement `FromRef` for it.
 ///
@@ -42,6 +46,14 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 #[derive(Debug, Clone)]
 pub struct KnoxAuth(pub Authenticated);
 
+impl KnoxAuth {
+    /// The proof, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> Authenticated {
+        self.0
+    }
+}
+
 impl Deref for KnoxAuth {
     type Target = Authenticated;
 
@@ -70,29 +82,40 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, KnoxRejection> {
-        let outcome = authenticate(parts, &KnoxHttp::from_ref(state)).await;
-        Ok(KnoxHttp::optional(outcome)?.map(Self))
+        let slot = slot(parts);
+        let auth = KnoxHttp::from_ref(state).authenticate_optional(&request(parts, &slot)).await?;
+        Ok(auth.map(Self))
     }
 }
 
-/// Whoever sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
+/// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
 /// # Examples
 ///
 /// ```
-/// use jwt_knox_axum::{Scope, ScopedAuth};
+/// use jwt_knox_axum::{ScopedAuth, scopes};
 ///
-/// struct Admin;
-///
-/// impl Scope for Admin {
-///     const NAME: &'static str = "admin";
-/// }
+/// scopes! { Admin = "admin"; }
 ///
 /// async fn delete_everything(auth: ScopedAuth<Admin>) -> String {
 ///     format!("Done, {}", auth.subject())
 /// }
 /// ```
 pub struct ScopedAuth<S: Scope>(pub Authenticated, PhantomData<S>);
+
+impl<S: Scope> ScopedAuth<S> {
+    /// The proof, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> Authenticated {
+        self.0
+    }
+}
+
+impl<S: Scope> Clone for ScopedAuth<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
 
 impl<S: Scope> Deref for ScopedAuth<S> {
     type Target = Authenticated;
@@ -116,9 +139,41 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
+        let requirement = Requirement::new(KnoxHttp::from_ref(state)).with_scope::<T>();
+        Ok(Self(requirement.check(authenticate(parts, requirement.knox()).await)?, PhantomData))
+    }
+}
+
+/// The claims of the token as a type of the application. A token whose claims do not fit the type, as one that was
+/// issued before a field was added, is answered with 401.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_axum::KnoxClaims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Profile {
+///     name: String,
+/// }
+///
+/// async fn hello(KnoxClaims(profile): KnoxClaims<Profile>) -> String {
+///     format!("Hello, {}", profile.name)
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct KnoxClaims<T>(pub T);
+
+impl<T: DeserializeOwned, S> FromRequestParts<S> for KnoxClaims<T>
+where
+    KnoxHttp: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = KnoxRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
         let knox = KnoxHttp::from_ref(state);
         let auth = authenticate(parts, &knox).await?;
-        knox.require_scope::<T>(&auth)?;
-        Ok(Self(auth, PhantomData))
+        Ok(Self(auth.claims().map_err(|error| knox.reject(error))?))
     }
 }

@@ -1,4 +1,4 @@
-//! What a guard answers when it lets nobody in.
+//! The answer of a guard that rejects a request.
 
 use std::{error::Error, fmt};
 
@@ -6,14 +6,14 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use jwt_knox_http::Refusal;
+use jwt_knox_http::HttpRejection;
 
 use crate::translate;
 
-/// A request that is refused or cannot be decided. As a response it is what the contract says: 401, 403 or 503, with a
+/// A request that is rejected or cannot be decided. As a response it is what the contract says: 401, 403 or 503, with a
 /// problem in JSON.
 #[derive(Debug, Clone)]
-pub struct KnoxRejection(Refusal);
+pub struct KnoxRejection(HttpRejection);
 
 impl KnoxRejection {
     /// The status code of the response.
@@ -24,20 +24,21 @@ impl KnoxRejection {
 
     /// Why, and what is answered.
     #[must_use]
-    pub fn refusal(&self) -> &Refusal {
+    pub fn rejection(&self) -> &HttpRejection {
         &self.0
     }
 }
 
-impl From<Refusal> for KnoxRejection {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal)
+/// From every error of the core, and from that of the contract: so `?` works in a handler.
+impl<E: Into<HttpRejection>> From<E> for KnoxRejection {
+    fn from(error: E) -> Self {
+        Self(error.into())
     }
 }
 
 impl IntoResponse for KnoxRejection {
     fn into_response(self) -> Response {
-        translate::response(self.0.response().clone())
+        translate::response(self.0.to_response())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The layer that guards a whole router.
 
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -10,30 +11,27 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use jwt_knox::ClaimsError;
 use jwt_knox_http::{KnoxHttp, Requirement, Scope};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{rejection::KnoxRejection, translate::authenticate};
 
-/// Guards everything behind it: a request without a good token gets no further.
+/// Guards everything behind it: a request without a valid token is rejected.
 ///
 /// Put on with `route_layer` it guards the routes of a router; with `layer` its fallback too, which answers for unknown
 /// paths.
 ///
-/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
+/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is still verified once.
 ///
 /// # Examples
 ///
 /// ```
 /// use axum::{Router, routing::get};
-/// use jwt_knox_axum::{KnoxHttp, RequireAuth, Scope};
+/// use jwt_knox_axum::{KnoxHttp, RequireAuth, scopes};
 ///
-/// struct Admin;
-///
-/// impl Scope for Admin {
-///     const NAME: &'static str = "admin";
-/// }
+/// scopes! { Admin = "admin"; }
 ///
 /// fn app(knox: KnoxHttp) -> Router {
 ///     let admin = Router::new()
@@ -49,7 +47,7 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 pub struct RequireAuth(Requirement);
 
 impl RequireAuth {
-    /// A layer that asks for a good token.
+    /// A layer that asks for a valid token.
     #[must_use]
     pub fn new(knox: KnoxHttp) -> Self {
         Self(Requirement::new(knox))
@@ -61,9 +59,18 @@ impl RequireAuth {
         Self(self.0.with_scope::<S>())
     }
 
+    /// Asks for a token that grants `scope` as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError::InvalidScope`] if it is not a scope.
+    pub fn scope(self, scope: impl Into<Cow<'static, str>>) -> Result<Self, ClaimsError> {
+        self.0.scope(scope).map(Self)
+    }
+
     async fn admit(&self, request: Request) -> Result<Request, KnoxRejection> {
         let (mut parts, body) = request.into_parts();
-        self.0.judge(authenticate(&mut parts, self.0.knox()).await)?;
+        self.0.check(authenticate(&mut parts, self.0.knox()).await)?;
         Ok(Request::from_parts(parts, body))
     }
 }

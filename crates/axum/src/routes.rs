@@ -1,12 +1,21 @@
-//! The ready routes.
+//! The built-in routes.
 
-use axum::{Router, body::to_bytes, extract::Request, response::Response, routing::any};
-use jwt_knox_http::{Body, Endpoint, KnoxHttp};
+use std::panic::resume_unwind;
+
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request as KnoxRequest};
 use tokio::time::timeout;
 
 use crate::translate;
 
-/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
+/// The built-in routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
 /// `/sessions/{id}`, and `/debug_verify` if it is switched on.
 ///
 /// # Examples
@@ -57,17 +66,31 @@ where
 }
 
 async fn respond(knox: KnoxHttp, endpoint: Endpoint, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let mut request = translate::request(&parts);
-    let bytes;
-    if knox.needs_body(endpoint, &request) {
-        bytes =
-            timeout(jwt_knox_http::Request::BODY_TIMEOUT, to_bytes(body, jwt_knox_http::Request::MAX_BODY_BYTES)).await;
-        request = request.with_body(match &bytes {
-            Ok(Ok(bytes)) => Body::Complete(bytes),
-            Ok(Err(_)) => Body::TooLarge,
-            Err(_) => Body::TooSlow,
-        });
+    let (mut parts, body) = request.into_parts();
+    let slot = translate::slot(&mut parts);
+    let body = if knox.needs_body(endpoint, &translate::request(&parts, &slot)) {
+        Some(timeout(KnoxRequest::BODY_TIMEOUT, to_bytes(body, KnoxRequest::MAX_BODY_BYTES)).await)
+    } else {
+        None
+    };
+    let answer = async move {
+        let mut request = translate::request(&parts, &slot);
+        if let Some(body) = &body {
+            request = request.with_body(match body {
+                Ok(Ok(bytes)) => Body::Complete(bytes),
+                Ok(Err(_)) => Body::TooLarge,
+                Err(_) => Body::TooSlow,
+            });
+        }
+        knox.respond(endpoint, &request).await
+    };
+    // In a task, since a client that goes away must not stop it half way.
+    match tokio::spawn(answer).await {
+        Ok(response) => translate::response(response),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        },
     }
-    translate::response(knox.respond(endpoint, &request).await)
 }

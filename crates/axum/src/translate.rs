@@ -6,13 +6,13 @@ use axum::{
     response::Response,
 };
 use jwt_knox::Authenticated;
-use jwt_knox_http::{KnoxHttp, Refusal, Request};
+use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request};
 
-pub(crate) fn request(parts: &Parts) -> Request<'_> {
+pub(crate) fn request<'a>(parts: &'a Parts, slot: &'a AuthSlot) -> Request<'a> {
     Request::new(parts.method.as_str(), parts.uri.path(), |name| {
         parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     })
-    .with_verification(parts.extensions.get())
+    .with_slot(slot)
 }
 
 pub(crate) fn response(response: jwt_knox_http::Response) -> Response {
@@ -27,11 +27,13 @@ pub(crate) fn response(response: jwt_knox_http::Response) -> Response {
     out
 }
 
+/// The place in the request where it is kept who sends it.
+pub(crate) fn slot(parts: &mut Parts) -> AuthSlot {
+    parts.extensions.get_or_insert_default::<AuthSlot>().clone()
+}
+
 /// Who sends the request, decided once for each request.
-pub(crate) async fn authenticate(parts: &mut Parts, knox: &KnoxHttp) -> Result<Authenticated, Refusal> {
-    let request = request(parts);
-    let outcome = knox.authenticate(&request).await;
-    let verification = knox.remember(&request, &outcome);
-    parts.extensions.insert(verification);
-    outcome
+pub(crate) async fn authenticate(parts: &mut Parts, knox: &KnoxHttp) -> Result<Authenticated, HttpRejection> {
+    let slot = slot(parts);
+    knox.authenticate(&request(parts, &slot)).await
 }

@@ -1,4 +1,4 @@
-//! What `authenticate` costs on top of checking the signature: claims, digest, the store in memory, deadlines.
+//! What `authenticate` costs on top of checking the signature: claims, digest, the store in memory, expiry.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -14,7 +14,7 @@ const KEY: &[u8] = b"a key of the benchmarks, long enough";
 fn benchmarks(criterion: &mut Criterion) {
     let runtime = Builder::new_current_thread().build().unwrap();
     let knox = Knox::builder(SigningKey::hs256(KEY).unwrap())
-        .lifetime(Lifetime::absolute(Duration::from_secs(24 * 3600)))
+        .lifetime(Lifetime::expires_after(Duration::from_secs(24 * 3600)).unwrap())
         .store(MemoryStore::new())
         .build()
         .unwrap();

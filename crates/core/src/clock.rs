@@ -1,16 +1,15 @@
 //! Where the core gets the time from.
 
 use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
 
-/// Tells the time. Every deadline is judged by one of these, so that a test owns the clock.
-pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The present moment.
+/// Tells the time. Every expiry is checked by one of these, so that a test owns the clock.
+pub trait Clock: Send + Sync + 'static {
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -24,13 +23,13 @@ impl Clock for SystemClock {
     }
 }
 
-impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
     }
 }
 
-/// A clock that stands still until it is set, for tests.
+/// A clock that stands still until it is set, for tests. A clone is the same clock.
 ///
 /// # Examples
 ///
@@ -38,18 +37,18 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 /// use std::time::Duration;
 /// use jwt_knox::{Clock, ManualClock};
 ///
-/// let clock = ManualClock::new(jiff::Timestamp::UNIX_EPOCH);
+/// let clock = ManualClock::new(jwt_knox::Timestamp::UNIX_EPOCH);
 /// clock.advance(Duration::from_secs(90));
 /// assert_eq!(clock.now().as_second(), 90);
 /// ```
-#[derive(Debug)]
-pub struct ManualClock(Mutex<Timestamp>);
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
     /// A clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self(Mutex::new(now))
+        Self(Arc::new(Mutex::new(now)))
     }
 
     /// Sets the clock, forwards or backwards.
@@ -57,7 +56,7 @@ impl ManualClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    /// Moves the clock forward, at most to the last moment that a [`Timestamp`] can show.
+    /// Moves the clock forward, at most to the last time that a [`Timestamp`] can show.
     pub fn advance(&self, by: Duration) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *now = now.checked_add(by).unwrap_or(Timestamp::MAX);

@@ -1,22 +1,21 @@
-//! Everything that can go wrong, kept apart by who has to act: the client, the operator or the developer.
+//! What can go wrong, kept apart by who has to act: the client, the operator or the developer.
 
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use std::{error::Error, fmt};
 
-/// Why a client is refused.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a token is rejected.
 ///
 /// Meant for the server's own logs and metrics. A client is told less: whether its token was never issued, was revoked
 /// or belongs to a deleted user is nothing it should learn.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum AuthError {
-    /// No credential was presented.
-    #[error("no credential was presented")]
-    Missing,
-    /// What was presented is no JWT of ours, or no JWT at all.
+pub enum Rejection {
+    /// The token is not a JWT, or not one of ours.
     #[error("the token is malformed: {0}")]
     Malformed(&'static str),
-    /// The token names a key that is not in the key ring, or names none where the ring has several.
-    #[error("the token names no key of the key ring")]
+    /// The token's `kid` is not in the key ring, or it has none and the ring has several keys.
+    #[error("the token's `kid` is not in the key ring")]
     UnknownKey,
     /// The token's `alg` is not that of the key ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).
     #[error("the token's algorithm is not that of the key")]
@@ -24,7 +23,7 @@ pub enum AuthError {
     /// The signature is not that of the key.
     #[error("the signature does not verify")]
     InvalidSignature,
-    /// The token or its record is past its deadline.
+    /// The token or its session has expired.
     #[error("the token has expired")]
     Expired,
     /// The token's `nbf` or `iat` lies in the future.
@@ -33,11 +32,11 @@ pub enum AuthError {
     /// The token's `iss` is not the one expected, or is there although none is.
     #[error("the token is from another issuer")]
     WrongIssuer,
-    /// The token's `aud` does not name this service.
+    /// The token's `aud` does not list this service.
     #[error("the token is for another audience")]
     WrongAudience,
     /// The store has no such record, or one with another digest or scope: logged out, evicted, forged or never issued.
-    #[error("the token has been revoked or was never issued")]
+    #[error("the token was revoked or never issued")]
     Revoked,
     /// The application's [`SubjectCheck`](crate::SubjectCheck) calls the subject inactive.
     #[error("the subject is inactive")]
@@ -45,20 +44,13 @@ pub enum AuthError {
     /// The application's [`SubjectCheck`](crate::SubjectCheck) does not know the subject.
     #[error("the subject is unknown")]
     SubjectUnknown,
-    /// The token is good but lacks a scope ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
-    #[error("the token lacks the scope `{scope}`")]
-    InsufficientScope {
-        /// The scope that is needed.
-        scope: String,
-    },
 }
 
-impl AuthError {
+impl Rejection {
     /// A short, fixed name of the reason, for logs and metrics.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Missing => "missing",
             Self::Malformed(_) => "malformed",
             Self::UnknownKey => "unknown_key",
             Self::AlgorithmMismatch => "algorithm_mismatch",
@@ -70,64 +62,76 @@ impl AuthError {
             Self::Revoked => "revoked",
             Self::SubjectInactive => "subject_inactive",
             Self::SubjectUnknown => "subject_unknown",
-            Self::InsufficientScope { .. } => "insufficient_scope",
         }
     }
 }
 
-/// The store, or a check that reads from one, could not decide: never a refusal, never a success.
-#[derive(Debug, thiserror::Error)]
-#[error("the {store} store could not answer")]
+/// The token is valid but lacks a scope ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the token lacks the scope `{scope}`")]
+#[non_exhaustive]
+pub struct MissingScope {
+    /// The scope that is needed.
+    pub scope: String,
+}
+
+/// A store, or a check that reads from one, could not decide: neither yes nor no.
+#[derive(thiserror::Error)]
+#[error("the {}store could not answer", name.map(|name| format!("{name} ")).unwrap_or_default())]
 pub struct StoreError {
-    store: &'static str,
+    name: Option<&'static str>,
     source: BoxError,
 }
 
 impl StoreError {
-    /// Says that the store called `store` failed because of `source`.
+    /// The store failed because of `source`.
     #[must_use]
-    pub fn new(store: &'static str, source: impl Into<BoxError>) -> Self {
-        Self { store, source: source.into() }
+    pub fn new(source: impl Into<BoxError>) -> Self {
+        Self { name: None, source: source.into() }
+    }
+
+    /// Adds which store it was, such as `Redis` or `users`, for the message.
+    #[must_use]
+    pub fn in_store(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
     }
 }
 
 /// Why [`Knox::authenticate`](crate::Knox::authenticate) gave no [`Authenticated`](crate::Authenticated).
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
+///
+/// Exhaustive on purpose: yes, no and *cannot tell* are all there is.
+#[derive(thiserror::Error)]
 pub enum AuthenticateError {
-    /// The client is refused.
+    /// No: the token is rejected.
     #[error(transparent)]
-    Refused(#[from] AuthError),
-    /// The server could not decide.
+    Rejected(#[from] Rejection),
+    /// The server cannot tell.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Why no token was issued.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// The subject has as many live logins as the limit allows, and the limit denies more.
-    #[error("the subject has {max} live logins, which is the limit")]
+    /// The subject has as many active sessions as the limit allows, and the limit denies more.
+    #[error("the subject has {max} active sessions, the maximum")]
     LimitReached {
-        /// How many live logins a subject may have.
+        /// How many active sessions a subject may have.
         max: u32,
     },
-    /// The subject is inactive or unknown, or the token to be rotated is no longer good.
+    /// The subject is inactive or unknown, or the token to be rotated is no longer valid.
     #[error(transparent)]
-    Refused(#[from] AuthError),
-    /// The server could not decide.
+    Rejected(#[from] Rejection),
+    /// The server cannot tell.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The operating system gave no random bytes.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-    /// A claim of this token has a name that the token format gives another meaning.
+    #[error("the operating system's random source failed; no token was issued")]
+    Random(#[source] BoxError),
+    /// A claim has a name to which the token format gives another meaning.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// The lifetime asked for this token is not one.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// The JWT would be longer than this server accepts. Put less into the custom claims.
     #[error("the token would have {bytes} bytes, more than the {max} that are accepted; use fewer or shorter claims")]
     TooLarge {
@@ -144,18 +148,18 @@ pub enum IssueError {
 impl From<AuthenticateError> for IssueError {
     fn from(error: AuthenticateError) -> Self {
         match error {
-            AuthenticateError::Refused(error) => Self::Refused(error),
+            AuthenticateError::Rejected(reason) => Self::Rejected(reason),
             AuthenticateError::Store(error) => Self::Store(error),
         }
     }
 }
 
-/// Why custom claims cannot be written into a token, or read from one.
-#[derive(Debug, thiserror::Error)]
+/// Why claims or scopes cannot be written into a token, or read from one.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
-    /// The value is no JSON object once serialized.
-    #[error("custom claims must be a struct or a map with text keys")]
+    /// The value is not a JSON object once serialized.
+    #[error("custom claims must be a struct or a map with string keys")]
     NotAnObject,
     /// The name is one that the library itself writes.
     #[error("the claim `{name}` is written by the library and cannot be a custom claim")]
@@ -163,43 +167,49 @@ pub enum ClaimsError {
         /// The name of the claim.
         name: String,
     },
-    /// A scope has a character other than printable ASCII, or a quote or backslash.
+    /// A scope is empty or has a character other than printable ASCII, or a space, quote or backslash.
     #[error("`{scope}` is not a scope: use printable ASCII without spaces, quotes and backslashes")]
     InvalidScope {
-        /// The text that is no scope.
+        /// The string that is not a scope.
         scope: String,
     },
+    /// An audience that is the empty string.
+    #[error("an audience must not be empty")]
+    EmptyAudience,
     /// The value does not serialize, or the token's claims are not of the type asked for.
     #[error("the claims do not fit the type")]
     Mismatch(#[source] BoxError),
 }
 
-/// Why [`KnoxBuilder::build`](crate::KnoxBuilder::build) refuses a setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a setting is rejected, when it is made or by [`KnoxBuilder::build`](crate::KnoxBuilder::build).
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// No store was given.
     #[error("no token store was given; call `.store(…)`, for example with `MemoryStore::new()`")]
     NoStore,
-    /// A limit of no logins at all.
+    /// A limit of no sessions at all.
     #[error("a limit of 0 would let nobody log in; use 1 or more, or no limit")]
     LimitIsZero,
     /// A lifetime under a second, or an idle timeout under two.
     #[error("a lifetime must be at least 1 second, and an idle timeout at least 2")]
     LifetimeTooShort,
     /// A lifetime of more than about 100 years.
-    #[error("a lifetime of more than 100 years is not one; use `Lifetime::never()`")]
+    #[error("lifetimes are limited to 100 years; for no limit use `Lifetime::never()`")]
     LifetimeTooLong,
     /// A leeway of more than 10 minutes.
-    #[error("a leeway of more than 10 minutes keeps ended logins alive; set the servers' clocks instead")]
+    #[error("leeway must not exceed 10 minutes; synchronize the servers' clocks")]
     LeewayTooLong,
+    /// A time limit of nothing.
+    #[error("a time limit must be longer than 0")]
+    TimeLimitIsZero,
     /// Too few or too many random bytes for a secret.
     #[error("a secret has 16 to 128 random bytes")]
     SecretBytes,
     /// A prefix of secrets that is over-long or has characters other than letters, digits, `-`, `_` and `.`.
-    #[error("a secret's prefix is at most 32 letters, digits and the characters - _ .")]
+    #[error("the prefix of a secret is at most 32 letters, digits and the characters - _ .")]
     SecretPrefix,
-    /// An issuer or audience that is the empty text.
+    /// An issuer or audience that is the empty string.
     #[error("an issuer or audience must not be empty")]
     EmptyName,
     /// Two claims of the same name, an empty one, or that of a claim whose meaning is fixed.
@@ -208,24 +218,64 @@ pub enum ConfigError {
     )]
     ClaimNames,
     /// A hash of hexadecimal secrets, and secrets that are not.
-    #[error("`HashAlgorithm::Sha512OfHex` needs `TokenFormat::drf_jwt_knox_4()` and no prefix of the secret")]
+    #[error("this hash needs hexadecimal secrets without a prefix; use `TokenFormat::drf_jwt_knox_4()` as it is")]
     HexSecrets,
     /// A size limit under what the library's own tokens need.
     #[error("tokens of this library need at least 1024 bytes")]
     TokenBytes,
 }
 
-/// The random source of the operating system failed, so no secret could be made.
-#[derive(Debug, thiserror::Error)]
-#[error("the operating system's random source failed; no token was issued")]
-pub struct RandomError {
-    pub(crate) source: BoxError,
+/// A string is not one of the fixed names of a value.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown name; expected one of {}", expected.join(", "))]
+#[non_exhaustive]
+pub struct UnknownName {
+    /// The names there are.
+    pub expected: &'static [&'static str],
+}
+
+/// Writes an error with its sources, one after the other.
+pub(crate) fn write_with_sources(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut source = error.source();
+    while let Some(error) = source {
+        write!(f, ": {error}")?;
+        source = error.source();
+    }
+    Ok(())
+}
+
+/// Gives errors a `Debug` that reads as their `Display`, with the sources behind it: what `main() -> Result<…>` prints.
+macro_rules! readable_debug {
+    ($($error:ty),+ $(,)?) => {
+        $(
+            impl std::fmt::Debug for $error {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    crate::error::write_with_sources(self, f)
+                }
+            }
+        )+
+    };
+}
+
+pub(crate) use readable_debug;
+
+readable_debug! {
+    Rejection, MissingScope, StoreError, AuthenticateError, IssueError, ClaimsError, ConfigError, UnknownName,
 }
 
 #[cfg(test)]
-impl RandomError {
-    /// A random source that always fails.
-    pub(crate) fn broken_source(_: &mut [u8]) -> Result<(), Self> {
-        Err(Self { source: "no entropy".into() })
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_main_prints_is_the_message_and_its_sources() {
+        let error = StoreError::new(ConfigError::NoStore).in_store("users");
+        let expected = "the users store could not answer: no token store was given; call `.store(…)`, for example with \
+                        `MemoryStore::new()`";
+        assert_eq!(format!("{error:?}"), expected);
+        // A transparent error names its cause once.
+        assert_eq!(format!("{:?}", AuthenticateError::from(error)), expected);
+        assert_eq!(format!("{:?}", StoreError::new("down")), "the store could not answer: down");
     }
 }

@@ -5,43 +5,53 @@ mod error;
 mod keys;
 mod knox;
 mod lifetime;
+mod named;
 mod observer;
 mod random;
 mod store;
 mod subject;
+mod timer;
 mod token;
 mod verifier;
-
-#[cfg(test)]
-mod tests;
 
 /// The attribute that implementations of [`TokenStore`] and [`SubjectCheck`] carry, so that one needs no dependency for
 /// it.
 pub use async_trait::async_trait;
+/// A point in time, to the nanosecond and in UTC: that of the crate `jiff`.
+pub use jiff::Timestamp;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{AuthError, AuthenticateError, ClaimsError, ConfigError, IssueError, RandomError, StoreError};
-pub use keys::{Algorithm, ExportedKey, KeyError, KeyInfo, KeyRing, KeySet, KeyState, SigningKey, VerifyingKey};
+pub use error::{
+    AuthenticateError, ClaimsError, ConfigError, IssueError, MissingScope, Rejection, StoreError, UnknownName,
+};
+pub use keys::{
+    Algorithm, ExportedKey, KeyError, KeyInfo, KeyRing, KeyRingError, KeySet, KeySetError, KeyState, SigningKey,
+    VerifyingKey,
+};
 pub use knox::{
     Knox,
+    admin::KnoxAdmin,
     authenticate::Authenticated,
     builder::KnoxBuilder,
-    issue::{Issued, NewToken},
+    issue::{Issued, NewSession},
 };
 pub use lifetime::Lifetime;
-pub use observer::{Event, Observer, RevocationCause};
+pub use observer::{Event, Observer, RevocationCause, observer_fn};
 pub use store::{
     InsertOutcome, TokenStore,
-    limit::{TokenLimit, WhenFull},
+    limit::{LimitAction, LimitReached, SessionLimit},
     memory::MemoryStore,
-    record::TokenRecord,
-    timeout::TimeoutStore,
+    record::{Session, SessionRecord},
+    wrapped::{Around, Operation, WrappedStore},
 };
-pub use subject::{Subject, SubjectCheck, SubjectError, SubjectStatus};
+pub use subject::{Subject, SubjectCheck, SubjectError, SubjectStatus, subject_check_fn};
+pub use timer::{SystemTimer, TimeLimit, Timer};
 pub use token::{
     digest::{DigestError, HashAlgorithm, TokenDigest},
-    format::TokenFormat,
-    id::{TokenId, TokenIdError, TokenKey},
+    format::{ClaimNames, TokenFormat},
+    id::{SessionId, SessionIdError, SessionRef},
     jwt::Token,
+    profile::TokenProfile,
+    scope::is_scope,
 };
-pub use verifier::{MaybeRevoked, Verifier, VerifierBuilder};
+pub use verifier::{StatelessToken, Verifier};

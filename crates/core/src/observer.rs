@@ -1,20 +1,23 @@
-//! Telling the application what happens to logins.
+//! Session events, for the application and for the log.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::{
-    error::AuthError,
+    error::Rejection,
+    named::named,
     subject::Subject,
-    token::id::{TokenId, TokenKey},
+    token::id::{SessionId, SessionRef},
 };
 
-/// Is told what happens to logins: for an audit log, for metrics, or to close the connections of a login that ended.
+/// Receives session events: for an audit log, for metrics, or to close the connections of a session that ended.
 ///
 /// It is called after the store has done what the event says, and before the caller gets the result; so be quick, and
 /// hand slow work to a channel or a task. It is told of what this process does, not of what others do on the same
 /// store.
+///
+/// [`observer_fn`] makes one out of a closure.
 ///
 /// # Examples
 ///
@@ -22,7 +25,7 @@ use crate::{
 /// use std::sync::atomic::{AtomicU64, Ordering};
 /// use jwt_knox::{Event, Observer};
 ///
-/// #[derive(Debug, Default)]
+/// #[derive(Default)]
 /// struct Logins(AtomicU64);
 ///
 /// impl Observer for Logins {
@@ -33,8 +36,8 @@ use crate::{
 ///     }
 /// }
 /// ```
-pub trait Observer: fmt::Debug + Send + Sync + 'static {
-    /// Is told of one event.
+pub trait Observer: Send + Sync + 'static {
+    /// Receives one event.
     fn observe(&self, event: &Event<'_>);
 }
 
@@ -44,52 +47,75 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
     }
 }
 
+/// An [`Observer`] that calls a closure.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{Knox, SigningKey, observer_fn};
+///
+/// let observer = observer_fn(|event| println!("{}", event.as_str()));
+/// let builder = Knox::builder(SigningKey::hs256("an example key, 32 bytes or more!")?).observer(observer);
+/// # Ok::<(), jwt_knox::KeyError>(())
+/// ```
+pub fn observer_fn(observe: impl Fn(&Event<'_>) + Send + Sync + 'static) -> impl Observer {
+    ObserverFn(observe)
+}
+
+struct ObserverFn<F>(F);
+
+impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for ObserverFn<F> {
+    fn observe(&self, event: &Event<'_>) {
+        (self.0)(event);
+    }
+}
+
 /// What has happened. No event holds a token, a secret, a digest or a key.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Somebody has logged in.
+    /// A session has begun.
     #[non_exhaustive]
     Issued {
-        /// The new login.
-        key: &'a TokenKey,
+        /// The new session.
+        session: &'a SessionRef,
     },
-    /// A token was presented and is not good.
+    /// A token was presented and is not valid.
     #[non_exhaustive]
     Rejected {
-        /// Why it is not.
-        reason: &'a AuthError,
+        /// Why not.
+        reason: &'a Rejection,
     },
-    /// The use of a login was noted and, if it has an idle timeout, its end put off.
+    /// The use of a session was recorded and, if it has an idle timeout, its expiry put off.
     #[non_exhaustive]
     Renewed {
-        /// The login.
-        key: &'a TokenKey,
-        /// When it ends now unless it is used again. `None`: never.
+        /// The session.
+        session: &'a SessionRef,
+        /// When it expires now unless it is used again. `None`: never.
         expires_at: Option<Timestamp>,
     },
-    /// A login has a new secret and so a new token id.
+    /// A session has a new secret and so a new session id.
     #[non_exhaustive]
     Rotated {
-        /// The login as it was called before.
-        old: &'a TokenKey,
-        /// The login as it is called now.
-        new: &'a TokenKey,
+        /// The session as it was called before.
+        old: &'a SessionRef,
+        /// The session as it is called now.
+        new: &'a SessionRef,
     },
-    /// Logins have been ended.
+    /// Sessions were revoked.
     #[non_exhaustive]
     Revoked {
-        /// Whose logins.
+        /// Whose sessions.
         subject: &'a Subject,
-        /// The one login that was ended ([`RevocationCause::One`]), or the one that was spared
+        /// The one session that was revoked ([`RevocationCause::One`]), or the one that was spared
         /// ([`RevocationCause::Others`]).
-        id: Option<&'a TokenId>,
-        /// How many live logins were ended, never 0.
+        id: Option<&'a SessionId>,
+        /// How many active sessions were revoked, never 0.
         count: u64,
         /// On what occasion.
         cause: RevocationCause,
     },
-    /// The records of logins that were over have been removed from the store.
+    /// The records of expired sessions were deleted from the store.
     #[non_exhaustive]
     Purged {
         /// How many.
@@ -100,7 +126,7 @@ pub enum Event<'a> {
 impl Event<'_> {
     /// A short, fixed name of the event, for logs and metrics.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Issued { .. } => "issued",
             Self::Rejected { .. } => "rejected",
@@ -114,44 +140,42 @@ impl Event<'_> {
     /// Writes the event to the log.
     pub(crate) fn log(&self) {
         match self {
-            Self::Issued { key } => tracing::debug!(subject = %key.subject, token_id = %key.id, "token issued"),
-            Self::Rejected { reason } => tracing::debug!(reason = reason.reason(), "token refused"),
-            Self::Renewed { key, .. } => tracing::trace!(subject = %key.subject, token_id = %key.id, "token renewed"),
+            Self::Issued { session: SessionRef { subject, id } } => {
+                tracing::debug!(%subject, session_id = %id, "token issued");
+            }
+            Self::Rejected { reason } => tracing::debug!(reason = reason.as_str(), "token rejected"),
+            Self::Renewed { session: SessionRef { subject, id }, .. } => {
+                tracing::trace!(%subject, session_id = %id, "session renewed");
+            }
             Self::Rotated { old, new } => {
-                tracing::debug!(subject = %new.subject, old_token_id = %old.id, token_id = %new.id, "token rotated");
+                tracing::debug!(subject = %new.subject, old_session_id = %old.id, session_id = %new.id, "token rotated");
             }
             Self::Revoked { subject, id, count, cause } => {
-                let token_id = id.map(TokenId::as_str);
-                tracing::debug!(%subject, token_id, count, cause = cause.name(), "tokens revoked");
+                let session_id = id.map(SessionId::as_str);
+                tracing::debug!(%subject, session_id, count, cause = cause.as_str(), "sessions revoked");
             }
-            Self::Purged { count } => tracing::debug!(count, "expired tokens purged"),
+            Self::Purged { count } => tracing::debug!(count, "expired sessions purged"),
         }
     }
 }
 
-/// On what occasion logins were ended.
+/// On what occasion sessions were revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevocationCause {
-    /// One login was ended by its key: a logout.
+    /// One session was revoked by its primary key: a logout.
     One,
-    /// All logins of the subject were ended but one.
+    /// All sessions of the subject were revoked but one.
     Others,
-    /// All logins of the subject were ended.
+    /// All sessions of the subject were revoked.
     All,
-    /// A new login has taken the place of older ones, as the limit says.
+    /// A new session has taken the place of older ones, as the limit says.
     Evicted,
 }
 
-impl RevocationCause {
-    /// A short, fixed name of the cause, for logs and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::One => "one",
-            Self::Others => "others",
-            Self::All => "all",
-            Self::Evicted => "evicted",
-        }
-    }
-}
+named! { RevocationCause {
+    One = "one",
+    Others = "others",
+    All = "all",
+    Evicted = "evicted",
+} }

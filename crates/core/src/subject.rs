@@ -1,12 +1,15 @@
-//! Who a token is for.
+//! Who a session is for.
+
+use std::{borrow::Borrow, fmt, future::Future, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::error::StoreError;
+use crate::{
+    error::{ClaimsError, StoreError, readable_debug},
+    named::{named, serde_as_str},
+};
 
-use std::fmt;
-
-/// Who a token is for: the `sub` claim of the JWT ([RFC 7519 §4.1.2]).
+/// Who a session is for: the `sub` claim of the JWT ([RFC 7519 §4.1.2]).
 ///
 /// Use an identifier that never changes, such as the primary key of your users table, and never a login name: a subject
 /// that is renamed is somebody else. A `Subject` is 1 to 255 bytes of UTF-8 without control characters, and is compared
@@ -20,24 +23,28 @@ use std::fmt;
 /// use jwt_knox::Subject;
 ///
 /// let subject = Subject::new("user-42")?;
-/// assert_eq!(subject.as_str(), "user-42");
+/// assert_eq!(subject, "user-42");
 /// assert!(Subject::new("").is_err());
-/// # Ok::<(), jwt_knox::SubjectError>(())
+///
+/// let subject = Subject::from(42);
+/// assert_eq!(subject.parse::<i64>()?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subject(Box<str>);
+pub struct Subject(Arc<str>);
 
 impl Subject {
     /// The longest subject, in bytes of UTF-8.
     pub const MAX_BYTES: usize = 255;
 
-    /// Takes `subject` if it is 1 to 255 bytes long and holds no control character.
+    /// Takes `subject` if it is 1 to 255 bytes long and holds no control character. Numbers and UUIDs are converted
+    /// with `From`, which cannot fail.
     ///
     /// # Errors
     ///
     /// [`SubjectError`] says which of the rules is broken.
-    pub fn new(subject: impl Into<String>) -> Result<Self, SubjectError> {
-        let subject = subject.into();
+    pub fn new(subject: impl AsRef<str>) -> Result<Self, SubjectError> {
+        let subject = subject.as_ref();
         if subject.is_empty() {
             Err(SubjectError::Empty)
         } else if subject.len() > Self::MAX_BYTES {
@@ -45,14 +52,27 @@ impl Subject {
         } else if subject.chars().any(char::is_control) {
             Err(SubjectError::ControlCharacter)
         } else {
-            Ok(Self(subject.into_boxed_str()))
+            Ok(Self(subject.into()))
         }
     }
 
-    /// The subject as text.
+    /// The subject as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The subject as the id it was made from, such as an `i64` or a `Uuid`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError::Mismatch`] if the subject is not a `T`.
+    pub fn parse<T>(&self) -> Result<T, ClaimsError>
+    where
+        T: FromStr,
+        T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.as_str().parse().map_err(|error: T::Err| ClaimsError::Mismatch(error.into()))
     }
 }
 
@@ -64,7 +84,31 @@ impl fmt::Debug for Subject {
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
+    }
+}
+
+impl AsRef<str> for Subject {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Subject {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for Subject {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Subject {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
     }
 }
 
@@ -76,7 +120,15 @@ impl TryFrom<String> for Subject {
     }
 }
 
-impl std::str::FromStr for Subject {
+impl TryFrom<&str> for Subject {
+    type Error = SubjectError;
+
+    fn try_from(subject: &str) -> Result<Self, SubjectError> {
+        Self::new(subject)
+    }
+}
+
+impl FromStr for Subject {
     type Err = SubjectError;
 
     fn from_str(subject: &str) -> Result<Self, SubjectError> {
@@ -84,66 +136,129 @@ impl std::str::FromStr for Subject {
     }
 }
 
-/// Why a text is no [`Subject`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+macro_rules! from_ids {
+    ($($id:ty)*) => {
+        $(
+            impl From<$id> for Subject {
+                /// The id in decimal digits.
+                fn from(id: $id) -> Self {
+                    Self(id.to_string().into())
+                }
+            }
+        )*
+    };
+}
+
+from_ids! { i32 i64 u32 u64 }
+
+#[cfg(feature = "uuid")]
+impl From<uuid::Uuid> for Subject {
+    /// The UUID in its hyphenated form.
+    fn from(id: uuid::Uuid) -> Self {
+        let mut text = uuid::Uuid::encode_buffer();
+        Self(Arc::from(&*id.as_hyphenated().encode_lower(&mut text)))
+    }
+}
+
+serde_as_str!(Subject);
+
+/// Why a string is not a [`Subject`].
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubjectError {
-    /// The text is empty.
+    /// The string is empty.
     #[error("a subject must not be empty")]
     Empty,
-    /// The text is longer than [`Subject::MAX_BYTES`].
-    #[error("a subject may be 255 bytes long, this one has {bytes}")]
+    /// The string is longer than [`Subject::MAX_BYTES`].
+    #[error("a subject must not exceed 255 bytes, this one has {bytes}")]
     TooLong {
-        /// The length of the text, in bytes.
+        /// The length of the string, in bytes.
         bytes: usize,
     },
-    /// The text holds a control character, such as a line break or NUL.
-    #[error("a subject must not hold a control character")]
+    /// The string has a control character, such as a line break or NUL.
+    #[error("a subject must not have control characters")]
     ControlCharacter,
 }
 
+readable_debug!(SubjectError);
+
 /// Asks the application about a subject on each authentication and before each login, so that a user who is disabled or
-/// deleted is refused on the next request, whatever tokens they hold.
+/// deleted is rejected on the next request, whatever tokens they hold.
 ///
-/// On authentication it runs after the signature, the claims and the record have been found good: an attacker cannot
-/// use it to learn which users exist, or to load the database with tokens that are not worth a question.
+/// On authentication it runs after the signature, the claims and the record have been found valid: an attacker cannot
+/// use it to learn which users exist, or to load the database with worthless tokens.
+///
+/// [`subject_check_fn`] makes one out of a closure.
 ///
 /// # Examples
 ///
 /// ```
 /// use jwt_knox::{async_trait, StoreError, Subject, SubjectCheck, SubjectStatus};
 ///
-/// #[derive(Debug)]
 /// struct OnlyAlice;
 ///
 /// #[async_trait]
 /// impl SubjectCheck for OnlyAlice {
 ///     async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
-///         Ok(if subject.as_str() == "alice" { SubjectStatus::Active } else { SubjectStatus::Unknown })
+///         Ok(if *subject == "alice" { SubjectStatus::Active } else { SubjectStatus::Unknown })
 ///     }
 /// }
 /// ```
 #[async_trait]
-pub trait SubjectCheck: fmt::Debug + Send + Sync + 'static {
-    /// The state of `subject`.
+pub trait SubjectCheck: Send + Sync + 'static {
+    /// The status of `subject`.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be told. The client is then neither let in nor refused.
+    /// [`StoreError`] if it cannot be told. The token is then neither accepted nor rejected.
     async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError>;
 }
 
 #[async_trait]
-impl<T: SubjectCheck + ?Sized> SubjectCheck for std::sync::Arc<T> {
+impl<T: SubjectCheck + ?Sized> SubjectCheck for Arc<T> {
     async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
         (**self).check(subject).await
     }
 }
 
+/// A [`SubjectCheck`] that calls a closure.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{Knox, SigningKey, SubjectStatus, subject_check_fn};
+///
+/// let check = subject_check_fn(|subject| async move {
+///     Ok(if subject == "alice" { SubjectStatus::Active } else { SubjectStatus::Unknown })
+/// });
+/// let builder = Knox::builder(SigningKey::hs256("an example key, 32 bytes or more!")?).subject_check(check);
+/// # Ok::<(), jwt_knox::KeyError>(())
+/// ```
+pub fn subject_check_fn<F, Checking>(check: F) -> impl SubjectCheck
+where
+    F: Fn(Subject) -> Checking + Send + Sync + 'static,
+    Checking: Future<Output = Result<SubjectStatus, StoreError>> + Send + 'static,
+{
+    CheckFn(check)
+}
+
+struct CheckFn<F>(F);
+
+#[async_trait]
+impl<F, Checking> SubjectCheck for CheckFn<F>
+where
+    F: Fn(Subject) -> Checking + Send + Sync + 'static,
+    Checking: Future<Output = Result<SubjectStatus, StoreError>> + Send + 'static,
+{
+    async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
+        (self.0)(subject.clone()).await
+    }
+}
+
 /// What the application says of a subject.
 ///
-/// Exhaustive on purpose: code that maps it must not have a branch that lets an unforeseen state in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Exhaustive on purpose: code that maps it must not have a branch that lets an unforeseen status in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SubjectStatus {
     /// May be logged in.
     Active,
@@ -153,12 +268,18 @@ pub enum SubjectStatus {
     Unknown,
 }
 
+named! { SubjectStatus {
+    Active = "active",
+    Inactive = "inactive",
+    Unknown = "unknown",
+} }
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn accepts_text_up_to_255_bytes_and_keeps_it_byte_for_byte() {
+    fn accepts_up_to_255_bytes_and_keeps_them_byte_for_byte() {
         for text in ["a", "Alice ", "é", "e\u{301}", "🔑", &"x".repeat(255)] {
             assert_eq!(Subject::new(text).unwrap().as_str(), text);
         }
@@ -167,11 +288,30 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_empty_too_long_or_unprintable() {
+    fn rejects_what_is_empty_too_long_or_has_control_characters() {
         assert_eq!(Subject::new(""), Err(SubjectError::Empty));
         assert_eq!(Subject::new("é".repeat(128)), Err(SubjectError::TooLong { bytes: 256 }));
         for text in ["a\0", "\n", "a\u{7f}", "\u{85}"] {
             assert_eq!(Subject::new(text), Err(SubjectError::ControlCharacter));
         }
+    }
+
+    #[test]
+    fn ids_go_in_and_come_out() {
+        assert_eq!(Subject::from(i64::MIN).parse::<i64>().unwrap(), i64::MIN);
+        assert_eq!(Subject::from(u64::MAX), "18446744073709551615");
+        assert!(Subject::new("alice").unwrap().parse::<u64>().is_err());
+        let json = serde_json::to_string(&Subject::from(7)).unwrap();
+        assert_eq!(json, "\"7\"");
+        assert_eq!(serde_json::from_str::<Subject>(&json).unwrap(), Subject::from(7));
+        assert!(serde_json::from_str::<Subject>("\"\"").is_err());
+    }
+
+    #[cfg(feature = "uuid")]
+    #[test]
+    fn a_uuid_goes_in_and_comes_out() {
+        let id = uuid::Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8);
+        assert_eq!(Subject::from(id), "67e55044-10b1-426f-9247-bb680e5fe0c8");
+        assert_eq!(Subject::from(id).parse::<uuid::Uuid>().unwrap(), id);
     }
 }

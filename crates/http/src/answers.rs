@@ -2,72 +2,61 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use jwt_knox::{Authenticated, Issued, TokenRecord};
+use jwt_knox::{Authenticated, Issued, Session, SessionRecord, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
 /// The answer to a login, in the words of RFC 6749 §5.1.
 #[derive(Serialize)]
-pub(crate) struct TokenBody<'a> {
+pub(crate) struct TokenAnswer<'a> {
     access_token: &'a str,
     token_type: &'a str,
-    /// Seconds from the moment at which the token was issued; `null` if it has no deadline.
+    /// Seconds from the time at which the token was issued; `null` if the session does not expire.
     expires_in: Option<i64>,
     expires_at: Option<String>,
-    token_id: String,
+    session_id: String,
 }
 
-impl<'a> TokenBody<'a> {
+impl<'a> TokenAnswer<'a> {
     pub(crate) fn new(issued: &'a Issued, token_type: &'a str) -> Self {
-        let record = &issued.record;
-        // A rotated login began earlier than its token.
+        let record = &issued.session;
+        // A rotated session began earlier than its token.
         let issued_at = record.last_used_at.unwrap_or(record.created_at);
         Self {
             access_token: issued.token.expose(),
             token_type,
             expires_in: record.expires_at.map(|expires_at| (expires_at.as_second() - issued_at.as_second()).max(0)),
             expires_at: record.expires_at.map(rfc_3339),
-            token_id: record.id().to_string(),
+            session_id: record.id().to_string(),
         }
     }
 }
 
-/// One line of the list of devices.
+/// One line of the list of sessions.
 #[derive(Serialize)]
-pub(crate) struct SessionBody<'a> {
-    id: String,
-    label: Option<&'a str>,
-    created_at: String,
-    last_used_at: Option<String>,
-    expires_at: Option<String>,
-    /// Whether it is the login that asks.
+pub(crate) struct SessionAnswer {
+    #[serde(flatten)]
+    session: Session,
+    /// Whether it is the session that asks.
     current: bool,
 }
 
-impl<'a> SessionBody<'a> {
-    pub(crate) fn new(record: &'a TokenRecord, auth: &Authenticated) -> Self {
-        let id = record.id();
-        Self {
-            current: id == *auth.token_id(),
-            id: id.to_string(),
-            label: record.label.as_deref(),
-            created_at: rfc_3339(record.created_at),
-            last_used_at: record.last_used_at.map(rfc_3339),
-            expires_at: record.expires_at.map(rfc_3339),
-        }
+impl SessionAnswer {
+    pub(crate) fn new(record: &SessionRecord, auth: &Authenticated) -> Self {
+        let session = Session::from(record);
+        Self { current: session.id == auth.session_id(), session }
     }
 }
 
-/// How many logins were ended.
+/// How many sessions were revoked.
 #[derive(Serialize)]
-pub(crate) struct DeletedBody {
+pub(crate) struct DeletedAnswer {
     pub(crate) deleted_sessions: u64,
 }
 
 /// What a token says and what the store knows of it, without the secret and without its digest.
 #[derive(Serialize)]
-pub(crate) struct DebugBody<'a> {
+pub(crate) struct DebugAnswer<'a> {
     claims: Value,
     record: DebugRecord<'a>,
 }
@@ -76,23 +65,23 @@ pub(crate) struct DebugBody<'a> {
 struct DebugRecord<'a> {
     subject: &'a str,
     #[serde(flatten)]
-    session: SessionBody<'a>,
+    session: SessionAnswer,
     scope: Option<&'a str>,
-    deadline: Option<String>,
+    absolute_expires_at: Option<String>,
     idle_timeout: Option<u64>,
     attributes: &'a BTreeMap<String, String>,
 }
 
-impl<'a> DebugBody<'a> {
+impl<'a> DebugAnswer<'a> {
     pub(crate) fn new(auth: &'a Authenticated) -> Self {
-        let record = auth.record();
+        let record = auth.session();
         Self {
             claims: auth.claims().unwrap_or_default(),
             record: DebugRecord {
                 subject: record.subject.as_str(),
-                session: SessionBody::new(record, auth),
+                session: SessionAnswer::new(record, auth),
                 scope: record.scope.as_deref(),
-                deadline: record.deadline.map(rfc_3339),
+                absolute_expires_at: record.absolute_expires_at.map(rfc_3339),
                 idle_timeout: record.idle_timeout.map(|timeout| timeout.as_secs()),
                 attributes: &record.attributes,
             },
@@ -100,6 +89,6 @@ impl<'a> DebugBody<'a> {
     }
 }
 
-fn rfc_3339(moment: Timestamp) -> String {
-    moment.to_string()
+fn rfc_3339(time: Timestamp) -> String {
+    time.to_string()
 }

@@ -1,9 +1,6 @@
 //! The `Authorization` header, and the bearer token in it.
 
-use std::sync::Arc;
-
-use jwt_knox::AuthError;
-use zeroize::Zeroizing;
+use jwt_knox::Rejection;
 
 /// The `Authorization` header, of which there may be one at most (RFC 9110 §11.6.2).
 #[derive(Clone, Copy)]
@@ -25,46 +22,29 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// A copy of the `Authorization` header.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Credential {
-    None,
-    One(Arc<Zeroizing<Vec<u8>>>),
-    Several,
-}
-
-impl From<Authorization<'_>> for Credential {
-    fn from(header: Authorization<'_>) -> Self {
-        match header {
-            Authorization::None => Self::None,
-            Authorization::One(value) => Self::One(Arc::new(Zeroizing::new(value.to_vec()))),
-            Authorization::Several => Self::Several,
-        }
-    }
-}
-/// The bearer token of a request.
+/// The bearer token of a request; `None` if no credential was sent, or one of another scheme.
 pub(crate) fn bearer<'a>(
     authorization: Authorization<'a>,
     scheme: &str,
     max_bytes: usize,
-) -> Result<&'a str, AuthError> {
+) -> Result<Option<&'a str>, Rejection> {
     let value = match authorization {
-        Authorization::None => return Err(AuthError::Missing),
+        Authorization::None => return Ok(None),
         Authorization::One(value) => value,
-        Authorization::Several => return Err(AuthError::Malformed("there are two Authorization headers")),
+        Authorization::Several => return Err(Rejection::Malformed("two Authorization headers")),
     };
     // Room for the scheme and for generous spacing, and a bound on what is looked at.
     if value.len() > max_bytes.saturating_add(1024) {
-        return Err(AuthError::Malformed("the Authorization header is too long"));
+        return Err(Rejection::Malformed("too long"));
     }
-    let token = after_scheme(value, scheme).ok_or(AuthError::Missing)?;
+    let Some(token) = after_scheme(value, scheme) else { return Ok(None) };
     if token.is_empty() {
-        return Err(AuthError::Malformed("there is no token after the scheme"));
+        return Err(Rejection::Malformed("no token after the scheme"));
     }
     if token.iter().any(|&byte| is_blank(byte)) {
-        return Err(AuthError::Malformed("the token has spaces in it"));
+        return Err(Rejection::Malformed("spaces in the token"));
     }
-    std::str::from_utf8(token).map_err(|_| AuthError::Malformed("the token is not UTF-8"))
+    std::str::from_utf8(token).map(Some).map_err(|_| Rejection::Malformed("not UTF-8"))
 }
 
 /// What stands behind `scheme`, which compares without regard to case (RFC 9110 §11.1), with blanks cut off; `None` if
@@ -99,7 +79,9 @@ mod tests {
     use super::*;
 
     fn token<'a>(values: &'a [&'a [u8]]) -> Result<&'a str, &'static str> {
-        bearer(Authorization::new(values.iter().copied()), "Bearer", 100).map_err(|error| error.reason())
+        bearer(Authorization::new(values.iter().copied()), "Bearer", 100)
+            .map_err(|error| error.as_str())?
+            .ok_or("missing")
     }
 
     #[test]

@@ -14,55 +14,63 @@ use serde::Serialize;
 
 use crate::{
     challenge::Challenge,
-    knox_http::{Inner, KnoxHttp, TokenResponse},
+    knox_http::{Inner, KnoxHttp},
     login::Login,
     response::Response,
+    settings::Settings,
 };
 
 /// The number of the next handle.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
-/// The settings of a [`KnoxHttp`]. [`KnoxHttp::builder`] starts one; none is needed.
+/// The settings of a [`KnoxHttp`]. [`KnoxHttp::builder`] starts one; none is required.
 #[must_use]
 pub struct KnoxHttpBuilder {
     knox: Knox,
-    scheme: String,
-    realm: String,
-    login: Option<Arc<dyn Login>>,
-    token_response: Option<TokenResponse>,
-    debug_verify: bool,
-    jwks_max_age: Duration,
+    login_time_limit: Duration,
+    settings: Settings,
+}
+
+impl KnoxHttp {
+    /// Starts a handle on top of `knox`.
+    pub fn builder(knox: Knox) -> KnoxHttpBuilder {
+        KnoxHttpBuilder {
+            knox,
+            login_time_limit: Duration::from_secs(10),
+            settings: Settings {
+                challenge: Challenge::default(),
+                login: None,
+                token_response: None,
+                debug_verify: false,
+                jwks_max_age: Duration::from_secs(300),
+            },
+        }
+    }
 }
 
 impl KnoxHttpBuilder {
-    pub(crate) fn new(knox: Knox) -> Self {
-        Self {
-            knox,
-            scheme: "Bearer".to_owned(),
-            realm: "api".to_owned(),
-            login: None,
-            token_response: None,
-            debug_verify: false,
-            jwks_max_age: Duration::from_secs(300),
-        }
-    }
-
     /// How users log in at `/get_token`. Default: that route is off.
     pub fn login(mut self, login: impl Login) -> Self {
-        self.login = Some(Arc::new(login));
+        self.settings.login = Some(Arc::new(login));
+        self
+    }
+
+    /// How long a [`Login`] may take. One that takes longer is a 503. Default: 10 seconds.
+    pub fn login_time_limit(mut self, limit: Duration) -> Self {
+        self.login_time_limit = limit;
         self
     }
 
     /// The word in front of the token in the `Authorization` header, and the `token_type` of the answer to a login. It
     /// is read without regard to case. Default: `Bearer`.
     pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
-        self.scheme = scheme.into();
+        self.settings.challenge.scheme = scheme.into().into();
         self
     }
 
     /// The realm that a challenge names. Default: `api`.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = realm.into();
+        self.settings.challenge.realm = realm.into().into();
         self
     }
 
@@ -77,19 +85,19 @@ impl KnoxHttpBuilder {
     /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
     /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
     /// let http = KnoxHttp::builder(knox)
-    ///     .token_response(|issued| serde_json::json!({"jwt": issued.token.expose(), "id": issued.record.id().as_str()}))
+    ///     .token_response(|issued| serde_json::json!({"jwt": issued.token.expose(), "id": issued.session.id().as_str()}))
     ///     .build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn token_response<T: Serialize>(mut self, response: impl Fn(&Issued) -> T + Send + Sync + 'static) -> Self {
-        self.token_response = Some(Box::new(move |issued, _| Response::json(&response(issued))));
+        self.settings.token_response = Some(Box::new(move |issued, _| Response::json(&response(issued))));
         self
     }
 
     /// Answers a login with the body that clients of drf-jwt-knox read: `{"token":"Bearer …"}`, with the scheme of this
     /// handle.
     pub fn drf_jwt_knox_response(mut self) -> Self {
-        self.token_response = Some(Box::new(|issued, scheme| {
+        self.settings.token_response = Some(Box::new(|issued, scheme| {
             let token = format!("{scheme} {}", issued.token.expose());
             Response::json(&BTreeMap::from([("token", token)]))
         }));
@@ -99,48 +107,40 @@ impl KnoxHttpBuilder {
     /// How long others may keep the answer of `/.well-known/jwks.json`, in whole seconds, at most a day. A key that is
     /// staged has to wait for as long before it is promoted. Default: 5 minutes.
     pub fn jwks_max_age(mut self, max_age: Duration) -> Self {
-        self.jwks_max_age = max_age;
+        self.settings.jwks_max_age = max_age;
         self
     }
 
     /// Switches `/debug_verify` on, which shows a client the claims and the record of its token. Default: off.
     pub fn debug_verify(mut self, on: bool) -> Self {
-        self.debug_verify = on;
+        self.settings.debug_verify = on;
         self
     }
 
-    /// Checks the settings and makes the handle.
+    /// Makes the handle.
     ///
     /// # Errors
     ///
     /// [`HttpConfigError`] says which setting is wrong.
     pub fn build(self) -> Result<KnoxHttp, HttpConfigError> {
-        if !is_token(&self.scheme) || self.scheme.eq_ignore_ascii_case("Basic") {
+        let Challenge { scheme, realm } = &self.settings.challenge;
+        if !is_token(scheme) || scheme.eq_ignore_ascii_case("Basic") {
             return Err(HttpConfigError::Scheme);
         }
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        if !self.realm.bytes().all(is_plain) {
+        if !realm.bytes().all(is_plain) {
             return Err(HttpConfigError::Realm);
         }
-        if self.jwks_max_age > Duration::from_secs(24 * 3600) {
+        if self.settings.jwks_max_age > Duration::from_secs(24 * 3600) {
             return Err(HttpConfigError::JwksMaxAge);
         }
+        let login_limit = self.knox.time_limit().clone().with_limit(self.login_time_limit);
         Ok(KnoxHttp::new(Inner {
             knox: self.knox,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            challenge: Challenge { scheme: self.scheme, realm: self.realm },
-            login: self.login,
-            token_response: self.token_response,
-            debug_verify: self.debug_verify,
-            jwks_max_age: self.jwks_max_age.as_secs(),
+            login_limit: login_limit.map_err(|_| HttpConfigError::LoginTimeLimit)?,
+            settings: self.settings,
         }))
-    }
-}
-
-impl KnoxHttp {
-    /// Starts a handle on top of `knox`.
-    pub fn builder(knox: Knox) -> KnoxHttpBuilder {
-        KnoxHttpBuilder::new(knox)
     }
 }
 
@@ -148,25 +148,34 @@ impl std::fmt::Debug for KnoxHttpBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KnoxHttpBuilder")
             .field("knox", &self.knox)
-            .field("scheme", &self.scheme)
-            .field("realm", &self.realm)
+            .field("challenge", &self.settings.challenge)
             .finish_non_exhaustive()
     }
 }
 
-/// Why [`KnoxHttpBuilder::build`] refuses a setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why [`KnoxHttpBuilder::build`] rejects a setting.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpConfigError {
-    /// The scheme is no token of RFC 9110 §5.6.2, or is `Basic`, which logins use.
+    /// The scheme is not a token of RFC 9110 §5.6.2, or is `Basic`, which logins use.
     #[error("a scheme is one word of letters, digits and !#$%&'*+-.^_`|~, and not `Basic`, which logins use")]
     Scheme,
     /// The realm cannot be quoted in a header.
     #[error("a realm is printable ASCII without quotes and backslashes")]
     Realm,
     /// Public keys would be kept for more than a day.
-    #[error("others may keep the public keys for a day at most, or a key cannot be replaced in time")]
+    #[error("`jwks_max_age` must not exceed one day")]
     JwksMaxAge,
+    /// A login that may take no time at all.
+    #[error("`login_time_limit` must be longer than 0")]
+    LoginTimeLimit,
+}
+
+impl std::fmt::Debug for HttpConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What `main() -> Result<…>` prints.
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// RFC 9110 §5.6.2.
@@ -181,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_settings_are_refused_when_it_is_built() {
+    fn bad_settings_are_rejected_when_it_is_built() {
         let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
         let builder = || KnoxHttp::builder(knox.clone());
         assert!(builder().scheme("Token").realm("my api").build().is_ok());
@@ -193,5 +202,7 @@ mod tests {
         }
         let too_long = Duration::from_secs(24 * 3600 + 1);
         assert_eq!(builder().jwks_max_age(too_long).build().err(), Some(HttpConfigError::JwksMaxAge));
+        let none = builder().login_time_limit(Duration::ZERO).build();
+        assert_eq!(none.err(), Some(HttpConfigError::LoginTimeLimit));
     }
 }

@@ -1,12 +1,14 @@
 //! The challenge of a 401 or 403: the header `WWW-Authenticate`.
 
+use std::sync::Arc;
+
 use crate::response::Response;
 
-/// Writes challenges with the scheme and the realm of a handle (RFC 6750 §3).
+/// Writes challenges with the scheme and the realm of a handle (RFC 6750 §3). Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Challenge {
-    pub(crate) scheme: String,
-    pub(crate) realm: String,
+    pub(crate) scheme: Arc<str>,
+    pub(crate) realm: Arc<str>,
 }
 
 impl Challenge {
@@ -14,5 +16,11 @@ impl Challenge {
     pub(crate) fn add_to(&self, response: Response, parameters: &str) -> Response {
         let Self { scheme, realm } = self;
         response.with_header("www-authenticate", format!(r#"{scheme} realm="{realm}"{parameters}"#))
+    }
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self { scheme: "Bearer".into(), realm: "api".into() }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
 ///
 /// Neither has a control character, and neither is longer than 1024 bytes. `Debug` is redacted, and the password is
 /// wiped from memory when dropped.
+#[derive(Clone)]
 pub struct Credentials {
     username: String,
     password: Zeroizing<String>,
@@ -37,7 +38,7 @@ impl Credentials {
         &self.password
     }
 
-    /// Takes a user name and a password if they can be anybody's.
+    /// Rejects credentials that no account can have.
     fn new(username: &str, password: &str) -> Option<Self> {
         let is_plausible = |text: &str| text.len() <= Self::MAX_BYTES && !text.chars().any(char::is_control);
         (!username.is_empty() && is_plausible(username) && is_plausible(password))
@@ -54,7 +55,7 @@ impl fmt::Debug for Credentials {
 /// What a client sent to log in with.
 pub(crate) enum Presented {
     Nothing,
-    /// By HTTP Basic; `None` if it cannot be anybody's credentials.
+    /// By HTTP Basic; `None` if no account can have them.
     Basic(Option<Credentials>),
     /// In a JSON body; likewise.
     Json(Option<Credentials>),
@@ -73,7 +74,7 @@ pub(crate) fn login(request: &Request<'_>) -> Presented {
         return Presented::Basic(None);
     }
     match request.body {
-        Body::TooSlow => Presented::Unreadable(Response::problem(408, "The body took too long to arrive.")),
+        Body::TooSlow => Presented::Unreadable(Response::problem(408, "Timed out waiting for the request body.")),
         Body::TooLarge => Presented::Unreadable(too_large()),
         Body::Complete(body) if body.len() > Request::MAX_BODY_BYTES => Presented::Unreadable(too_large()),
         Body::Complete([]) => Presented::Nothing,
@@ -97,7 +98,7 @@ fn not_credentials() -> Response {
 }
 
 fn too_large() -> Response {
-    Response::problem(413, &format!("The body may have {} bytes at most.", Request::MAX_BODY_BYTES))
+    Response::problem(413, &format!("The request body must not exceed {} bytes.", Request::MAX_BODY_BYTES))
 }
 
 /// Whether a login looks at the body at all. What nobody looks at, nobody should wait for.

@@ -1,28 +1,28 @@
 //! The routes of the contract.
 
-/// One of the ready routes. Which of them are on is said by [`KnoxHttp::endpoints`](crate::KnoxHttp::endpoints).
+/// One of the built-in routes. Which of them are on is told by [`KnoxHttp::endpoints`](crate::KnoxHttp::endpoints).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
     /// `POST /get_token`: logs in.
     GetToken,
-    /// `GET`, `HEAD` or `POST /verify`: says whether the token is good.
+    /// `GET`, `HEAD` or `POST /verify`: says whether the token is valid.
     Verify,
-    /// `POST /logout`: ends this login.
+    /// `POST /logout`: revokes this session.
     Logout,
-    /// `POST /logout_other`: ends the subject's other logins.
+    /// `POST /logout_other`: revokes the subject's other sessions.
     LogoutOther,
-    /// `POST /logout_all`: ends all logins of the subject.
+    /// `POST /logout_all`: revokes all sessions of the subject.
     LogoutAll,
-    /// `POST /rotate`: gives this login a new token; the old one is dead.
+    /// `POST /rotate`: gives this session a new token; the old one is revoked.
     Rotate,
     /// `GET /debug_verify`: shows claims and record of the token. Off unless switched on.
     DebugVerify,
-    /// `GET /sessions`: lists the subject's logins.
+    /// `GET /sessions`: lists the subject's sessions.
     Sessions,
-    /// `DELETE /sessions/{id}`: ends one of them.
+    /// `DELETE /sessions/{id}`: revokes one of them.
     Session,
-    /// `GET /.well-known/jwks.json`: the public keys, for anybody. Mounted on its own, at the root of the site.
+    /// `GET /.well-known/jwks.json`: the public keys, for everybody. Mounted separately, at the root of the site.
     Jwks,
 }
 

@@ -1,38 +1,39 @@
 //! The handle of the contract.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
-use jwt_knox::{Authenticated, Issued, Knox};
+use jwt_knox::{Authenticated, Issued, Knox, MissingScope, TimeLimit};
 
 use crate::{
-    authorization::bearer,
-    challenge::Challenge,
+    answers::TokenAnswer,
+    authorization::{Authorization, bearer},
     credentials,
     endpoint::Endpoint,
     login::Login,
-    refusal::Refusal,
+    rejection::{Cause, HttpRejection},
     request::Request,
     response::Response,
-    scope::{self, Scope},
-    verification::Verification,
+    settings::Settings,
 };
 
 /// The HTTP contract on top of a [`Knox`]: what an adapter keeps in its framework's state. Cheap to clone.
 ///
+/// It dereferences to the [`Knox`] underneath, so that a handler can call `knox.revoke_all(…)` on it.
+///
 /// # Examples
 ///
 /// ```
-/// use jwt_knox::{Knox, MemoryStore, SigningKey, Subject};
+/// use jwt_knox::{Knox, MemoryStore, SigningKey};
 /// use jwt_knox_http::{KnoxHttp, Request};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
-/// let http = KnoxHttp::builder(Knox::builder(key).store(MemoryStore::new()).build()?).build()?;
+/// let knox = KnoxHttp::builder(Knox::builder(key).store(MemoryStore::new()).build()?).build()?;
 ///
 /// let request = Request::new("GET", "/me", |_| None);
-/// let refusal = http.authenticate(&request).await.unwrap_err();
-/// assert_eq!(refusal.status(), 401);
+/// let rejection = knox.authenticate(&request).await.unwrap_err();
+/// assert_eq!(rejection.status(), 401);
 /// # Ok(())
 /// # }
 /// ```
@@ -43,15 +44,9 @@ pub(crate) struct Inner {
     pub(crate) knox: Knox,
     /// Tells this handle from others.
     pub(crate) id: u64,
-    pub(crate) challenge: Challenge,
-    pub(crate) login: Option<Arc<dyn Login>>,
-    pub(crate) token_response: Option<TokenResponse>,
-    pub(crate) debug_verify: bool,
-    pub(crate) jwks_max_age: u64,
+    pub(crate) login_limit: TimeLimit,
+    pub(crate) settings: Settings,
 }
-
-/// Makes the answer to a login, from the token and the scheme to send it with.
-pub(crate) type TokenResponse = Box<dyn Fn(&Issued, &str) -> Response + Send + Sync>;
 
 impl KnoxHttp {
     pub(crate) fn new(inner: Inner) -> Self {
@@ -68,69 +63,73 @@ impl KnoxHttp {
     ///
     /// # Errors
     ///
-    /// [`Refusal`], with the response to send: 401 without a good token, 503 if the store cannot tell.
-    pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, Refusal> {
-        if let Some(outcome) = self.recall(request) {
+    /// [`HttpRejection`], with the response to send: 401 without a valid token, 503 if the store cannot tell.
+    pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
+        let header = request.authorization;
+        if let Some(slot) = request.slot
+            && let Some(outcome) = slot.get_or_fill(self.0.id, header, self.authenticate_header(header)).await
+        {
             return outcome;
         }
-        let token = bearer(request.authorization, self.scheme(), self.knox().max_token_bytes()).map_err(|error| {
-            tracing::debug!(reason = error.reason(), "request refused: {error}");
-            Refusal::auth(self.challenge(), error)
-        })?;
-        self.knox().authenticate(token).await.map_err(|error| Refusal::authenticate(self.challenge(), error))
+        self.authenticate_header(header).await
     }
 
-    /// Makes the outcome of [`authenticate`](Self::authenticate) that of optional authentication: no credential is
-    /// `None`; a bad one, or a store that is down, stays what it is.
+    /// Optional authentication: no credential is `None`; a bad one, or a store that is down, stays what it is.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`] that came in, unless it was for want of a credential.
-    pub fn optional(outcome: Result<Authenticated, Refusal>) -> Result<Option<Authenticated>, Refusal> {
-        match outcome {
+    /// As for [`authenticate`](Self::authenticate), unless no credential was sent.
+    pub async fn authenticate_optional(&self, request: &Request<'_>) -> Result<Option<Authenticated>, HttpRejection> {
+        match self.authenticate(request).await {
             Ok(auth) => Ok(Some(auth)),
-            Err(refusal) if refusal.is_missing_credential() => Ok(None),
-            Err(refusal) => Err(refusal),
+            Err(rejection) if rejection.is_missing_token() => Ok(None),
+            Err(rejection) => Err(rejection),
         }
     }
 
-    /// Lets `auth` pass only if its token grants the scope `S`.
+    async fn authenticate_header(&self, header: Authorization<'_>) -> Result<Authenticated, HttpRejection> {
+        let token = match bearer(header, self.scheme(), self.max_token_bytes()) {
+            Ok(Some(token)) => token,
+            Ok(None) => return Err(self.reject(Cause::MissingToken)),
+            Err(reason) => {
+                tracing::debug!(reason = reason.as_str(), "request rejected: {reason}");
+                return Err(self.reject(reason));
+            }
+        };
+        self.0.knox.authenticate(token).await.map_err(|error| self.reject(error))
+    }
+
+    /// Goes on only if the token of `auth` grants `scope`. For a scope that is known only at run time; guards take a
+    /// [`Scope`](crate::Scope).
     ///
     /// # Errors
     ///
-    /// [`Refusal`] with 403 and `insufficient_scope` ([RFC 6750 §3.1]) if it does not.
+    /// [`HttpRejection`] with 403 and `insufficient_scope` ([RFC 6750 §3.1]) if it does not.
     ///
     /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
-    pub fn require_scope<S: Scope>(&self, auth: &Authenticated) -> Result<(), Refusal> {
-        const { assert!(scope::is_valid(S::NAME), "a scope is printable ASCII without spaces, quotes and backslashes") };
-        auth.require_scope(S::NAME).map_err(|error| Refusal::auth(self.challenge(), error))
+    pub fn require_scope(&self, auth: &Authenticated, scope: &str) -> Result<(), HttpRejection> {
+        auth.require_scope(scope).map_err(|error: MissingScope| self.reject(error))
     }
 
-    /// Wraps an outcome of [`authenticate`](Self::authenticate), for the adapter to keep with the request and hand in
-    /// with [`Request::with_verification`] when another guard asks about the same request.
-    #[must_use]
-    pub fn remember(&self, request: &Request<'_>, outcome: &Result<Authenticated, Refusal>) -> Verification {
-        Verification::new(self.0.id, request.authorization, outcome)
-    }
-
-    /// The outcome that was kept with a request; `None` if it is that of another handle, or for another credential.
-    fn recall(&self, request: &Request<'_>) -> Option<Result<Authenticated, Refusal>> {
-        request.verification?.recall(self.0.id, request.authorization)
+    /// The contract's answer to an error of the core or of a [`Login`], with the scheme and realm of this handle in its
+    /// challenge.
+    pub fn reject(&self, error: impl Into<HttpRejection>) -> HttpRejection {
+        error.into().with_challenge(&self.0.settings.challenge)
     }
 
     /// An answer for an adapter that is asked for one to `status` and knows no reason, as when a handler of the
     /// application returns a bare 401. Statuses other than 401 and 403 count as 503.
     #[must_use]
-    pub fn refusal(&self, status: u16) -> Refusal {
-        Refusal::for_status(self.challenge(), status)
+    pub fn for_status(&self, status: u16) -> HttpRejection {
+        self.reject(HttpRejection::for_status(status))
     }
 
-    /// The ready routes that are on. An adapter mounts them for all methods; which of these are answered is decided
-    /// here. [`Endpoint::Jwks`] is not among them: an adapter mounts that on its own.
+    /// The built-in routes that are on. An adapter mounts them for all methods; which of these are answered is decided
+    /// here. [`Endpoint::Jwks`] is not among them: an adapter mounts that separately.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         Endpoint::ALL.iter().copied().filter(|endpoint| match endpoint {
-            Endpoint::GetToken => self.0.login.is_some(),
-            Endpoint::DebugVerify => self.0.debug_verify,
+            Endpoint::GetToken => self.0.settings.login.is_some(),
+            Endpoint::DebugVerify => self.0.settings.debug_verify,
             Endpoint::Jwks => false,
             _ => true,
         })
@@ -142,24 +141,33 @@ impl KnoxHttp {
         endpoint == Endpoint::GetToken && endpoint.allows(request.method) && credentials::login_needs_body(request)
     }
 
+    /// The answer that hands a new token out.
+    pub(crate) fn token_response(&self, issued: &Issued) -> Response {
+        match &self.0.settings.token_response {
+            Some(response) => response(issued, self.scheme()),
+            None => Response::json(&TokenAnswer::new(issued, self.scheme())),
+        }
+    }
+
     pub(crate) fn scheme(&self) -> &str {
-        &self.0.challenge.scheme
+        &self.0.settings.challenge.scheme
     }
 
-    pub(crate) fn challenge(&self) -> &Challenge {
-        &self.0.challenge
+    pub(crate) fn login_with(&self) -> Option<(&dyn Login, &TimeLimit)> {
+        self.0.settings.login.as_deref().map(|login| (login, &self.0.login_limit))
     }
 
-    pub(crate) fn login(&self) -> Option<&dyn Login> {
-        self.0.login.as_deref()
-    }
-
+    /// In seconds.
     pub(crate) fn jwks_max_age(&self) -> u64 {
-        self.0.jwks_max_age
+        self.0.settings.jwks_max_age.as_secs()
     }
+}
 
-    pub(crate) fn token_response(&self) -> Option<&TokenResponse> {
-        self.0.token_response.as_ref()
+impl Deref for KnoxHttp {
+    type Target = Knox;
+
+    fn deref(&self) -> &Knox {
+        self.knox()
     }
 }
 
@@ -167,7 +175,7 @@ impl fmt::Debug for KnoxHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KnoxHttp")
             .field("knox", &self.0.knox)
-            .field("challenge", &self.0.challenge)
+            .field("challenge", &self.0.settings.challenge)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,15 @@
 //! How an application checks who logs in.
 
-use std::fmt;
+use std::{future::Future, sync::Arc};
 
-use jwt_knox::{NewToken, StoreError, async_trait};
+use jwt_knox::{ClaimsError, NewSession, StoreError, SubjectError, async_trait};
 
-use crate::{challenge::Challenge, credentials::Credentials, refusal::Refusal, response::Response};
+use crate::{
+    credentials::Credentials,
+    rejection::{Cause, HttpRejection},
+};
 
-/// Checks a user name and a password, and says what token they are worth.
+/// Checks a user name and a password, and says what session they begin.
 ///
 /// Take as long for an unknown user as for a wrong password, or the time tells who is a user: hash the password against
 /// some fixed hash if there is no user. Password hashing takes long on purpose; run it where it blocks no other
@@ -15,18 +18,16 @@ use crate::{challenge::Challenge, credentials::Credentials, refusal::Refusal, re
 /// # Examples
 ///
 /// ```
-/// use jwt_knox::{async_trait, NewToken, Subject};
+/// use jwt_knox::{async_trait, NewSession};
 /// use jwt_knox_http::{Credentials, Login, LoginError};
 ///
-/// #[derive(Debug)]
 /// struct OneUser;
 ///
 /// #[async_trait]
 /// impl Login for OneUser {
-///     async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError> {
+///     async fn login(&self, credentials: &Credentials) -> Result<NewSession, LoginError> {
 ///         if credentials.username() == "alice" && credentials.password() == "wonderland" {
-///             let subject = Subject::new("user-1").map_err(|_| LoginError::InvalidCredentials)?;
-///             Ok(NewToken::for_subject(subject))
+///             Ok(NewSession::new(1).scopes(["read"])?)
 ///         } else {
 ///             Err(LoginError::InvalidCredentials)
 ///         }
@@ -34,24 +35,63 @@ use crate::{challenge::Challenge, credentials::Credentials, refusal::Refusal, re
 /// }
 /// ```
 #[async_trait]
-pub trait Login: fmt::Debug + Send + Sync + 'static {
-    /// The token for whoever has these credentials: its subject and, if wanted, scopes, claims, a label and a lifetime.
+pub trait Login: Send + Sync + 'static {
+    /// The session for these credentials: its subject and, if wanted, scopes, claims, a label and a lifetime.
     /// Without a label, the browser's `User-Agent` becomes the label.
     ///
     /// # Errors
     ///
-    /// [`LoginError`]: the credentials are wrong, or it cannot be told.
-    async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError>;
+    /// [`LoginError`]: the credentials are wrong, or it cannot be told. A `?` converts errors of the core;
+    /// [`LoginError::unavailable`] any other.
+    async fn login(&self, credentials: &Credentials) -> Result<NewSession, LoginError>;
 }
 
 #[async_trait]
-impl<T: Login + ?Sized> Login for std::sync::Arc<T> {
-    async fn login(&self, credentials: &Credentials) -> Result<NewToken, LoginError> {
+impl<T: Login + ?Sized> Login for Arc<T> {
+    async fn login(&self, credentials: &Credentials) -> Result<NewSession, LoginError> {
         (**self).login(credentials).await
     }
 }
 
-/// Why a login is not granted.
+/// A [`Login`] that calls a closure.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::NewSession;
+/// use jwt_knox_http::{LoginError, login_fn};
+///
+/// let login = login_fn(|credentials| async move {
+///     if credentials.username() == "alice" && credentials.password() == "wonderland" {
+///         Ok(NewSession::new(1))
+///     } else {
+///         Err(LoginError::InvalidCredentials)
+///     }
+/// });
+/// # let _: Box<dyn jwt_knox_http::Login> = Box::new(login);
+/// ```
+pub fn login_fn<F, LoggingIn>(login: F) -> impl Login
+where
+    F: Fn(Credentials) -> LoggingIn + Send + Sync + 'static,
+    LoggingIn: Future<Output = Result<NewSession, LoginError>> + Send + 'static,
+{
+    LoginFn(login)
+}
+
+struct LoginFn<F>(F);
+
+#[async_trait]
+impl<F, LoggingIn> Login for LoginFn<F>
+where
+    F: Fn(Credentials) -> LoggingIn + Send + Sync + 'static,
+    LoggingIn: Future<Output = Result<NewSession, LoginError>> + Send + 'static,
+{
+    async fn login(&self, credentials: &Credentials) -> Result<NewSession, LoginError> {
+        (self.0)(credentials.clone()).await
+    }
+}
+
+/// Why a login is rejected or fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
@@ -62,24 +102,31 @@ pub enum LoginError {
     /// The users cannot be read: 503.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
+    /// The session has claims or scopes that it cannot have: 500.
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
+    /// The user's id is not a valid subject: 500.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
 }
 
-impl Refusal {
-    /// A login without credentials or with wrong ones: 401. With `offer_basic`, a browser may ask its user for them.
-    pub(crate) fn login(challenge: &Challenge, detail: &str, offer_basic: bool) -> Self {
-        let realm = &challenge.realm;
-        let basic = if offer_basic { format!(r#", Basic realm="{realm}", charset="UTF-8""#) } else { String::new() };
-        Self::request(challenge.add_to(Response::problem(401, detail), &basic))
+impl LoginError {
+    /// [`Unavailable`](Self::Unavailable) because of any error, for `map_err`.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(StoreError::new(source).in_store("users"))
     }
 
-    pub(crate) fn login_error(challenge: &Challenge, error: LoginError, offer_basic: bool) -> Self {
-        match error {
-            LoginError::InvalidCredentials => {
+    /// The answer of `/get_token`. With `offer_basic`, a browser may ask its user for the credentials.
+    pub(crate) fn into_rejection(self, offer_basic: bool) -> HttpRejection {
+        match self {
+            Self::InvalidCredentials => {
                 // No name: what is typed as a name is often a password.
-                tracing::info!("login refused");
-                Self::login(challenge, "The user name or the password is wrong.", offer_basic)
+                tracing::info!("login rejected");
+                Cause::Credentials { detail: "The user name or the password is wrong.", offer_basic }.into()
             }
-            LoginError::Unavailable(error) => error.into(),
+            Self::Unavailable(error) => error.into(),
+            Self::Claims(error) => Cause::Internal(error.into()).into(),
+            Self::Subject(error) => Cause::Internal(error.into()).into(),
         }
     }
 }

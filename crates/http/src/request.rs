@@ -1,8 +1,8 @@
-//! What an adapter hands in.
+//! The request, as an adapter gives it.
 
 use std::time::Duration;
 
-use crate::{authorization::Authorization, verification::Verification};
+use crate::{authorization::Authorization, slot::AuthSlot};
 
 /// The part of an HTTP request that the contract looks at, in plain bytes.
 ///
@@ -26,7 +26,7 @@ pub struct Request<'a> {
     pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
     pub(crate) body: Body<'a>,
-    pub(crate) verification: Option<&'a Verification>,
+    pub(crate) slot: Option<&'a AuthSlot>,
 }
 
 /// The body of a request, as far as an adapter could read it.
@@ -75,7 +75,7 @@ impl<'a> Request<'a> {
             content_type: first("content-type"),
             user_agent: first("user-agent"),
             body: Body::Complete(&[]),
-            verification: None,
+            slot: None,
         }
     }
 
@@ -85,11 +85,10 @@ impl<'a> Request<'a> {
         Self { body, ..self }
     }
 
-    /// Adds what [`KnoxHttp::remember`](crate::KnoxHttp::remember) gave for this request before, so that it is verified
-    /// once however many guards ask.
+    /// Adds the slot that the adapter keeps with this request, so that it is verified once however many guards ask.
     #[must_use]
-    pub fn with_verification(self, verification: Option<&'a Verification>) -> Self {
-        Self { verification, ..self }
+    pub fn with_slot(self, slot: &'a AuthSlot) -> Self {
+        Self { slot: Some(slot), ..self }
     }
 }
 

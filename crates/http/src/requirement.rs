@@ -1,69 +1,84 @@
-//! What a guard for a whole router asks of a request.
+//! What a guard asks of a request.
 
-use jwt_knox::Authenticated;
+use std::borrow::Cow;
 
-use crate::{knox_http::KnoxHttp, refusal::Refusal, scope::Scope};
+use jwt_knox::{Authenticated, ClaimsError, is_scope};
 
-/// A good token and perhaps a scope: what an adapter's `RequireAuth` is made of.
+use crate::{
+    knox_http::KnoxHttp,
+    rejection::HttpRejection,
+    scope::{Scope, name_of},
+};
+
+/// A valid token and perhaps scopes: what an adapter's `RequireAuth` and `ScopedAuth` are made of.
 ///
 /// # Examples
 ///
 /// ```
 /// use jwt_knox::{Knox, MemoryStore, SigningKey};
-/// use jwt_knox_http::{KnoxHttp, Request, Requirement, Scope};
+/// use jwt_knox_http::{KnoxHttp, Request, Requirement, scopes};
 ///
-/// struct Admin;
-///
-/// impl Scope for Admin {
-///     const NAME: &'static str = "admin";
-/// }
+/// scopes! { Admin = "admin"; }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
-/// let http = KnoxHttp::builder(Knox::builder(key).store(MemoryStore::new()).build()?).build()?;
-/// let requirement = Requirement::new(http).with_scope::<Admin>();
+/// let knox = KnoxHttp::builder(Knox::builder(key).store(MemoryStore::new()).build()?).build()?;
+/// let requirement = Requirement::new(knox).with_scope::<Admin>();
 ///
 /// let outcome = requirement.knox().authenticate(&Request::new("GET", "/", |_| None)).await;
-/// assert_eq!(requirement.judge(outcome).unwrap_err().status(), 401);
+/// assert_eq!(requirement.check(outcome).unwrap_err().status(), 401);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Requirement {
     knox: KnoxHttp,
-    check_scope: Option<ScopeCheck>,
+    scopes: Vec<Cow<'static, str>>,
 }
 
-/// [`KnoxHttp::require_scope`] for the scope that is asked for.
-type ScopeCheck = fn(&KnoxHttp, &Authenticated) -> Result<(), Refusal>;
-
 impl Requirement {
-    /// Asks for a good token.
+    /// Asks for a valid token.
     #[must_use]
-    pub fn new(knox: KnoxHttp) -> Self {
-        Self { knox, check_scope: None }
+    pub const fn new(knox: KnoxHttp) -> Self {
+        Self { knox, scopes: Vec::new() }
     }
 
-    /// Asks for a token that grants the scope `S`.
+    /// Asks for a token that grants the scope `S` as well.
     #[must_use]
-    pub fn with_scope<S: Scope>(self) -> Self {
-        Self { check_scope: Some(KnoxHttp::require_scope::<S>), ..self }
+    pub fn with_scope<S: Scope>(mut self) -> Self {
+        self.scopes.push(name_of::<S>().into());
+        self
+    }
+
+    /// Asks for a token that grants `scope` as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError::InvalidScope`] if it is not a scope.
+    pub fn scope(mut self, scope: impl Into<Cow<'static, str>>) -> Result<Self, ClaimsError> {
+        let scope = scope.into();
+        if !is_scope(&scope) {
+            return Err(ClaimsError::InvalidScope { scope: scope.into_owned() });
+        }
+        self.scopes.push(scope);
+        Ok(self)
     }
 
     /// The handle to authenticate with.
     #[must_use]
-    pub fn knox(&self) -> &KnoxHttp {
+    pub const fn knox(&self) -> &KnoxHttp {
         &self.knox
     }
 
-    /// Judges an outcome of [`KnoxHttp::authenticate`].
+    /// Checks an outcome of [`KnoxHttp::authenticate`].
     ///
     /// # Errors
     ///
-    /// [`Refusal`], the one that came in or one for want of the scope.
-    pub fn judge(&self, outcome: Result<Authenticated, Refusal>) -> Result<(), Refusal> {
+    /// [`HttpRejection`], the one that came in or one for want of a scope.
+    pub fn check(&self, outcome: Result<Authenticated, HttpRejection>) -> Result<Authenticated, HttpRejection> {
         let auth = outcome?;
-        self.check_scope.map_or(Ok(()), |check| check(&self.knox, &auth))
+        self.scopes.iter().try_for_each(|scope| self.knox.require_scope(&auth, scope))?;
+        Ok(auth)
     }
 }

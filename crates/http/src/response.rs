@@ -1,4 +1,4 @@
-//! What an adapter sends out.
+//! The response, as an adapter sends it.
 
 use std::fmt;
 
@@ -36,6 +36,11 @@ impl Response {
         self.body
     }
 
+    /// 404 for a session id that is not one of the subject's.
+    pub(crate) fn no_such_session() -> Self {
+        Self::problem(404, "No such session.")
+    }
+
     /// 204, nothing to say.
     pub(crate) fn no_content() -> Self {
         Self { status: 204, headers: vec![no_store()], body: String::new() }
@@ -59,7 +64,7 @@ impl Response {
         Self { status: 200, headers: vec![cache, content_type], body }
     }
 
-    /// A refusal or failure as problem details (RFC 9457).
+    /// A rejection or failure as problem details (RFC 9457).
     pub(crate) fn problem(status: u16, detail: &str) -> Self {
         #[derive(Serialize)]
         struct Problem<'a> {
@@ -90,7 +95,7 @@ impl fmt::Debug for Response {
     }
 }
 
-/// No answer but the public keys may be kept by a cache: it holds a token, or depends on one.
+/// No answer but the public keys may be cached: it holds a token, or depends on one.
 fn no_store() -> (&'static str, String) {
     ("cache-control", "no-store".to_owned())
 }

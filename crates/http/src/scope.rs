@@ -1,6 +1,8 @@
-//! Scopes as types, so that a handler can name in its signature what it needs.
+//! Scopes as types, so that a handler can say in its signature what it needs.
 
-/// A scope that a handler needs, as a type.
+use jwt_knox::is_scope;
+
+/// A scope that a handler needs, as a type. [`scopes!`](crate::scopes) makes such types.
 ///
 /// Each adapter has a guard `ScopedAuth<S>` that takes one.
 ///
@@ -16,7 +18,7 @@
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not name a scope",
+    message = "`{Self}` is not a scope",
     label = "needs `impl Scope for {Self}` with a `NAME`"
 )]
 pub trait Scope: Send + Sync + 'static {
@@ -27,28 +29,38 @@ pub trait Scope: Send + Sync + 'static {
     const NAME: &'static str;
 }
 
-/// RFC 6749 §3.3. Checked when a guard is compiled.
-pub(crate) const fn is_valid(scope: &str) -> bool {
-    let bytes = scope.as_bytes();
-    let mut index = 0;
-    while index < bytes.len() {
-        if !bytes[index].is_ascii_graphic() || bytes[index] == b'"' || bytes[index] == b'\\' {
-            return false;
-        }
-        index += 1;
-    }
-    !bytes.is_empty()
+/// Makes types that are scopes.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_http::{Scope, scopes};
+///
+/// scopes! {
+///     /// May do everything.
+///     pub Admin = "admin";
+///     ReadUsers = "users:read";
+/// }
+///
+/// assert_eq!(ReadUsers::NAME, "users:read");
+/// ```
+#[macro_export]
+macro_rules! scopes {
+    ($($(#[$attribute:meta])* $visibility:vis $scope:ident = $name:literal;)+) => {
+        $(
+            $(#[$attribute])*
+            #[derive(Debug, Clone, Copy)]
+            $visibility struct $scope;
+
+            impl $crate::Scope for $scope {
+                const NAME: &'static str = $name;
+            }
+        )+
+    };
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scope_is_one_printable_word() {
-        assert!(is_valid("admin") && is_valid("users:read") && is_valid("https://example.com/x"));
-        for scope in ["", "a b", "a\"", "a\\", "é", "a\n"] {
-            assert!(!is_valid(scope), "{scope}");
-        }
-    }
+/// The name of `S`, which is checked when the guard is compiled.
+pub(crate) const fn name_of<S: Scope>() -> &'static str {
+    const { assert!(is_scope(S::NAME), "a scope is printable ASCII without spaces, quotes and backslashes") };
+    S::NAME
 }

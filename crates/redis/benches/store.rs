@@ -1,5 +1,5 @@
-//! The store against bare commands, as somebody without it would send them: one call at a time, over the same
-//! connection, on the same logins.
+//! The store against bare commands, as an application without it would send them: one call at a time, over the same
+//! connection, on the same sessions.
 //!
 //! `cargo bench -p jwt-knox-redis`, with `KNOX_TEST_REDIS_URL` set. Bare, `insert` and `remove` are the same writes in
 //! a `MULTI`; the store sends a script.
@@ -14,7 +14,7 @@ use std::{collections::HashMap, env, time::Duration};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use compare::{Client, Comparison, Operation, Store};
 use criterion::{Criterion, criterion_group, criterion_main};
-use jwt_knox::{TokenRecord, async_trait};
+use jwt_knox::{SessionRecord, async_trait};
 use jwt_knox_redis::RedisStore;
 use redis::{aio::MultiplexedConnection, cmd, pipe};
 use tokio::runtime::Runtime;
@@ -27,11 +27,11 @@ struct Bare {
 }
 
 #[async_trait]
-impl Client<TokenRecord> for Bare {
-    async fn run(&self, operation: Operation, login: &TokenRecord) {
-        let subject = Base64UrlUnpadded::encode_string(login.subject.as_str().as_bytes());
+impl Client<SessionRecord> for Bare {
+    async fn run(&self, operation: Operation, session: &SessionRecord) {
+        let subject = Base64UrlUnpadded::encode_string(session.subject.as_str().as_bytes());
         let index = format!("{}:{{{subject}}}", self.prefix);
-        let key = format!("{index}:{}", login.id());
+        let key = format!("{index}:{}", session.id());
         let mut connection = self.connection.clone();
         match operation {
             Operation::Find => {
@@ -40,20 +40,20 @@ impl Client<TokenRecord> for Bare {
                 assert!(!found.is_empty());
             }
             Operation::Insert => {
-                let expires_at = login.expires_at.unwrap();
+                let expires_at = session.expires_at.unwrap();
                 let fields = [
-                    ("subject", login.subject.to_string()),
-                    ("digest", login.digest.to_string()),
-                    ("created_at", login.created_at.as_microsecond().to_string()),
+                    ("subject", session.subject.to_string()),
+                    ("digest", session.digest.to_string()),
+                    ("created_at", session.created_at.as_microsecond().to_string()),
                     ("expires_at", expires_at.as_microsecond().to_string()),
-                    ("deadline", expires_at.as_microsecond().to_string()),
-                    ("label", login.label.clone().unwrap()),
+                    ("absolute_expires_at", expires_at.as_microsecond().to_string()),
+                    ("label", session.label.clone().unwrap()),
                     ("attributes", "{}".to_owned()),
                 ];
                 let mut commands = pipe();
                 commands
                     .atomic()
-                    .zadd(&index, login.id().as_str(), login.created_at.as_microsecond())
+                    .zadd(&index, session.id().as_str(), session.created_at.as_microsecond())
                     .hset_multiple(&key, &fields)
                     .pexpire_at(&key, expires_at.as_millisecond())
                     .pexpire_at(&index, expires_at.as_millisecond());
@@ -61,7 +61,7 @@ impl Client<TokenRecord> for Bare {
             }
             Operation::Remove => {
                 let mut commands = pipe();
-                commands.atomic().zrem(&index, login.id().as_str()).del(&key);
+                commands.atomic().zrem(&index, session.id().as_str()).del(&key);
                 let removed: (bool, bool) = commands.query_async(&mut connection).await.unwrap();
                 assert_eq!(removed, (true, true));
             }

@@ -1,6 +1,6 @@
-//! How many bytes a login takes in the memory of the Redis that `REDIS_URL` names.
+//! How many bytes a session takes in the memory of the Redis at `REDIS_URL`.
 //!
-//! Fills it through the store, under a prefix of its own, and removes what it has made. `LOGINS` says how many, 100,000
+//! Fills it through the store, under a separate prefix, and removes what it has made. `SESSIONS` says how many, 100,000
 //! if it is not set.
 //!
 //! ```sh
@@ -11,22 +11,22 @@
 
 use std::{env, error::Error};
 
-use jwt_knox::{Knox, NewToken, SigningKey, Subject};
+use jwt_knox::{Knox, NewSession, SigningKey, Subject};
 use jwt_knox_redis::RedisStore;
 use redis::{aio::MultiplexedConnection, cmd};
 use uuid::Uuid;
 
-/// What a browser calls itself, as the label of a login.
+/// What a browser calls itself, as the label of a session.
 const USER_AGENT: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
-/// How many logins are made at the same time.
+/// For how many subjects sessions are made at the same time.
 const AT_ONCE: usize = 32;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let count: usize = env::var("LOGINS").map_or(Ok(100_000), |logins| logins.parse())?;
+    let count: usize = env::var("SESSIONS").map_or(Ok(100_000), |sessions| sessions.parse())?;
     let client = redis::Client::open(env::var("REDIS_URL")?)?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let prefix = format!("record-size-{}", Uuid::new_v4().simple());
@@ -35,19 +35,19 @@ async fn main() -> Result<(), Failure> {
 
     let before = used_memory(&mut connection).await?;
     let mut subjects = Vec::new();
-    for (each, name) in [(1, "one login for each subject"), (5, "five logins for each subject")] {
+    for (each, name) in [(1, "one session for each subject"), (5, "five sessions for each subject")] {
         let start = used_memory(&mut connection).await?;
         let new: Vec<Subject> =
             (0..count / each).map(|_| Subject::new(Uuid::new_v4().to_string())).collect::<Result<_, _>>()?;
         on_all(&knox, &new, move |knox, subject| async move {
             for _ in 0..each {
-                knox.issue_with(NewToken::for_subject(subject.clone()).label(USER_AGENT)).await?;
+                knox.issue(NewSession::new(subject.clone()).label(USER_AGENT)).await?;
             }
             Ok(())
         })
         .await?;
         let bytes = used_memory(&mut connection).await? - start;
-        println!("{:>6.0} bytes for a login, {name}", bytes as f64 / (new.len() * each) as f64);
+        println!("{:>6.0} bytes for a session, {name}", bytes as f64 / (new.len() * each) as f64);
         subjects.extend(new);
     }
     println!("{} MB in all", (used_memory(&mut connection).await? - before) / 1_000_000);

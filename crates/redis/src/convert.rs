@@ -5,21 +5,20 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
-use jwt_knox::{StoreError, Subject, TokenDigest, TokenRecord};
+use jwt_knox::{SessionRecord, StoreError, Subject, Timestamp, TokenDigest};
 
 /// A failure of this store.
 pub(crate) fn store_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::new("Redis", error)
+    StoreError::new(error).in_store("Redis")
 }
 
-/// A hash holds something that is no record.
+/// A hash that is not a record.
 #[derive(Debug, thiserror::Error)]
-#[error("a login in Redis has no usable field `{0}`")]
-struct BadField(&'static str);
+#[error("a session in Redis lacks the field `{0}`")]
+struct MissingField(&'static str);
 
 /// The names and values of a record, in turn. What is absent has no field.
-pub(crate) fn fields(record: &TokenRecord) -> Result<Vec<String>, StoreError> {
+pub(crate) fn fields(record: &SessionRecord) -> Result<Vec<String>, StoreError> {
     let attributes = serde_json::to_string(&record.attributes).map_err(store_error)?;
     let present = [
         ("subject", Some(record.subject.as_str().to_owned())),
@@ -27,7 +26,7 @@ pub(crate) fn fields(record: &TokenRecord) -> Result<Vec<String>, StoreError> {
         ("created_at", Some(microseconds(record.created_at))),
         ("expires_at", record.expires_at.map(microseconds)),
         ("last_used_at", record.last_used_at.map(microseconds)),
-        ("deadline", record.deadline.map(microseconds)),
+        ("absolute_expires_at", record.absolute_expires_at.map(microseconds)),
         ("idle_seconds", record.idle_timeout.map(|timeout| timeout.as_secs().to_string())),
         ("scope", record.scope.clone()),
         ("label", record.label.clone()),
@@ -37,18 +36,18 @@ pub(crate) fn fields(record: &TokenRecord) -> Result<Vec<String>, StoreError> {
 }
 
 /// The record of a hash.
-pub(crate) fn record(mut hash: HashMap<String, String>) -> Result<TokenRecord, StoreError> {
+pub(crate) fn record(mut hash: HashMap<String, String>) -> Result<SessionRecord, StoreError> {
     let mut take = |name: &'static str| hash.remove(name);
-    let needed = |name, value: Option<String>| value.ok_or_else(|| store_error(BadField(name)));
+    let needed = |name, value: Option<String>| value.ok_or_else(|| store_error(MissingField(name)));
     let subject = Subject::new(needed("subject", take("subject"))?).map_err(store_error)?;
     let digest: TokenDigest = needed("digest", take("digest"))?.parse().map_err(store_error)?;
-    let created_at = moment(needed("created_at", take("created_at"))?)?;
+    let created_at = timestamp(needed("created_at", take("created_at"))?)?;
     let attributes: BTreeMap<String, String> =
         serde_json::from_str(&needed("attributes", take("attributes"))?).map_err(store_error)?;
-    let mut record = TokenRecord::new(subject, digest, created_at);
-    record.expires_at = take("expires_at").map(moment).transpose()?;
-    record.last_used_at = take("last_used_at").map(moment).transpose()?;
-    record.deadline = take("deadline").map(moment).transpose()?;
+    let mut record = SessionRecord::new(subject, digest, created_at);
+    record.expires_at = take("expires_at").map(timestamp).transpose()?;
+    record.last_used_at = take("last_used_at").map(timestamp).transpose()?;
+    record.absolute_expires_at = take("absolute_expires_at").map(timestamp).transpose()?;
     record.idle_timeout = match take("idle_seconds") {
         None => None,
         Some(seconds) => Some(Duration::from_secs(seconds.parse().map_err(store_error)?)),
@@ -59,15 +58,15 @@ pub(crate) fn record(mut hash: HashMap<String, String>) -> Result<TokenRecord, S
     Ok(record)
 }
 
-/// A moment as the scripts take it; an absent one is the empty text.
-pub(crate) fn time_argument(moment: Option<Timestamp>) -> String {
-    moment.map(microseconds).unwrap_or_default()
+/// A time as the scripts take it; an absent one is the empty string.
+pub(crate) fn time_argument(time: Option<Timestamp>) -> String {
+    time.map(microseconds).unwrap_or_default()
 }
 
-pub(crate) fn microseconds(moment: Timestamp) -> String {
-    moment.as_microsecond().to_string()
+pub(crate) fn microseconds(time: Timestamp) -> String {
+    time.as_microsecond().to_string()
 }
 
-fn moment(microseconds: String) -> Result<Timestamp, StoreError> {
+fn timestamp(microseconds: String) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(microseconds.parse().map_err(store_error)?).map_err(store_error)
 }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use jiff::Timestamp;
 use jwt_knox::{
-    InsertOutcome, StoreError, Subject, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore, WhenFull, async_trait,
+    InsertOutcome, LimitAction, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject, Timestamp,
+    TokenStore, async_trait,
 };
 use redis::{FromRedisValue, ScriptInvocation, aio::ConnectionLike, cmd};
 
@@ -19,9 +19,9 @@ use crate::{
     scripts::{INSERT, LIST, REMOVE, REMOVE_ALL, REPLACE, TOUCH},
 };
 
-/// Keeps logins in Redis 7 or Valkey.
+/// Keeps sessions in Redis 7 or Valkey.
 ///
-/// `C` is any connection that can be cloned and shared: a `ConnectionManager`, which reconnects by itself, a
+/// `C` is any connection that can be cloned and shared: a `ConnectionManager`, which reconnects automatically, a
 /// `MultiplexedConnection`, or a `ClusterConnection`. The application makes it and sets its timeouts, so that a server
 /// that hangs becomes an error. Cheap to clone.
 ///
@@ -53,15 +53,15 @@ impl<C> RedisStore<C> {
         Self::with_prefix(connection, "jwt-knox")
     }
 
-    /// A store whose keys begin with `prefix`, for several applications on one server. Braces in it are left out, since
-    /// they would name another hash tag.
+    /// A store whose keys begin with `prefix`, for several applications on one server. Braces in it are dropped, since
+    /// they would make another hash tag.
     #[must_use]
     pub fn with_prefix(connection: C, prefix: impl Into<String>) -> Self {
         Self { connection, prefix: prefix.into().replace(['{', '}'], "") }
     }
 
-    /// The key of the subject's index. The part in braces is its hash tag, which all keys of the subject share;
-    /// encoded, so that no subject can close the brace.
+    /// The key of the subject's index. The part in braces is its hash tag, which all keys of the subject share. The
+    /// subject is encoded, so that none can close the brace.
     fn index(&self, subject: &Subject) -> String {
         format!("{}:{{{}}}", self.prefix, Base64UrlUnpadded::encode_string(subject.as_str().as_bytes()))
     }
@@ -77,24 +77,24 @@ impl<C: ConnectionLike + Clone + Send + Sync> RedisStore<C> {
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStore<C> {
     async fn insert(
         &self,
-        record: TokenRecord,
-        limit: Option<TokenLimit>,
+        record: SessionRecord,
+        limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
-        let (max, when_full) = match limit {
+        let (max, action) = match limit {
             None => (String::new(), ""),
-            Some(limit) => (limit.max().to_string(), when_full(limit)?),
+            Some(limit) => (limit.max().to_string(), action(limit)?),
         };
-        let replaced = record.label.as_deref().filter(|_| limit.is_some_and(|limit| limit.replaces_same_label()));
+        let replaced = record.label.as_deref().filter(|_| limit.is_some_and(|limit| limit.is_one_per_label()));
         let mut script = INSERT.key(self.index(&record.subject));
         script
-            .arg(call_number())
+            .arg(request_id())
             .arg(record.id().as_str())
             .arg(microseconds(record.created_at))
             .arg(time_argument(record.expires_at))
             .arg(microseconds(now))
             .arg(max)
-            .arg(when_full)
+            .arg(action)
             .arg(if replaced.is_some() { "replace" } else { "" })
             .arg(replaced.unwrap_or_default())
             .arg(fields(&record)?);
@@ -105,14 +105,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
         })
     }
 
-    async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
-        let login = format!("{}:{}", self.index(&key.subject), key.id);
+    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+        let key = format!("{}:{}", self.index(&session.subject), session.id);
         let hash: HashMap<String, String> =
-            cmd("HGETALL").arg(login).query_async(&mut self.connection.clone()).await.map_err(store_error)?;
+            cmd("HGETALL").arg(key).query_async(&mut self.connection.clone()).await.map_err(store_error)?;
         if hash.is_empty() { Ok(None) } else { record(hash).map(Some) }
     }
 
-    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
         let mut script = LIST.key(self.index(subject));
         script.arg(microseconds(now));
         let hashes: Vec<HashMap<String, String>> = self.run(&script).await?;
@@ -121,19 +121,19 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
 
     async fn touch(
         &self,
-        key: &TokenKey,
+        session: &SessionRef,
         last_used_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        let mut script = TOUCH.key(self.index(&key.subject));
-        script.arg(key.id.as_str()).arg(microseconds(last_used_at)).arg(time_argument(expires_at));
+        let mut script = TOUCH.key(self.index(&session.subject));
+        script.arg(session.id.as_str()).arg(microseconds(last_used_at)).arg(time_argument(expires_at));
         self.run(&script).await
     }
 
-    async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
+    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
         let mut script = REPLACE.key(self.index(&old.subject));
         script
-            .arg(call_number())
+            .arg(request_id())
             .arg(old.id.as_str())
             .arg(new.id().as_str())
             .arg(microseconds(new.created_at))
@@ -142,19 +142,24 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
         self.run(&script).await
     }
 
-    async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
-        let mut script = REMOVE.key(self.index(&key.subject));
-        script.arg(key.id.as_str());
+    async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
+        let mut script = REMOVE.key(self.index(&session.subject));
+        script.arg(session.id.as_str());
         self.run(&script).await
     }
 
-    async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError> {
+    async fn remove_all(
+        &self,
+        subject: &Subject,
+        except: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let mut script = REMOVE_ALL.key(self.index(subject));
-        script.arg(except.map_or("", TokenId::as_str)).arg(microseconds(now));
+        script.arg(except.map_or("", SessionId::as_str)).arg(microseconds(now));
         self.run(&script).await
     }
 
-    /// Redis drops logins that are over by itself, so there is nothing to do.
+    /// Redis drops expired sessions automatically, so there is nothing to do.
     async fn remove_expired(&self, _: Timestamp, _: NonZeroU32) -> Result<u64, StoreError> {
         Ok(0)
     }
@@ -166,18 +171,18 @@ impl<C> fmt::Debug for RedisStore<C> {
     }
 }
 
-/// A number that no other call has: a client may send a call twice, and the script then answers the second as the
-/// first.
-fn call_number() -> String {
+/// A number that no other request has: a client may send a request twice, and the script then answers the second like
+/// the first.
+fn request_id() -> String {
     format!("{:016x}", RandomState::new().hash_one(()))
 }
 
-/// What the script calls it.
-fn when_full(limit: TokenLimit) -> Result<&'static str, StoreError> {
-    match limit.when_full() {
-        WhenFull::Deny => Ok("deny"),
-        WhenFull::EvictOldest => Ok("evict oldest"),
-        WhenFull::EvictLongestUnused => Ok("evict longest unused"),
-        _ => Err(store_error("this store does not know what this limit does when it is full")),
+/// The action of the limit, if the script knows it.
+fn action(limit: SessionLimit) -> Result<&'static str, StoreError> {
+    match limit.action() {
+        action @ (LimitAction::Deny | LimitAction::EvictOldest | LimitAction::EvictLeastRecentlyUsed) => {
+            Ok(action.as_str())
+        }
+        action => Err(store_error(format!("this store does not know the limit action `{action}`"))),
     }
 }

@@ -3,18 +3,19 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
 use jwt_knox::Authenticated;
-use jwt_knox_http::{KnoxHttp, Refusal, Scope};
+use jwt_knox_http::{HttpRejection, KnoxHttp, Requirement, Scope};
 use rocket::{
     Ignite, Request, Rocket, Sentinel,
     request::{FromRequest, Outcome},
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
     rejection::KnoxRejection,
-    translate::{authenticate, configured},
+    translate::{self, authenticate, configured},
 };
 
-/// Whoever sends the request, proven by a bearer token. Without a good one the handler does not run.
+/// Who sends the request, proven by a bearer token. Without a valid one the handler does not run.
 ///
 /// The application must manage a [`KnoxHttp`], as [`fairing`](crate::fairing) does; a Rocket without one does not
 /// ignite.
@@ -36,6 +37,14 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct KnoxAuth(pub Authenticated);
 
+impl KnoxAuth {
+    /// The proof, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> Authenticated {
+        self.0
+    }
+}
+
 impl Deref for KnoxAuth {
     type Target = Authenticated;
 
@@ -45,7 +54,7 @@ impl Deref for KnoxAuth {
 }
 
 impl KnoxAuth {
-    async fn of(request: &Request<'_>) -> Result<Self, Refusal> {
+    async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
         let knox = configured(request)?;
         Ok(Self(authenticate(request, &knox).await?))
     }
@@ -56,7 +65,7 @@ impl<'r> FromRequest<'r> for KnoxAuth {
     type Error = KnoxRejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, KnoxRejection> {
-        KnoxRejection::outcome(request, Self::of(request).await)
+        KnoxRejection::outcome(request, Self::extract(request).await)
     }
 }
 
@@ -81,9 +90,17 @@ impl<'r> FromRequest<'r> for KnoxAuth {
 pub struct MaybeAuth(pub Option<Authenticated>);
 
 impl MaybeAuth {
-    async fn of(request: &Request<'_>) -> Result<Self, Refusal> {
+    /// The proof, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> Option<Authenticated> {
+        self.0
+    }
+}
+
+impl MaybeAuth {
+    async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
         let knox = configured(request)?;
-        Ok(Self(KnoxHttp::optional(authenticate(request, &knox).await)?))
+        Ok(Self(knox.authenticate_optional(&translate::request(request)).await?))
     }
 }
 
@@ -92,23 +109,19 @@ impl<'r> FromRequest<'r> for MaybeAuth {
     type Error = KnoxRejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, KnoxRejection> {
-        KnoxRejection::outcome(request, Self::of(request).await)
+        KnoxRejection::outcome(request, Self::extract(request).await)
     }
 }
 
-/// Whoever sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
+/// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
 /// # Examples
 ///
 /// ```
-/// use jwt_knox_rocket::{Scope, ScopedAuth};
+/// use jwt_knox_rocket::{ScopedAuth, scopes};
 /// use rocket::delete;
 ///
-/// struct Admin;
-///
-/// impl Scope for Admin {
-///     const NAME: &'static str = "admin";
-/// }
+/// scopes! { Admin = "admin"; }
 ///
 /// #[delete("/everything")]
 /// fn delete_everything(auth: ScopedAuth<Admin>) -> String {
@@ -116,6 +129,20 @@ impl<'r> FromRequest<'r> for MaybeAuth {
 /// }
 /// ```
 pub struct ScopedAuth<S: Scope>(pub Authenticated, PhantomData<S>);
+
+impl<S: Scope> ScopedAuth<S> {
+    /// The proof, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> Authenticated {
+        self.0
+    }
+}
+
+impl<S: Scope> Clone for ScopedAuth<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
 
 impl<S: Scope> Deref for ScopedAuth<S> {
     type Target = Authenticated;
@@ -132,11 +159,9 @@ impl<S: Scope> fmt::Debug for ScopedAuth<S> {
 }
 
 impl<S: Scope> ScopedAuth<S> {
-    async fn of(request: &Request<'_>) -> Result<Self, Refusal> {
-        let knox = configured(request)?;
-        let auth = authenticate(request, &knox).await?;
-        knox.require_scope::<S>(&auth)?;
-        Ok(Self(auth, PhantomData))
+    async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
+        let requirement = Requirement::new(configured(request)?).with_scope::<S>();
+        Ok(Self(requirement.check(authenticate(request, requirement.knox()).await)?, PhantomData))
     }
 }
 
@@ -145,11 +170,51 @@ impl<'r, S: Scope> FromRequest<'r> for ScopedAuth<S> {
     type Error = KnoxRejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, KnoxRejection> {
-        KnoxRejection::outcome(request, Self::of(request).await)
+        KnoxRejection::outcome(request, Self::extract(request).await)
     }
 }
 
-/// Whether `rocket` must not start: a guard without a handle would refuse every request.
+/// The claims of the token as a type of the application. A token whose claims do not fit the type, as one that was
+/// issued before a field was added, is answered with 401.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::KnoxClaims;
+/// use rocket::{get, serde::Deserialize};
+///
+/// #[derive(Deserialize)]
+/// #[serde(crate = "rocket::serde")]
+/// struct Profile {
+///     name: String,
+/// }
+///
+/// #[get("/hello")]
+/// fn hello(claims: KnoxClaims<Profile>) -> String {
+///     format!("Hello, {}", claims.0.name)
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct KnoxClaims<T>(pub T);
+
+impl<T: DeserializeOwned> KnoxClaims<T> {
+    async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
+        let knox = configured(request)?;
+        let auth = authenticate(request, &knox).await?;
+        Ok(Self(auth.claims().map_err(|error| knox.reject(error))?))
+    }
+}
+
+#[rocket::async_trait]
+impl<'r, T: DeserializeOwned> FromRequest<'r> for KnoxClaims<T> {
+    type Error = KnoxRejection;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, KnoxRejection> {
+        KnoxRejection::outcome(request, Self::extract(request).await)
+    }
+}
+
+/// Whether `rocket` must not start: a guard without a handle would reject every request.
 fn is_unconfigured(rocket: &Rocket<Ignite>) -> bool {
     let is_unconfigured = rocket.state::<KnoxHttp>().is_none();
     if is_unconfigured {
@@ -171,6 +236,12 @@ impl Sentinel for MaybeAuth {
 }
 
 impl<S: Scope> Sentinel for ScopedAuth<S> {
+    fn abort(rocket: &Rocket<Ignite>) -> bool {
+        is_unconfigured(rocket)
+    }
+}
+
+impl<T> Sentinel for KnoxClaims<T> {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
         is_unconfigured(rocket)
     }

@@ -1,6 +1,6 @@
 //! The catchers that answer for guards, and the fairing that sets everything up.
 
-use jwt_knox_http::{KnoxHttp, Refusal};
+use jwt_knox_http::{HttpRejection, KnoxHttp};
 use rocket::{
     Catcher, Request,
     catcher::{Handler, Result},
@@ -45,14 +45,14 @@ struct AnswerForGuard;
 #[rocket::async_trait]
 impl Handler for AnswerForGuard {
     async fn handle<'r>(&self, status: Status, request: &'r Request<'_>) -> Result<'r> {
-        Ok(response(answer(status, request).response().clone()))
+        Ok(response(answer(status, request).to_response()))
     }
 }
 
-fn answer(status: Status, request: &Request<'_>) -> Refusal {
+fn answer(status: Status, request: &Request<'_>) -> HttpRejection {
     stashed(request, status).unwrap_or_else(|| match configured(request) {
         // Not one of our guards: a handler of the application returned a bare status.
-        Ok(knox) => knox.refusal(status.code),
+        Ok(knox) => knox.for_status(status.code),
         Err(unconfigured) => unconfigured,
     })
 }

@@ -1,8 +1,8 @@
-//! What a guard answers when it lets nobody in.
+//! The answer of a guard that rejects a request.
 
 use std::fmt;
 
-use jwt_knox_http::Refusal;
+use jwt_knox_http::HttpRejection;
 use rocket::{
     Request,
     http::Status,
@@ -12,42 +12,43 @@ use rocket::{
 
 use crate::translate;
 
-/// A request that is refused or cannot be decided. As a response it is what the contract says: 401, 403 or 503, with a
+/// A request that is rejected or cannot be decided. As a response it is what the contract says: 401, 403 or 503, with a
 /// problem in JSON.
 ///
 /// A guard that fails with it leaves the response to a catcher; see [`catchers`](crate::catchers). A handler that takes
 /// `Result<KnoxAuth, KnoxRejection>` can return it, since it is a responder.
 #[derive(Debug, Clone)]
-pub struct KnoxRejection(Refusal);
+pub struct KnoxRejection(HttpRejection);
 
 impl KnoxRejection {
     /// Why, and what is answered.
     #[must_use]
-    pub fn refusal(&self) -> &Refusal {
+    pub fn rejection(&self) -> &HttpRejection {
         &self.0
     }
 
     /// The outcome of a guard that fails: an error and never a forward, which could reach a route without a guard.
-    pub(crate) fn outcome<T>(request: &Request<'_>, result: Result<T, Refusal>) -> Outcome<T, Self> {
+    pub(crate) fn outcome<T>(request: &Request<'_>, result: Result<T, HttpRejection>) -> Outcome<T, Self> {
         match result {
             Ok(value) => Outcome::Success(value),
-            Err(refusal) => {
-                translate::stash(request, &refusal);
-                Outcome::Error((Status::new(refusal.status()), Self(refusal)))
+            Err(rejection) => {
+                translate::stash(request, &rejection);
+                Outcome::Error((Status::new(rejection.status()), Self(rejection)))
             }
         }
     }
 }
 
-impl From<Refusal> for KnoxRejection {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal)
+/// From every error of the core, and from that of the contract: so `?` works in a handler.
+impl<E: Into<HttpRejection>> From<E> for KnoxRejection {
+    fn from(error: E) -> Self {
+        Self(error.into())
     }
 }
 
 impl<'r> Responder<'r, 'static> for KnoxRejection {
     fn respond_to(self, _: &'r Request<'_>) -> response::Result<'static> {
-        Ok(translate::response(self.0.response().clone()))
+        Ok(translate::response(self.0.to_response()))
     }
 }
 

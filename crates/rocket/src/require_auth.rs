@@ -1,6 +1,9 @@
 //! Guarding routes that ask for nothing themselves.
 
-use jwt_knox_http::{KnoxHttp, Refusal, Requirement, Scope};
+use std::borrow::Cow;
+
+use jwt_knox::{Authenticated, ClaimsError};
+use jwt_knox_http::{HttpRejection, KnoxHttp, Requirement, Scope};
 use rocket::{
     Data, Request, Route,
     route::{Handler, Outcome},
@@ -8,22 +11,18 @@ use rocket::{
 
 use crate::translate::{authenticate, response};
 
-/// Guards routes: a request without a good token gets no further. Rocket's fairings cannot refuse a request, so this
+/// Guards routes: a request without a valid token is rejected. Rocket's fairings cannot reject a request, so this
 /// goes around the routes that one mounts.
 ///
-/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is verified once all the same.
+/// Handlers behind it take [`KnoxAuth`](crate::KnoxAuth) as usual; the request is still verified once.
 ///
 /// # Examples
 ///
 /// ```
-/// use jwt_knox_rocket::{KnoxHttp, RequireAuth, Scope};
+/// use jwt_knox_rocket::{KnoxHttp, RequireAuth, scopes};
 /// use rocket::{Build, Rocket, get, routes};
 ///
-/// struct Admin;
-///
-/// impl Scope for Admin {
-///     const NAME: &'static str = "admin";
-/// }
+/// scopes! { Admin = "admin"; }
 ///
 /// #[get("/users")]
 /// fn users() -> &'static str {
@@ -38,7 +37,7 @@ use crate::translate::{authenticate, response};
 pub struct RequireAuth(Requirement);
 
 impl RequireAuth {
-    /// A guard that asks for a good token.
+    /// A guard that asks for a valid token.
     #[must_use]
     pub fn new(knox: KnoxHttp) -> Self {
         Self(Requirement::new(knox))
@@ -48,6 +47,15 @@ impl RequireAuth {
     #[must_use]
     pub fn with_scope<S: Scope>(self) -> Self {
         Self(self.0.with_scope::<S>())
+    }
+
+    /// Asks for a token that grants `scope` as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError::InvalidScope`] if it is not a scope.
+    pub fn scope(self, scope: impl Into<Cow<'static, str>>) -> Result<Self, ClaimsError> {
+        self.0.scope(scope).map(Self)
     }
 
     /// The same routes, guarded.
@@ -60,8 +68,8 @@ impl RequireAuth {
         routes.into_iter().map(guarded).collect()
     }
 
-    async fn admit(&self, request: &Request<'_>) -> Result<(), Refusal> {
-        self.0.judge(authenticate(request, self.0.knox()).await)
+    async fn admit(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
+        self.0.check(authenticate(request, self.0.knox()).await)
     }
 }
 
@@ -75,8 +83,8 @@ struct Guarded {
 impl Handler for Guarded {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
         match self.guard.admit(request).await {
-            Ok(()) => self.inner.handle(request, data).await,
-            Err(refusal) => Outcome::Success(response(refusal.response().clone())),
+            Ok(_) => self.inner.handle(request, data).await,
+            Err(rejection) => Outcome::Success(response(rejection.to_response())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The ready routes.
+//! The built-in routes.
 
 use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request as KnoxRequest};
 use rocket::{
@@ -11,7 +11,7 @@ use rocket::{
 
 use crate::translate;
 
-/// The ready routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
+/// The built-in routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
 /// `/sessions/<id>`, and `/debug_verify` if it is switched on.
 ///
 /// # Examples
@@ -26,7 +26,7 @@ use crate::translate;
 /// ```
 #[must_use]
 pub fn routes(knox: KnoxHttp) -> Vec<Route> {
-    ready(&knox, knox.endpoints())
+    mount(&knox, knox.endpoints())
 }
 
 /// The route `/.well-known/jwks.json`: the public keys, for services that verify tokens themselves. It needs no token,
@@ -44,13 +44,13 @@ pub fn routes(knox: KnoxHttp) -> Vec<Route> {
 /// ```
 #[must_use]
 pub fn jwks_route(knox: KnoxHttp) -> Vec<Route> {
-    ready(&knox, [Endpoint::Jwks])
+    mount(&knox, [Endpoint::Jwks])
 }
 
-fn ready(knox: &KnoxHttp, endpoints: impl IntoIterator<Item = Endpoint>) -> Vec<Route> {
+fn mount(knox: &KnoxHttp, endpoints: impl IntoIterator<Item = Endpoint>) -> Vec<Route> {
     let route = |endpoint: Endpoint, method| {
         let path = endpoint.path().replace('{', "<").replace('}', ">");
-        Route::new(method, &path, Ready { knox: knox.clone(), endpoint })
+        Route::new(method, &path, BuiltIn { knox: knox.clone(), endpoint })
     };
     endpoints.into_iter().flat_map(|endpoint| METHODS.map(|method| route(endpoint, method))).collect()
 }
@@ -69,20 +69,20 @@ const METHODS: [Method; 9] = [
 ];
 
 #[derive(Clone)]
-struct Ready {
+struct BuiltIn {
     knox: KnoxHttp,
     endpoint: Endpoint,
 }
 
 #[rocket::async_trait]
-impl Handler for Ready {
+impl Handler for BuiltIn {
     async fn handle<'r>(&self, rocket: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
         // Rocket takes `/verify/` and `//verify` for `/verify`; the contract does not.
         let path = rocket.uri().path();
         if path.ends_with('/') || path.raw().contains("//") {
             return Outcome::forward(data, Status::NotFound);
         }
-        let mut request = translate::request(rocket, translate::decided(rocket).get());
+        let mut request = translate::request(rocket);
         let bytes;
         if self.knox.needs_body(self.endpoint, &request) {
             let body = data.open(KnoxRequest::MAX_BODY_BYTES.bytes()).into_bytes();

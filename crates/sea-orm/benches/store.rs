@@ -13,8 +13,7 @@ use std::{borrow::Borrow, env, str::FromStr, time::Duration};
 
 use compare::{Client, Comparison, LIMIT, Operation, Store};
 use criterion::{Criterion, criterion_group, criterion_main};
-use jiff::Timestamp;
-use jwt_knox::{TokenRecord, async_trait};
+use jwt_knox::{SessionRecord, Timestamp, async_trait};
 use jwt_knox_sea_orm::SeaOrmStore;
 use scratch::Scratch;
 use sea_orm::{
@@ -29,39 +28,38 @@ use sea_orm::{
 };
 use tokio::runtime::Runtime;
 
-/// A login, for the store and as the values of its columns.
-struct Login {
-    record: TokenRecord,
+/// A session, for the store and as the values of its columns.
+struct Session {
+    record: SessionRecord,
     id: String,
     digest: String,
     created_at: DateTime,
     expires_at: Option<DateTime>,
 }
 
-impl From<TokenRecord> for Login {
-    fn from(record: TokenRecord) -> Self {
+impl From<SessionRecord> for Session {
+    fn from(record: SessionRecord) -> Self {
         Self {
             id: record.id().to_string(),
             digest: record.digest.to_string(),
-            created_at: date(record.created_at),
-            expires_at: record.expires_at.map(date),
+            created_at: date_time(record.created_at),
+            expires_at: record.expires_at.map(date_time),
             record,
         }
     }
 }
 
-fn date(moment: Timestamp) -> DateTime {
-    DateTimeUtc::from_timestamp_micros(moment.as_microsecond()).unwrap().naive_utc()
+fn date_time(time: Timestamp) -> DateTime {
+    DateTimeUtc::from_timestamp_micros(time.as_microsecond()).unwrap().naive_utc()
 }
 
-impl Borrow<TokenRecord> for Login {
-    fn borrow(&self) -> &TokenRecord {
+impl Borrow<SessionRecord> for Session {
+    fn borrow(&self) -> &SessionRecord {
         &self.record
     }
 }
 
-const COLUMNS: &str =
-    "subject, id, digest, created_at, expires_at, last_used_at, deadline, idle_seconds, scope, label, attributes";
+const COLUMNS: &str = "subject, id, digest, created_at, expires_at, last_used_at, absolute_expires_at, idle_seconds, scope, label, attributes";
 
 /// What `find` reads.
 type Row = (
@@ -78,13 +76,13 @@ type Row = (
     String,
 );
 
-/// The statements, written once and kept for good, as sqlx wants them.
+/// The statements, written once and never freed, as sqlx wants them.
 struct Sql {
     find: &'static str,
     insert: &'static str,
     remove: &'static str,
     lock: &'static str,
-    live: &'static str,
+    active: &'static str,
 }
 
 impl Sql {
@@ -101,14 +99,14 @@ impl Sql {
             sql.leak()
         };
         Self {
-            find: statement(&format!("SELECT {COLUMNS} FROM jwt_knox_tokens WHERE subject = ? AND id = ?")),
+            find: statement(&format!("SELECT {COLUMNS} FROM jwt_knox_sessions WHERE subject = ? AND id = ?")),
             insert: statement(&format!(
-                "INSERT INTO jwt_knox_tokens ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                "INSERT INTO jwt_knox_sessions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             )),
-            remove: statement("DELETE FROM jwt_knox_tokens WHERE subject = ? AND id = ?"),
+            remove: statement("DELETE FROM jwt_knox_sessions WHERE subject = ? AND id = ?"),
             lock: statement(&format!("INSERT INTO jwt_knox_subjects (subject) VALUES (?) {on_conflict}")),
-            live: statement(&format!(
-                "SELECT {COLUMNS} FROM jwt_knox_tokens
+            active: statement(&format!(
+                "SELECT {COLUMNS} FROM jwt_knox_sessions
                  WHERE subject = ? AND (expires_at IS NULL OR expires_at > ?) {for_update}"
             )),
         }
@@ -126,36 +124,36 @@ macro_rules! bare {
         impl $name {
             fn insertion<'a>(
                 &self,
-                login: &'a Login,
+                session: &'a Session,
             ) -> Query<'a, $database, <$database as sqlx::Database>::Arguments> {
                 sqlx::query(self.sql.insert)
-                    .bind(login.record.subject.as_str())
-                    .bind(&login.id)
-                    .bind(&login.digest)
-                    .bind(login.created_at)
-                    .bind(login.expires_at)
+                    .bind(session.record.subject.as_str())
+                    .bind(&session.id)
+                    .bind(&session.digest)
+                    .bind(session.created_at)
+                    .bind(session.expires_at)
                     .bind(None::<DateTime>)
-                    .bind(login.expires_at)
+                    .bind(session.expires_at)
                     .bind(None::<i64>)
                     .bind(None::<&str>)
-                    .bind(login.record.label.as_deref())
+                    .bind(session.record.label.as_deref())
                     .bind("{}")
             }
         }
 
         #[async_trait]
-        impl Client<Login> for $name {
-            async fn run(&self, operation: Operation, login: &Login) {
-                let subject = login.record.subject.as_str();
+        impl Client<Session> for $name {
+            async fn run(&self, operation: Operation, session: &Session) {
+                let subject = session.record.subject.as_str();
                 match operation {
                     Operation::Find => {
-                        let query = sqlx::query_as(self.sql.find).bind(subject).bind(&login.id);
+                        let query = sqlx::query_as(self.sql.find).bind(subject).bind(&session.id);
                         let found: Option<Row> = query.fetch_optional(&self.pool).await.unwrap();
                         assert!(found.is_some());
                     }
-                    Operation::Insert => drop(self.insertion(login).execute(&self.pool).await.unwrap()),
+                    Operation::Insert => drop(self.insertion(session).execute(&self.pool).await.unwrap()),
                     Operation::Remove => {
-                        let delete = sqlx::query(self.sql.remove).bind(subject).bind(&login.id);
+                        let delete = sqlx::query(self.sql.remove).bind(subject).bind(&session.id);
                         assert_eq!(delete.execute(&self.pool).await.unwrap().rows_affected(), 1);
                     }
                     Operation::InsertAtLimit => {
@@ -166,11 +164,11 @@ macro_rules! bare {
                         }
                         let mut transaction = connection.begin_with($begin).await.unwrap();
                         sqlx::query(self.sql.lock).bind(subject).execute(&mut *transaction).await.unwrap();
-                        let live = sqlx::query_as(self.sql.live).bind(subject).bind(login.created_at);
-                        let live: Vec<Row> = live.fetch_all(&mut *transaction).await.unwrap();
-                        assert_eq!(live.len(), LIMIT as usize);
-                        let oldest = live.into_iter().min_by_key(|row| (row.3, row.1.clone())).unwrap().1;
-                        self.insertion(login).execute(&mut *transaction).await.unwrap();
+                        let active = sqlx::query_as(self.sql.active).bind(subject).bind(session.created_at);
+                        let active: Vec<Row> = active.fetch_all(&mut *transaction).await.unwrap();
+                        assert_eq!(active.len(), LIMIT as usize);
+                        let oldest = active.into_iter().min_by_key(|row| (row.3, row.1.clone())).unwrap().1;
+                        self.insertion(session).execute(&mut *transaction).await.unwrap();
                         let delete = sqlx::query(self.sql.remove).bind(subject).bind(oldest);
                         delete.execute(&mut *transaction).await.unwrap();
                         transaction.commit().await.unwrap();
@@ -190,7 +188,7 @@ fn benchmarks(criterion: &mut Criterion) {
     let upsert = "ON CONFLICT (subject) DO UPDATE SET subject = excluded.subject";
 
     let scratch = runtime.block_on(Scratch::new("sqlite:")).unwrap();
-    // Without waiting for the disk on each commit, which would hide all else.
+    // Without waiting for the disk on each commit, which would hide everything else.
     let options = SqliteConnectOptions::from_str(&scratch.url).unwrap().synchronous(SqliteSynchronous::Normal);
     let pool = runtime.block_on(pool_options().connect_with(options)).unwrap();
     let store = SeaOrmStore::new(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()));
@@ -233,7 +231,13 @@ fn on_server(runtime: &Runtime, variable: &str) -> Option<Scratch> {
     }
 }
 
-fn compare(criterion: &mut Criterion, runtime: &Runtime, database: &str, bare: &dyn Client<Login>, store: SeaOrmStore) {
+fn compare(
+    criterion: &mut Criterion,
+    runtime: &Runtime,
+    database: &str,
+    bare: &dyn Client<Session>,
+    store: SeaOrmStore,
+) {
     let operations = &[Operation::Find, Operation::Insert, Operation::Remove, Operation::InsertAtLimit];
     Comparison { database, bare, store: &Store(store), operations }.run(criterion, runtime);
 }

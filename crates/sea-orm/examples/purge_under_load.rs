@@ -1,7 +1,7 @@
-//! How long logins and authentications take while a million expired logins are purged, beside a million live ones, in
-//! the PostgreSQL that `DATABASE_URL` names.
+//! How long logins and authentications take while a million expired sessions are purged, next to a million active ones,
+//! in the PostgreSQL at `DATABASE_URL`.
 //!
-//! Makes a database of its own on that server and drops it again. `ROWS` says how many of each kind, a million if it is
+//! Makes a separate database on that server and drops it again. `ROWS` says how many of each kind, a million if it is
 //! not set; `SECONDS` how long to measure before the purge, 30 if it is not set.
 //!
 //! ```sh
@@ -22,9 +22,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jwt_knox::{Knox, Subject, TokenLimit};
+use jwt_knox::{Knox, SessionLimit, Subject};
 use jwt_knox_sea_orm::SeaOrmStore;
-use scratch::{Scratch, USER_AGENT, key, new_subject, typical_login};
+use scratch::{Scratch, USER_AGENT, key, new_subject, typical_session};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, Statement};
 use tokio::task::JoinSet;
 
@@ -34,13 +34,13 @@ const CONNECTIONS: u32 = 10;
 /// How many clients there are. Each sends its next request as soon as the last one is answered.
 const AUTHENTICATING: usize = 4;
 const LOGGING_IN: usize = 2;
-/// How many of the live logins the clients have the tokens of.
+/// How many of the active sessions the clients have the tokens of.
 const TOKENS: usize = 2_000;
 
 /// The parts of the run.
 const BEFORE: u8 = 0;
 const DURING: u8 = 1;
-const OVER: u8 = 2;
+const DONE: u8 = 2;
 
 /// What one client has seen: in which part a request began, and how long it took.
 type Times = Vec<(u8, Duration)>;
@@ -57,9 +57,9 @@ async fn main() -> Result<(), Failure> {
     }
     fill(&connection, rows).await?;
     let store = SeaOrmStore::new(connection.clone());
-    let knox = Knox::builder(key()).limit(TokenLimit::evict_oldest(5)).store(store).build()?;
+    let knox = Knox::builder(key()).limit(SessionLimit::evict_oldest(5)?).store(store).build()?;
     let (subjects, tokens) = log_in(&knox).await?;
-    println!("{rows} expired and {rows} live logins; {AUTHENTICATING} clients authenticate, {LOGGING_IN} log in");
+    println!("{rows} expired and {rows} active sessions; {AUTHENTICATING} clients authenticate, {LOGGING_IN} log in");
 
     let part = Arc::new(AtomicU8::new(BEFORE));
     let mut authenticating = JoinSet::new();
@@ -75,7 +75,7 @@ async fn main() -> Result<(), Failure> {
         let (knox, subjects) = (knox.clone(), Arc::clone(&subjects));
         logging_in.spawn(repeat(Arc::clone(&part), async move |number| {
             let subject = subjects[(client * 499 + number * 7) % subjects.len()].clone();
-            knox.issue_with(typical_login(subject)).await?;
+            knox.issue(typical_session(subject)).await?;
             Ok(())
         }));
     }
@@ -85,7 +85,7 @@ async fn main() -> Result<(), Failure> {
     let start = Instant::now();
     let purged = knox.purge_expired().await?;
     let took = start.elapsed();
-    part.store(OVER, Ordering::SeqCst);
+    part.store(DONE, Ordering::SeqCst);
     println!("purged {purged} in {:.0} s", took.as_secs_f64());
 
     // A request that fails ends the program here, with its error.
@@ -96,17 +96,18 @@ async fn main() -> Result<(), Failure> {
     report("logins", &logins, seconds as f64, took.as_secs_f64());
 
     let expired = count(&connection, "expires_at <= now() AT TIME ZONE 'UTC'").await?;
-    let live = count(&connection, "scope = 'made by fill'").await?;
-    println!("{expired} expired and {live} of the live logins are left");
+    let active = count(&connection, "scope = 'made by fill'").await?;
+    println!("{expired} expired and {active} of the active sessions are left");
     connection.close().await?;
     scratch.remove().await?;
     Ok(())
 }
 
-/// Rows as the store writes them, expired and live ones mixed.
+/// Rows as the store writes them, expired and active ones mixed.
 async fn fill(connection: &DatabaseConnection, rows: i64) -> Result<(), DbErr> {
     let insert = format!(
-        "INSERT INTO jwt_knox_tokens (subject, id, digest, created_at, expires_at, deadline, scope, label, attributes)
+        "INSERT INTO jwt_knox_sessions (subject, id, digest, created_at, expires_at, absolute_expires_at, scope, label,
+                                        attributes)
          SELECT gen_random_uuid(), md5(n::text), 'sha256:' || md5(n::text) || md5(n::text), created, expires, expires,
                 CASE WHEN n % 2 = 0 THEN 'made by fill' END, '{USER_AGENT}', '{{}}'
          FROM generate_series(1, 2 * {rows}) AS n,
@@ -115,7 +116,7 @@ async fn fill(connection: &DatabaseConnection, rows: i64) -> Result<(), DbErr> {
               LATERAL (SELECT date_trunc('second', created + interval '10 hours') AS expires) AS e"
     );
     connection.execute_unprepared(&insert).await?;
-    connection.execute_unprepared("VACUUM ANALYZE jwt_knox_tokens").await?;
+    connection.execute_unprepared("VACUUM ANALYZE jwt_knox_sessions").await?;
     Ok(())
 }
 
@@ -123,14 +124,15 @@ async fn fill(connection: &DatabaseConnection, rows: i64) -> Result<(), DbErr> {
 async fn log_in(knox: &Knox) -> Result<(Arc<Vec<Subject>>, Arc<Vec<String>>), Failure> {
     let (mut subjects, mut tokens) = (Vec::new(), Vec::new());
     for _ in 0..TOKENS {
-        // Those who log in again and again are others, or their logins would end the ones that are authenticated.
+        // The subjects that log in again and again are different ones, or their logins would end the sessions that are
+        // authenticated.
         subjects.push(new_subject());
-        tokens.push(knox.issue_with(typical_login(new_subject())).await?.token.expose().to_owned());
+        tokens.push(knox.issue(typical_session(new_subject())).await?.token.expose().to_owned());
     }
     Ok((Arc::new(subjects), Arc::new(tokens)))
 }
 
-/// Sends one request after the other until the run is over.
+/// Sends one request after the other until the run is done.
 async fn repeat(
     part: Arc<AtomicU8>,
     mut request: impl AsyncFnMut(usize) -> Result<(), Failure>,
@@ -138,7 +140,7 @@ async fn repeat(
     let mut times = Times::new();
     for number in 0.. {
         let now = part.load(Ordering::SeqCst);
-        if now == OVER {
+        if now == DONE {
             break;
         }
         let start = Instant::now();
@@ -166,7 +168,7 @@ fn report(what: &str, times: &Times, before: f64, during: f64) {
 }
 
 async fn count(connection: &DatabaseConnection, condition: &str) -> Result<i64, DbErr> {
-    let query = format!("SELECT COUNT(*) FROM jwt_knox_tokens WHERE {condition}");
+    let query = format!("SELECT COUNT(*) FROM jwt_knox_sessions WHERE {condition}");
     let row = connection.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, query)).await?;
     row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }

@@ -1,7 +1,7 @@
-//! How many bytes a login takes, with its indexes, in the database that `DATABASE_URL` names.
+//! How many bytes a session takes, with its indexes, in the database at `DATABASE_URL`.
 //!
-//! Makes a database of its own on that server, fills it through the store and drops it again. `LOGINS` says how many,
-//! 100,000 if it is not set. For SQLite, `DATABASE_URL=sqlite:` makes a file for the time being.
+//! Makes a separate database on that server, fills it through the store and drops it again. `SESSIONS` says how many,
+//! 100,000 if it is not set. For SQLite, `DATABASE_URL=sqlite:` makes a temporary file.
 //!
 //! ```sh
 //! DATABASE_URL=postgres://postgres@127.0.0.1:5432/test cargo run --release -p jwt-knox-sea-orm --example record_size
@@ -11,12 +11,11 @@
 
 mod scratch;
 
-use std::{env, error::Error, sync::Arc, time::Duration};
+use std::{env, error::Error, time::Duration};
 
-use jiff::Timestamp;
-use jwt_knox::{Knox, ManualClock, TokenLimit};
+use jwt_knox::{Knox, ManualClock, SessionLimit, Timestamp};
 use jwt_knox_sea_orm::SeaOrmStore;
-use scratch::{Scratch, key, new_subject, typical_login};
+use scratch::{Scratch, key, new_subject, typical_session};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, Statement};
 
 /// How many logins are made at the same time.
@@ -25,24 +24,23 @@ const AT_ONCE: usize = 8;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = env::var("DATABASE_URL")?;
-    let count: usize = env::var("LOGINS").map_or(Ok(100_000), |logins| logins.parse())?;
+    let count: usize = env::var("SESSIONS").map_or(Ok(100_000), |sessions| sessions.parse())?;
     let scratch = Scratch::new(&url).await?;
     let connection = scratch.connect(AT_ONCE as u32).await?;
     let before = sizes(&connection).await?;
 
-    // One login for each subject. Under a limit, so that the subject has its row too.
+    // One session for each subject. Under a limit, so that the subject has its row too.
     let store = SeaOrmStore::new(connection.clone());
-    let clock = Arc::new(ManualClock::new(Timestamp::now()));
-    let knox =
-        Knox::builder(key()).limit(TokenLimit::evict_oldest(5)).clock(Arc::clone(&clock)).store(store).build()?;
+    let clock = ManualClock::new(Timestamp::now());
+    let knox = Knox::builder(key()).limit(SessionLimit::evict_oldest(5)?).clock(clock.clone()).store(store).build()?;
     let tasks: Vec<_> = (0..AT_ONCE)
         .map(|_| {
-            let (knox, clock) = (knox.clone(), Arc::clone(&clock));
+            let (knox, clock) = (knox.clone(), clock.clone());
             tokio::spawn(async move {
                 for _ in 0..count / AT_ONCE {
-                    // Logins in a row have different expiries, as they do in life.
+                    // Sessions in a row have different expiries, as they do in production.
                     clock.advance(Duration::from_secs(1));
-                    knox.issue_with(typical_login(new_subject())).await?;
+                    knox.issue(typical_session(new_subject())).await?;
                 }
                 Ok::<(), jwt_knox::IssueError>(())
             })
@@ -53,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
 
     let made = (count / AT_ONCE * AT_ONCE) as f64;
-    println!("{made} logins of as many subjects");
+    println!("{made} sessions of as many subjects");
     for ((name, after), (_, before)) in sizes(&connection).await?.into_iter().zip(before) {
         println!("{:>6.0} bytes each: {name}", (after - before) as f64 / made);
     }
@@ -66,23 +64,23 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 async fn sizes(connection: &DatabaseConnection) -> Result<Vec<(&'static str, i64)>, DbErr> {
     let queries = match connection.get_database_backend() {
         DatabaseBackend::Postgres => vec![
-            ("jwt_knox_tokens, rows", "SELECT pg_table_size('jwt_knox_tokens')"),
-            ("jwt_knox_tokens, primary key", "SELECT pg_relation_size('jwt_knox_tokens_pkey')"),
-            ("jwt_knox_tokens, index of expiries", "SELECT pg_relation_size('jwt_knox_tokens_expires_at')"),
+            ("jwt_knox_sessions, rows", "SELECT pg_table_size('jwt_knox_sessions')"),
+            ("jwt_knox_sessions, primary key", "SELECT pg_relation_size('jwt_knox_sessions_pkey')"),
+            ("jwt_knox_sessions, index on the expiry", "SELECT pg_relation_size('jwt_knox_sessions_expires_at')"),
             ("jwt_knox_subjects, whole", "SELECT pg_total_relation_size('jwt_knox_subjects')"),
         ],
         DatabaseBackend::MySql => {
-            connection.execute_unprepared("ANALYZE TABLE jwt_knox_tokens, jwt_knox_subjects").await?;
+            connection.execute_unprepared("ANALYZE TABLE jwt_knox_sessions, jwt_knox_subjects").await?;
             vec![
                 (
-                    "jwt_knox_tokens, rows, in the primary key",
+                    "jwt_knox_sessions, rows, in the primary key",
                     "SELECT CAST(data_length AS SIGNED) FROM information_schema.tables
-                     WHERE table_schema = DATABASE() AND table_name = 'jwt_knox_tokens'",
+                     WHERE table_schema = DATABASE() AND table_name = 'jwt_knox_sessions'",
                 ),
                 (
-                    "jwt_knox_tokens, index of expiries",
+                    "jwt_knox_sessions, index on the expiry",
                     "SELECT CAST(index_length AS SIGNED) FROM information_schema.tables
-                     WHERE table_schema = DATABASE() AND table_name = 'jwt_knox_tokens'",
+                     WHERE table_schema = DATABASE() AND table_name = 'jwt_knox_sessions'",
                 ),
                 (
                     "jwt_knox_subjects, whole",

@@ -1,38 +1,38 @@
-//! The table of logins, for an application that wants to query it.
+//! The table of sessions, for an application that wants to query it.
 //!
 //! All times are UTC. Write to it through [`SeaOrmStore`](crate::SeaOrmStore) only.
 
 use chrono::NaiveDateTime;
 use sea_orm::entity::prelude::*;
 
-/// One login.
+/// One session.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "jwt_knox_tokens")]
+#[sea_orm(table_name = "jwt_knox_sessions")]
 pub struct Model {
-    /// Who the login is for. Compares byte for byte.
+    /// Who the session is for. Compares byte for byte.
     #[sea_orm(primary_key, auto_increment = false)]
     pub subject: String,
-    /// Which of the subject's logins it is: 32 hexadecimal digits.
+    /// Which of the subject's sessions it is: 32 hexadecimal digits.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
     /// The hash of the token's secret, as `sha256:…` or `sha512:…`.
     pub digest: String,
-    /// When the login began.
+    /// When the session began.
     pub created_at: NaiveDateTime,
-    /// When it ends; null: it has no deadline.
+    /// When it expires unless it is used again, exclusive; null: never.
     pub expires_at: Option<NaiveDateTime>,
-    /// When it was last used; null: not since the login.
+    /// When it was last used, give or take the touch interval; null: not since the login.
     pub last_used_at: Option<NaiveDateTime>,
-    /// When it ends however much it is used; null: never.
-    pub deadline: Option<NaiveDateTime>,
-    /// How many seconds it may stay unused; null: for as long as it lives.
+    /// The absolute expiry: use moves `expires_at` up to this time and not beyond; null: there is none.
+    pub absolute_expires_at: Option<NaiveDateTime>,
+    /// How many seconds it may stay unused; null: use makes no difference.
     pub idle_seconds: Option<i64>,
-    /// What the token may be used for: scopes, separated by spaces.
+    /// The scopes of the token, separated by spaces.
     #[sea_orm(column_type = "Text", nullable)]
     pub scope: Option<String>,
-    /// What to call it in a list of devices.
+    /// What to call it in a list of sessions.
     pub label: Option<String>,
-    /// What the application keeps with it: a JSON object of texts.
+    /// What else the application keeps with it: a JSON object of strings.
     #[sea_orm(column_type = "Text")]
     pub attributes: String,
 }
@@ -43,8 +43,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// One row for each subject that has logged in under a limit, rotated a login or ended all of them. Whoever holds the
-/// lock on it may do so.
+/// One row for each subject that has logged in under a limit, rotated a session or ended all of them. A transaction that
+/// does so holds the lock on it.
 // The derive wants these items public, in a module that is not.
 #[allow(unreachable_pub)]
 pub(crate) mod subject_lock {

@@ -6,8 +6,8 @@ mod migration;
 mod retry;
 mod store;
 
-pub use migration::{CreateTokens, Migrator};
+pub use migration::{CreateSessions, Migrator};
 pub use store::SeaOrmStore;
 
-/// The trait that [`Migrator`] is used through, so that one needs no dependency for it.
+/// The trait that [`Migrator`] is used through, so that an application needs no dependency for it.
 pub use sea_orm_migration::MigratorTrait;

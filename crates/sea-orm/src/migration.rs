@@ -1,4 +1,4 @@
-//! Making the tables.
+//! The migration that makes the tables.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, DynIden, Statement};
 use sea_orm_migration::{
@@ -8,11 +8,10 @@ use sea_orm_migration::{
 
 use crate::entity::{Column, Entity, subject_lock};
 
-/// Makes and updates the tables of this crate, on its own.
+/// Makes and updates the tables of this crate.
 ///
-/// It keeps its progress in a table of its own, `jwt_knox_migrations`, so that it does not meddle with the
-/// application's migrations. To have the tables made by the application's own migrator instead, add [`CreateTokens`] to
-/// its list.
+/// It keeps its progress in a separate table, `jwt_knox_migrations`, so it does not interfere with the migrations of the
+/// application. To let the application's migrator make the tables instead, add [`CreateSessions`] to its list.
 ///
 /// # Examples
 ///
@@ -33,7 +32,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(CreateTokens)]
+        vec![Box::new(CreateSessions)]
     }
 
     fn migration_table_name() -> DynIden {
@@ -41,39 +40,39 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// The migration that makes the tables `jwt_knox_tokens` and `jwt_knox_subjects`.
+/// The migration that makes the tables `jwt_knox_sessions` and `jwt_knox_subjects`.
 ///
 /// # Examples
 ///
 /// In a migrator of the application:
 ///
 /// ```
-/// use jwt_knox_sea_orm::CreateTokens;
+/// use jwt_knox_sea_orm::CreateSessions;
 /// use sea_orm_migration::{MigrationTrait, MigratorTrait};
 ///
 /// struct AppMigrator;
 ///
 /// impl MigratorTrait for AppMigrator {
 ///     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-///         vec![Box::new(CreateTokens)]
+///         vec![Box::new(CreateSessions)]
 ///     }
 /// }
 /// ```
 #[derive(Debug, Clone, Copy)]
-pub struct CreateTokens;
+pub struct CreateSessions;
 
-impl MigrationName for CreateTokens {
+impl MigrationName for CreateSessions {
     fn name(&self) -> &str {
-        "jwt_knox_0001_create_tokens"
+        "jwt_knox_0001_create_sessions"
     }
 }
 
-const EXPIRY_INDEX: &str = "jwt_knox_tokens_expires_at";
+const EXPIRY_INDEX: &str = "jwt_knox_sessions_expires_at";
 
 // The trait elides the lifetime of its parameter, and an implementation must do the same.
 #[allow(elided_lifetimes_in_paths)]
 #[async_trait::async_trait]
-impl MigrationTrait for CreateTokens {
+impl MigrationTrait for CreateSessions {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let types = Types::of(manager).await?;
         let column = |column: Column, of_type: &str| ColumnDef::new(column).custom(Alias::new(of_type)).to_owned();
@@ -88,7 +87,7 @@ impl MigrationTrait for CreateTokens {
                     .col(column(Column::CreatedAt, types.timestamp).not_null())
                     .col(column(Column::ExpiresAt, types.timestamp).null())
                     .col(column(Column::LastUsedAt, types.timestamp).null())
-                    .col(column(Column::Deadline, types.timestamp).null())
+                    .col(column(Column::AbsoluteExpiresAt, types.timestamp).null())
                     .col(ColumnDef::new(Column::IdleSeconds).big_integer().null())
                     .col(column(Column::Scope, types.text).null())
                     .col(column(Column::Label, types.text).null())
@@ -119,7 +118,7 @@ impl MigrationTrait for CreateTokens {
     }
 }
 
-/// The column types of a database that keep texts byte for byte and timestamps to the microsecond.
+/// The column types of a database that keep strings byte for byte and timestamps to the microsecond.
 struct Types {
     subject: String,
     ascii_32: &'static str,
@@ -145,7 +144,7 @@ impl Types {
                 text: "text CHARACTER SET utf8mb4",
                 timestamp: "datetime(6)",
             },
-            // SQLite compares texts byte for byte unless told otherwise, and keeps timestamps as texts that sort by
+            // SQLite compares strings byte for byte unless told otherwise, and keeps timestamps as strings that sort by
             // time.
             _ => Self {
                 subject: "varchar(255)".to_owned(),
@@ -158,8 +157,8 @@ impl Types {
     }
 }
 
-/// The collation that tells `alice` from `Alice` and from `alice` with a blank behind it. MySQL and MariaDB name it
-/// differently, and `utf8mb4_bin`, which both have, pads with blanks.
+/// The collation that tells `alice` from `Alice` and from `alice` with a blank behind it. MySQL and MariaDB have
+/// different names for it, and `utf8mb4_bin`, which both have, pads with blanks.
 async fn bytewise_collation(manager: &SchemaManager<'_>) -> Result<&'static str, DbErr> {
     let connection = manager.get_connection();
     let query = Statement::from_string(DatabaseBackend::MySql, "SELECT VERSION() AS version");

@@ -1,13 +1,13 @@
-//! Asking the database again when it asks for that.
+//! Running a statement or transaction again that lost against another one.
 
 use std::future::Future;
 
 use jwt_knox::StoreError;
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::convert::store_error;
 
-/// How often something is tried.
+/// How often it is tried.
 const ATTEMPTS: u32 = 10;
 
 /// Runs a statement or transaction until it ends in anything but a conflict with another one, at most [`ATTEMPTS`]
@@ -28,7 +28,7 @@ where
     transaction().await.map_err(store_error)
 }
 
-/// Lets the winner get on, a little longer after each attempt but the first. The database is asked to wait, since this
+/// Lets the winner finish, a little longer after each attempt but the first. The database is asked to wait, since this
 /// crate knows no runtime, and so no timer.
 ///
 /// After a deadlock, the next attempt waits for the locks of the winner anyway. Where all transactions are
@@ -45,22 +45,13 @@ async fn pause(connection: &DatabaseConnection, attempt: u32) -> Result<(), DbEr
 }
 
 /// The SQLSTATEs of PostgreSQL and MySQL for a serialization failure and a deadlock: the transaction was undone, and
-/// only because of another one. SQLite has none: its writers take the one lock first, and whoever does not get it has
-/// waited as long as the connection allows.
+/// only because of another one. SQLite has none: its writers take the one lock first, and a writer that does not get it
+/// has waited as long as the connection allows.
 const CONFLICTS: [&str; 2] = ["40001", "40P01"];
 
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn is_conflict(error: &DbErr) -> bool {
     let (DbErr::Exec(error) | DbErr::Query(error) | DbErr::Conn(error)) = error else { return false };
-    let sea_orm::RuntimeErr::SqlxError(error) = error else { return false };
+    let RuntimeErr::SqlxError(error) = error else { return false };
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| CONFLICTS.contains(&&*code))
-}
-
-/// An application may switch its driver on in SeaORM itself. This crate then cannot name the type of the driver's
-/// errors; but they show their code.
-#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
-fn is_conflict(error: &DbErr) -> bool {
-    let shown = format!("{error:?}");
-    CONFLICTS.iter().any(|code| shown.contains(&format!("\"{code}\"")))
 }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use chrono::NaiveDateTime;
-use jiff::Timestamp;
 use jwt_knox::{
-    InsertOutcome, StoreError, Subject, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore, async_trait,
+    InsertOutcome, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject, Timestamp, TokenStore,
+    async_trait,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
@@ -18,15 +18,15 @@ use sea_orm::{
 };
 
 use crate::{
-    convert::{date, from_row, row},
+    convert::{date_time, from_row, row},
     entity::{ActiveModel, Column, Entity, Model, subject_lock},
     retry,
 };
 
-/// Keeps logins in a database that SeaORM talks to: SQLite, PostgreSQL, MySQL or MariaDB.
+/// Keeps sessions in a database that SeaORM talks to: SQLite, PostgreSQL, MySQL or MariaDB.
 ///
-/// The application owns the connection and its settings. Give it a timeout (`acquire_timeout` and the driver's own), so
-/// that a database that hangs becomes an error. Cheap to clone.
+/// The application owns the connection and its settings. Set its timeouts as well (`acquire_timeout` and those of the
+/// driver): when `Knox` gives up on a call, the driver may still wait for the database. Cheap to clone.
 ///
 /// # Examples
 ///
@@ -48,25 +48,23 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct SeaOrmStore {
     connection: DatabaseConnection,
-    /// The text of the statement of `find`, which is the same each time. Putting it together takes longer than all else
-    /// that `find` does here.
+    /// The SQL of `find`, which is the same each time. Building it takes longer than all else that `find` does here.
     find: Arc<OnceLock<String>>,
 }
 
 impl SeaOrmStore {
-    /// A store on `connection`, in which the tables have been made by [`Migrator`](crate::Migrator) or by the
-    /// application's own migrator.
+    /// A store on `connection`, in which [`Migrator`](crate::Migrator) or the application's migrator has made the tables.
     #[must_use]
     pub fn new(connection: DatabaseConnection) -> Self {
         Self { connection, find: Arc::default() }
     }
 
-    /// Begins a transaction in which nobody else adds logins of `subject` under a limit, rotates them or ends all of
-    /// them.
+    /// Begins a transaction during which no other one adds sessions of `subject` under a limit, rotates them or ends
+    /// all of them.
     async fn begin(&self, subject: &str) -> Result<DatabaseTransaction, DbErr> {
         let options = match self.connection.get_database_backend() {
-            // SQLite has one writer at a time. Whoever is going to write says so at once, or may be told later to start
-            // over.
+            // SQLite has one writer at a time. A transaction that is going to write says so at once, or may have to
+            // start again later.
             DatabaseBackend::Sqlite => TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
@@ -84,33 +82,34 @@ impl SeaOrmStore {
 
     async fn insert_within(
         &self,
-        record: &TokenRecord,
+        record: &SessionRecord,
         row: ActiveModel,
-        limit: TokenLimit,
+        limit: SessionLimit,
         now: NaiveDateTime,
     ) -> Result<InsertOutcome, DbErr> {
         let subject = record.subject.as_str();
         let transaction = self.begin(subject).await?;
-        // Locked, so that nobody uses or removes one of them between the choice and the deletion.
-        let live = Entity::find()
+        // Locked, so that none of them is used or removed between the choice and the deletion.
+        let active = Entity::find()
             .filter(Column::Subject.eq(subject))
-            .filter(is_live(now))
+            .filter(is_active(now))
             .lock_exclusive()
             .all(&transaction)
             .await?;
-        let live: Vec<TokenRecord> = live.into_iter().map(from_row).collect::<Result<_, _>>().map_err(no_record)?;
-        let Some(victims) = limit.make_room(record, &live) else {
+        let active: Vec<SessionRecord> =
+            active.into_iter().map(from_row).collect::<Result<_, _>>().map_err(invalid_row)?;
+        let Ok(evicted) = limit.evictions(record, &active) else {
             transaction.rollback().await?;
             return Ok(InsertOutcome::LimitReached);
         };
         Entity::insert(row).exec_without_returning(&transaction).await?;
-        let victims: Vec<&str> = victims.iter().map(TokenId::as_str).collect();
-        remove_ids(&transaction, subject, &victims).await?;
+        let evicted: Vec<&str> = evicted.iter().map(SessionId::as_str).collect();
+        remove_ids(&transaction, subject, &evicted).await?;
         transaction.commit().await?;
-        Ok(InsertOutcome::Inserted { evicted: victims.len() as u64 })
+        Ok(InsertOutcome::Inserted { evicted: evicted.len() as u64 })
     }
 
-    async fn replace_within(&self, old: &TokenKey, new: ActiveModel) -> Result<bool, DbErr> {
+    async fn replace_within(&self, old: &SessionRef, new: ActiveModel) -> Result<bool, DbErr> {
         let transaction = self.begin(old.subject.as_str()).await?;
         if Entity::delete_by_id(primary_key(old)).exec(&transaction).await?.rows_affected == 0 {
             transaction.rollback().await?;
@@ -124,7 +123,7 @@ impl SeaOrmStore {
     async fn remove_all_within(
         &self,
         subject: &str,
-        except: Option<&TokenId>,
+        except: Option<&SessionId>,
         now: NaiveDateTime,
     ) -> Result<u64, DbErr> {
         let transaction = self.begin(subject).await?;
@@ -132,7 +131,7 @@ impl SeaOrmStore {
         if let Some(spared) = except {
             query = query.filter(Column::Id.ne(spared.as_str()));
         }
-        // What is read here is what is removed and counted; a login that happens meanwhile stays whole.
+        // What is read here is what is removed and counted; a session that begins in the meantime stays whole.
         let found: Vec<(String, Option<NaiveDateTime>)> = query
             .select_only()
             .column(Column::Id)
@@ -153,8 +152,8 @@ impl SeaOrmStore {
 impl TokenStore for SeaOrmStore {
     async fn insert(
         &self,
-        record: TokenRecord,
-        limit: Option<TokenLimit>,
+        record: SessionRecord,
+        limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
         let row = row(&record)?;
@@ -165,23 +164,23 @@ impl TokenStore for SeaOrmStore {
             .await?;
             return Ok(InsertOutcome::Inserted { evicted: 0 });
         };
-        let now = date(now)?;
+        let now = date_time(now)?;
         retry::on_conflict(&self.connection, || self.insert_within(&record, row.clone(), limit, now)).await
     }
 
-    async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
         let backend = self.connection.get_database_backend();
-        let text = self.find.get_or_init(|| Entity::find_by_id(primary_key(key)).build(backend).sql);
-        let values = [key.subject.as_str().into(), key.id.as_str().into()];
-        let statement = Statement::from_sql_and_values(backend, text, values);
+        let sql = self.find.get_or_init(|| Entity::find_by_id(primary_key(session)).build(backend).sql);
+        let values = [session.subject.as_str().into(), session.id.as_str().into()];
+        let statement = Statement::from_sql_and_values(backend, sql, values);
         let find = || Model::find_by_statement(statement.clone()).one(&self.connection);
         retry::on_conflict(&self.connection, find).await?.map(from_row).transpose()
     }
 
-    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
         let query = Entity::find()
             .filter(Column::Subject.eq(subject.as_str()))
-            .filter(is_live(date(now)?))
+            .filter(is_active(date_time(now)?))
             .order_by_desc(Column::CreatedAt)
             .order_by_desc(Column::Id);
         let rows = retry::on_conflict(&self.connection, || query.clone().all(&self.connection)).await?;
@@ -190,20 +189,20 @@ impl TokenStore for SeaOrmStore {
 
     async fn touch(
         &self,
-        key: &TokenKey,
+        session: &SessionRef,
         last_used_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        let used = date(last_used_at)?;
+        let used = date_time(last_used_at)?;
         let mut update = Entity::update_many()
             .col_expr(Column::LastUsedAt, Expr::value(used))
-            .filter(has_key(key))
-            .filter(is_live(used))
+            .filter(has_key(session))
+            .filter(is_active(used))
             .filter(Column::LastUsedAt.is_null().or(Column::LastUsedAt.lt(used)));
-        if let Some(deadline) = expires_at {
-            let deadline = date(deadline)?;
+        if let Some(expires_at) = expires_at {
+            let expires_at = date_time(expires_at)?;
             let later = CaseStatement::new()
-                .case(Column::ExpiresAt.lt(deadline), deadline)
+                .case(Column::ExpiresAt.lt(expires_at), expires_at)
                 .finally(Expr::col(Column::ExpiresAt));
             update = update.col_expr(Column::ExpiresAt, later.into());
         }
@@ -211,30 +210,35 @@ impl TokenStore for SeaOrmStore {
         Ok(result.rows_affected > 0)
     }
 
-    async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
+    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
         let row = row(&new)?;
         retry::on_conflict(&self.connection, || self.replace_within(old, row.clone())).await
     }
 
-    async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
+    async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
         let result =
-            retry::on_conflict(&self.connection, || Entity::delete_by_id(primary_key(key)).exec(&self.connection))
+            retry::on_conflict(&self.connection, || Entity::delete_by_id(primary_key(session)).exec(&self.connection))
                 .await?;
         Ok(result.rows_affected > 0)
     }
 
-    async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError> {
-        let now = date(now)?;
+    async fn remove_all(
+        &self,
+        subject: &Subject,
+        except: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let now = date_time(now)?;
         retry::on_conflict(&self.connection, || self.remove_all_within(subject.as_str(), except, now)).await
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
-        let has_expired = Column::ExpiresAt.lte(date(now)?);
+        let has_expired = Column::ExpiresAt.lte(date_time(now)?);
         let batch = u64::from(batch.get());
         let mut delete = Query::delete();
         delete.from_table(Entity).and_where(has_expired.clone());
         if self.connection.get_database_backend() == DatabaseBackend::MySql {
-            // MySQL can bound a deletion, and cannot read the table that it deletes from.
+            // MySQL can limit a deletion, and cannot read the table that it deletes from.
             delete.order_by(Column::ExpiresAt, Order::Asc).limit(batch);
         } else {
             let oldest = Query::select()
@@ -254,16 +258,16 @@ impl TokenStore for SeaOrmStore {
 
 /// Waits until no other transaction holds the lock of `subject`, and takes it until this one ends.
 ///
-/// Whether the row is made or only written over, the database locks it. SQLite locks everything.
+/// Whether the row is inserted or only overwritten, the database locks it. SQLite locks everything.
 async fn lock_subject(transaction: &DatabaseTransaction, subject: &str) -> Result<(), DbErr> {
     let row = subject_lock::ActiveModel { subject: Set(subject.to_owned()) };
-    let write_over =
+    let upsert =
         OnConflict::column(subject_lock::Column::Subject).update_column(subject_lock::Column::Subject).to_owned();
-    subject_lock::Entity::insert(row).on_conflict(write_over).exec_without_returning(transaction).await?;
+    subject_lock::Entity::insert(row).on_conflict(upsert).exec_without_returning(transaction).await?;
     Ok(())
 }
 
-/// Removes logins of `subject`, some hundreds at a time, since a statement has room for so many parameters only.
+/// Removes sessions of `subject`, some hundreds at a time, since a statement may have only so many parameters.
 async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[&str]) -> Result<(), DbErr> {
     for ids in ids.chunks(500) {
         Entity::delete_many()
@@ -275,19 +279,19 @@ async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[&st
     Ok(())
 }
 
-/// A row that is no record, as an error of the transaction that has read it.
-fn no_record(error: StoreError) -> DbErr {
-    DbErr::TryIntoErr { from: "jwt_knox_tokens", into: "TokenRecord", source: Arc::new(error) }
+/// A row that is not a record, as an error of the transaction that has read it.
+fn invalid_row(error: StoreError) -> DbErr {
+    DbErr::TryIntoErr { from: "jwt_knox_sessions", into: "SessionRecord", source: Arc::new(error) }
 }
 
-fn primary_key(key: &TokenKey) -> (String, String) {
-    (key.subject.as_str().to_owned(), key.id.as_str().to_owned())
+fn primary_key(session: &SessionRef) -> (String, String) {
+    (session.subject.as_str().to_owned(), session.id.as_str().to_owned())
 }
 
-fn has_key(key: &TokenKey) -> Condition {
-    Condition::all().add(Column::Subject.eq(key.subject.as_str())).add(Column::Id.eq(key.id.as_str()))
+fn has_key(session: &SessionRef) -> Condition {
+    Condition::all().add(Column::Subject.eq(session.subject.as_str())).add(Column::Id.eq(session.id.as_str()))
 }
 
-fn is_live(now: NaiveDateTime) -> Condition {
+fn is_active(now: NaiveDateTime) -> Condition {
     Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now))
 }

@@ -2,29 +2,29 @@
 
 use std::{fmt::Write as _, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use jwt_knox::{
-    InsertOutcome, StoreError, Subject, TokenDigest, TokenId, TokenKey, TokenLimit, TokenRecord, TokenStore,
+    ConfigError, InsertOutcome, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject, Timestamp,
+    TokenDigest, TokenStore,
 };
 use tokio::sync::Barrier;
 
-/// 2037-01-01, in seconds after 1970. Far off, so that a store that drops records by its own clock drops none of these,
-/// but before 2038: whether a store gets past that has a rule of its own.
+/// 2037-01-01, in seconds after 1970. Far ahead, so that a store that drops records by its own clock drops none of
+/// these, but before 2038: whether a store gets past that has a separate rule.
 const START: i64 = 2_114_380_800;
 
-/// The moment `second` seconds after the start of 2037.
+/// The time `second` seconds after the start of 2037.
 pub(crate) fn at(second: i64) -> Timestamp {
     since_1970(START + second)
 }
 
-/// The moment `second` seconds after the start of 1970.
+/// The time `second` seconds after the start of 1970.
 pub(crate) fn since_1970(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
 }
 
-/// The moment one microsecond later: the smallest step that a store tells apart.
-pub(crate) fn just_after(moment: Timestamp) -> Timestamp {
-    moment.checked_add(Duration::from_micros(1)).unwrap_or(Timestamp::MAX)
+/// The time one microsecond later: the smallest step that a store tells apart.
+pub(crate) fn just_after(time: Timestamp) -> Timestamp {
+    time.checked_add(Duration::from_micros(1)).unwrap_or(Timestamp::MAX)
 }
 
 /// `count` random bytes.
@@ -37,21 +37,21 @@ fn random<const COUNT: usize>() -> [u8; COUNT] {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
         // Writing into a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
+        let _ = write!(digits, "{byte:02x}");
+        digits
     })
 }
 
-/// A text that is nowhere else.
+/// A string that is nowhere else.
 pub(crate) fn unique() -> String {
     format!("knox-{}", hexadecimal(&random::<10>()))
 }
 
 /// The subject of that name.
-pub(crate) fn subject_called(name: impl Into<String>) -> Subject {
-    Subject::new(name).unwrap_or_else(|error| panic!("the kit made a subject that is none: {error}"))
+pub(crate) fn subject_called(name: impl AsRef<str>) -> Subject {
+    Subject::new(name).unwrap_or_else(|error| panic!("the kit made an invalid subject: {error}"))
 }
 
 /// A subject that nobody else uses.
@@ -76,54 +76,73 @@ pub(crate) fn long_digest() -> TokenDigest {
     digest_of(&format!("sha512:{}", hexadecimal(&random::<64>())))
 }
 
-fn digest_of(text: &str) -> TokenDigest {
-    text.parse().unwrap_or_else(|error| panic!("the kit made a digest that is none: {error}"))
+fn digest_of(digest: &str) -> TokenDigest {
+    digest.parse().unwrap_or_else(|error| panic!("the kit made an invalid digest: {error}"))
 }
 
-/// A login that began at `at(created)` and has no deadline.
-pub(crate) fn login(subject: &Subject, created: i64) -> TokenRecord {
-    TokenRecord::new(subject.clone(), digest(), at(created))
+/// [`SessionLimit::deny`].
+pub(crate) fn deny(max: u32) -> SessionLimit {
+    limit(SessionLimit::deny(max))
 }
 
-/// A login that began at `at(created)` and ends at `at(ends)`.
-pub(crate) fn login_until(subject: &Subject, created: i64, ends: i64) -> TokenRecord {
-    let mut record = login(subject, created);
-    record.expires_at = Some(at(ends));
+/// [`SessionLimit::evict_oldest`].
+pub(crate) fn evict_oldest(max: u32) -> SessionLimit {
+    limit(SessionLimit::evict_oldest(max))
+}
+
+/// [`SessionLimit::evict_least_recently_used`].
+pub(crate) fn evict_least_recently_used(max: u32) -> SessionLimit {
+    limit(SessionLimit::evict_least_recently_used(max))
+}
+
+fn limit(limit: Result<SessionLimit, ConfigError>) -> SessionLimit {
+    limit.unwrap_or_else(|error| panic!("the kit made an invalid limit: {error}"))
+}
+
+/// A session that began at `at(created)` and never expires.
+pub(crate) fn session(subject: &Subject, created: i64) -> SessionRecord {
+    SessionRecord::new(subject.clone(), digest(), at(created))
+}
+
+/// A session that began at `at(created)` and expires at `at(expires)`.
+pub(crate) fn session_until(subject: &Subject, created: i64, expires: i64) -> SessionRecord {
+    let mut record = session(subject, created);
+    record.expires_at = Some(at(expires));
     record
 }
 
-/// A login with a label that began at `at(created)` and has no deadline.
-pub(crate) fn labelled(subject: &Subject, label: &str, created: i64) -> TokenRecord {
-    let mut record = login(subject, created);
+/// A session with a label that began at `at(created)` and never expires.
+pub(crate) fn labelled(subject: &Subject, label: &str, created: i64) -> SessionRecord {
+    let mut record = session(subject, created);
     record.label = Some(label.to_owned());
     record
 }
 
-/// A moment soon after 1970 at which to call `remove_expired`. Random, since other rules and processes purge as well.
+/// A time soon after 1970 at which to call `remove_expired`. Random, since other rules and processes purge as well.
 pub(crate) fn era() -> i64 {
     let [a, b] = random();
     100_000 + i64::from(u16::from_le_bytes([a, b]))
 }
 
-/// A login that began and ended in the time that only the rules about `remove_expired` use.
-pub(crate) fn login_long_over(subject: &Subject, ended: i64) -> TokenRecord {
-    let mut record = TokenRecord::new(subject.clone(), digest(), since_1970(ended - 60));
-    record.expires_at = Some(since_1970(ended));
+/// A session that began and expired in the time that only the rules about `remove_expired` use.
+pub(crate) fn session_long_expired(subject: &Subject, expired: i64) -> SessionRecord {
+    let mut record = SessionRecord::new(subject.clone(), digest(), since_1970(expired - 60));
+    record.expires_at = Some(since_1970(expired));
     record
 }
 
 /// The ids of the records, in their order.
-pub(crate) fn ids(records: &[TokenRecord]) -> Vec<TokenId> {
-    records.iter().map(TokenRecord::id).collect()
+pub(crate) fn ids(records: &[SessionRecord]) -> Vec<SessionId> {
+    records.iter().map(SessionRecord::id).collect()
 }
 
 /// The store under test. A call that fails where the contract wants an answer fails the rule.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Probe(pub(crate) Arc<dyn TokenStore>);
 
 impl Probe {
     /// Adds a record that nothing forbids.
-    pub(crate) async fn add(&self, record: &TokenRecord) {
+    pub(crate) async fn add(&self, record: &SessionRecord) {
         let outcome = self.insert(record, None, record.created_at).await;
         let expected = InsertOutcome::Inserted { evicted: 0 };
         assert_eq!(outcome, expected, "insert: without a limit a record is just added, and nothing is evicted");
@@ -134,7 +153,7 @@ impl Probe {
     /// They are copied first: a future that holds on to any iterator of references could not be spawned.
     pub(crate) fn add_all<'a>(
         &self,
-        records: impl IntoIterator<Item = &'a TokenRecord>,
+        records: impl IntoIterator<Item = &'a SessionRecord>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let (store, records) = (self.clone(), records.into_iter().cloned().collect::<Vec<_>>());
         Box::pin(async move {
@@ -146,39 +165,39 @@ impl Probe {
 
     pub(crate) async fn insert(
         &self,
-        record: &TokenRecord,
-        limit: Option<TokenLimit>,
+        record: &SessionRecord,
+        limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> InsertOutcome {
         answer("insert", self.0.insert(record.clone(), limit, now).await)
     }
 
-    pub(crate) async fn find(&self, key: &TokenKey) -> Option<TokenRecord> {
-        answer("find", self.0.find(key).await)
+    pub(crate) async fn find(&self, session: &SessionRef) -> Option<SessionRecord> {
+        answer("find", self.0.find(session).await)
     }
 
     /// Whether `find` gives that very record.
-    pub(crate) async fn has(&self, record: &TokenRecord) -> bool {
-        self.find(&record.key()).await.as_ref() == Some(record)
+    pub(crate) async fn has(&self, record: &SessionRecord) -> bool {
+        self.find(&record.session_ref()).await.as_ref() == Some(record)
     }
 
-    pub(crate) async fn list(&self, subject: &Subject, now: Timestamp) -> Vec<TokenRecord> {
+    pub(crate) async fn list(&self, subject: &Subject, now: Timestamp) -> Vec<SessionRecord> {
         answer("list", self.0.list(subject, now).await)
     }
 
-    pub(crate) async fn touch(&self, key: &TokenKey, used: Timestamp, expires_at: Option<Timestamp>) -> bool {
-        answer("touch", self.0.touch(key, used, expires_at).await)
+    pub(crate) async fn touch(&self, session: &SessionRef, used: Timestamp, expires_at: Option<Timestamp>) -> bool {
+        answer("touch", self.0.touch(session, used, expires_at).await)
     }
 
-    pub(crate) async fn replace(&self, old: &TokenKey, new: &TokenRecord) -> bool {
+    pub(crate) async fn replace(&self, old: &SessionRef, new: &SessionRecord) -> bool {
         answer("replace", self.0.replace(old, new.clone()).await)
     }
 
-    pub(crate) async fn remove(&self, key: &TokenKey) -> bool {
-        answer("remove", self.0.remove(key).await)
+    pub(crate) async fn remove(&self, session: &SessionRef) -> bool {
+        answer("remove", self.0.remove(session).await)
     }
 
-    pub(crate) async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> u64 {
+    pub(crate) async fn remove_all(&self, subject: &Subject, except: Option<&SessionId>, now: Timestamp) -> u64 {
         answer("remove_all", self.0.remove_all(subject, except, now).await)
     }
 

@@ -8,17 +8,13 @@ type Opening = Pin<Box<dyn Future<Output = Arc<dyn TokenStore>>>>;
 pub struct Opener(Box<dyn Fn() -> Opening>);
 
 impl Opener {
-    /// Opens what `open` gives. Each call must give a handle of its own on the same data.
+    /// Opens what `open` gives. Each call must give a separate handle on the same data.
     #[must_use]
     pub fn new<S: TokenStore>(open: impl AsyncFn() -> S + 'static) -> Self {
-        Self::of(async move || Arc::new(open().await) as Arc<dyn TokenStore>)
-    }
-
-    pub(crate) fn of(open: impl AsyncFn() -> Arc<dyn TokenStore> + 'static) -> Self {
         let open = Rc::new(open);
         Self(Box::new(move || {
             let open = Rc::clone(&open);
-            Box::pin(async move { open().await })
+            Box::pin(async move { Arc::new(open().await) as Arc<dyn TokenStore> })
         }))
     }
 

@@ -1,53 +1,79 @@
-//! The store in memory passes the kit.
+//! The store in memory passes the kit, as it is and in every wrapper.
 
-use std::sync::{Arc, LazyLock};
+#![allow(clippy::unwrap_used)]
 
-use jwt_knox::MemoryStore;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-mod fresh {
-    use super::MemoryStore;
+use jwt_knox::{MemoryStore, TimeLimit, TokenStore, WrappedStore};
+use jwt_knox_testkit::store_tests;
+
+mod bare {
+    use super::*;
 
     async fn open() -> MemoryStore {
         MemoryStore::new()
     }
 
-    jwt_knox_testkit::store_tests!(open);
+    store_tests!(open);
 }
 
 /// All tests and handles share one store, as they do a database.
 mod shared {
-    use super::{Arc, LazyLock, MemoryStore};
+    use super::*;
 
-    async fn open() -> Arc<MemoryStore> {
-        static SHARED: LazyLock<Arc<MemoryStore>> = LazyLock::new(Arc::default);
-        Arc::clone(&SHARED)
+    async fn open() -> MemoryStore {
+        static SHARED: LazyLock<MemoryStore> = LazyLock::new(MemoryStore::new);
+        SHARED.clone()
     }
 
-    jwt_knox_testkit::store_tests!(open, durable);
+    store_tests!(open, durable);
 }
 
-/// What gives up on a store in time leaves it alone until then.
-mod in_time {
-    use std::time::Duration;
+mod boxed {
+    use super::*;
 
-    use jwt_knox::{TimeoutStore, TokenStore};
+    async fn open() -> Box<dyn TokenStore> {
+        Box::new(MemoryStore::new())
+    }
 
-    use super::MemoryStore;
+    store_tests!(open);
+}
+
+mod arced {
+    use super::*;
+
+    async fn open() -> Arc<dyn TokenStore> {
+        Arc::new(MemoryStore::new())
+    }
+
+    store_tests!(open);
+}
+
+mod wrapped {
+    use super::*;
 
     async fn open() -> impl TokenStore {
-        TimeoutStore::new(MemoryStore::new(), Duration::from_secs(60), tokio::time::sleep)
+        WrappedStore::new(MemoryStore::new(), TimeLimit::new(Duration::from_secs(60)).unwrap())
     }
 
-    jwt_knox_testkit::store_tests!(open);
+    store_tests!(open);
 }
 
-/// A constructor may have no store to give.
+/// The attributes go on every test.
 mod absent {
-    use super::MemoryStore;
+    use super::*;
 
-    async fn open() -> Option<MemoryStore> {
-        None
+    async fn open() -> MemoryStore {
+        panic!("there is no store")
     }
 
-    jwt_knox_testkit::store_tests!(open, durable);
+    store_tests!(
+        #[cfg_attr(all(), should_panic(expected = "there is no store"))]
+        #[allow(clippy::should_panic_without_expect)]
+        open,
+        durable
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::keys::error::KeyError;
+use crate::{error::UnknownName, named::serde_as_str};
 
 /// An algorithm of signatures, as a JWT names it in `alg` ([RFC 7518 §3.1], [RFC 8037 §3.1], [RFC 9964]).
 ///
@@ -17,9 +17,9 @@ use crate::keys::error::KeyError;
 ///
 /// let algorithm: Algorithm = "ES256".parse()?;
 /// assert_eq!(algorithm, Algorithm::Es256);
-/// assert_eq!(algorithm.name(), "ES256");
+/// assert_eq!(algorithm.as_str(), "ES256");
 /// assert!(!algorithm.is_symmetric());
-/// # Ok::<(), jwt_knox::KeyError>(())
+/// # Ok::<(), jwt_knox::UnknownName>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -67,9 +67,24 @@ impl Algorithm {
         Self::MlDsa87,
     ];
 
+    const NAMES: &'static [&'static str] = &[
+        "HS256",
+        "HS384",
+        "HS512",
+        "ES256",
+        "ES384",
+        "EdDSA",
+        "RS256",
+        "RS384",
+        "RS512",
+        "ML-DSA-44",
+        "ML-DSA-65",
+        "ML-DSA-87",
+    ];
+
     /// The name that the JWT's `alg` carries.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
             Self::Hs384 => "HS384",
@@ -95,21 +110,23 @@ impl Algorithm {
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.pad(self.as_str())
     }
 }
 
 impl FromStr for Algorithm {
-    type Err = KeyError;
+    type Err = UnknownName;
 
-    /// Reads the name that [`name`](Self::name) gives, and `Ed25519`, the newer name of `EdDSA` on that curve (RFC
+    /// Reads the name that [`as_str`](Self::as_str) gives, and `Ed25519`, the newer name of `EdDSA` on that curve (RFC
     /// 9864).
-    fn from_str(name: &str) -> Result<Self, KeyError> {
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
         let name = if name == "Ed25519" { "EdDSA" } else { name };
-        let found = Self::ALL.iter().find(|algorithm| algorithm.name() == name);
-        found.copied().ok_or(KeyError::UnknownAlgorithm)
+        let found = Self::ALL.iter().find(|algorithm| algorithm.as_str() == name);
+        found.copied().ok_or(UnknownName { expected: Self::NAMES })
     }
 }
+
+serde_as_str!(Algorithm);
 
 #[cfg(test)]
 mod tests {
@@ -117,8 +134,9 @@ mod tests {
 
     #[test]
     fn names_are_read_exactly() {
+        assert_eq!(Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(), Algorithm::NAMES);
         for algorithm in Algorithm::ALL {
-            assert_eq!(algorithm.name().parse::<Algorithm>().unwrap(), *algorithm);
+            assert_eq!(algorithm.as_str().parse::<Algorithm>().unwrap(), *algorithm);
         }
         assert_eq!("Ed25519".parse::<Algorithm>().unwrap(), Algorithm::EdDsa);
         for name in ["none", "hs256", "HS256 ", "", "PS256", "ES512"] {

@@ -49,13 +49,13 @@ pub(super) trait PublicKey: Send + Sync {
 }
 
 /// A key that was read, and the `kid` that it came with.
-pub(super) struct Read<T: ?Sized> {
+pub(super) struct ParsedKey<T: ?Sized> {
     pub(super) key: Arc<T>,
     pub(super) key_id: Option<String>,
 }
 
-pub(super) type ReadPrivate = Result<Read<dyn PrivateKey>, Error>;
-pub(super) type ReadPublic = Result<Read<dyn PublicKey>, Error>;
+pub(super) type ReadPrivate = Result<ParsedKey<dyn PrivateKey>, Error>;
+pub(super) type ReadPublic = Result<ParsedKey<dyn PublicKey>, Error>;
 
 macro_rules! symmetric_keys {
     ($($algorithm:ident $key:ident)*) => {
@@ -213,7 +213,7 @@ fn first_pem(pem: Zeroizing<String>) -> Zeroizing<String> {
 macro_rules! read {
     ($algorithm:expr, $constructor:ident($input:expr) gives $trait:ident of $($variant:ident $key:ident)*) => {
         match $algorithm {
-            $(Algorithm::$variant => Some($key::$constructor($input).map(|key| Read {
+            $(Algorithm::$variant => Some($key::$constructor($input).map(|key| ParsedKey {
                 key_id: key.key_id().clone(),
                 key: Arc::new(key) as Arc<dyn $trait>,
             })),)*

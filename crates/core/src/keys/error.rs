@@ -1,13 +1,16 @@
 //! What is wrong with a key, a key ring or a key set.
 
-use crate::{error::BoxError, keys::Algorithm};
+use crate::{
+    error::{BoxError, UnknownName, readable_debug},
+    keys::Algorithm,
+};
 
-/// Why a key, a key ring or a key set is refused.
-#[derive(Debug, thiserror::Error)]
+/// Why a key cannot be read, made or written.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// A name that is none of [`Algorithm`]'s.
-    #[error("there is no such algorithm here; see `Algorithm::ALL`")]
+    /// An algorithm that is not one of [`Algorithm::ALL`].
+    #[error("unsupported algorithm; `Algorithm::ALL` lists those supported")]
     UnknownAlgorithm,
     /// An HMAC key shorter than its hash ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)).
     #[error("a key for {algorithm} needs at least {min} bytes, this one has {bytes}; make one with a random generator")]
@@ -46,7 +49,7 @@ pub enum KeyError {
     #[error("this PEM is of an older form; convert it with `openssl pkcs8 -topk8 -nocrypt -in key.pem`")]
     Sec1,
     /// Not a key at all, or a broken one.
-    #[error("this is not {encoding} of a key for {algorithm}, or the key is broken")]
+    #[error("not a valid {algorithm} key in {encoding} format")]
     Malformed {
         /// The algorithm that was asked for.
         algorithm: Algorithm,
@@ -54,25 +57,19 @@ pub enum KeyError {
         encoding: &'static str,
     },
     /// Keys of this algorithm are not read or written in this form.
-    #[error("keys for {algorithm} are not written as {encoding}; use a JWK")]
+    #[error("{algorithm} keys have no {encoding} format; use a JWK")]
     Unsupported {
         /// The algorithm that was asked for.
         algorithm: Algorithm,
         /// The form.
         encoding: &'static str,
     },
-    /// The text of a PEM or a JWK as the secret of HMAC ([RFC 8725
+    /// A PEM or a JWK where the secret of HMAC is needed ([RFC 8725
     /// §2.1](https://www.rfc-editor.org/rfc/rfc8725#section-2.1)).
-    #[error("this is the text of a PEM or JWK, which may be public, and no secret for HMAC; read it as what it is")]
+    #[error("this looks like a PEM or JWK, not an HMAC secret; load it with `from_pem` or `from_jwk`")]
     NotASecret,
-    /// One key under two algorithms ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).
-    #[error("the key `{key_id}` is there already for another algorithm; each algorithm needs a key of its own")]
-    TwoAlgorithms {
-        /// The id of the key that is there already.
-        key_id: String,
-    },
     /// An HMAC key where a public key is needed: it has no public form.
-    #[error("a key of HMAC is secret and has no public form")]
+    #[error("an HMAC key is secret and has no public form")]
     Symmetric,
     /// The file or environment variable with the key cannot be read.
     #[error("the key in `{name}` cannot be read")]
@@ -88,20 +85,45 @@ pub enum KeyError {
     /// A `kid` that is empty, over-long or not printable ASCII.
     #[error("a key id is 1 to 128 printable ASCII characters without spaces")]
     InvalidKeyId,
-    /// Two keys of one ring or set have the same `kid`.
-    #[error("two keys have the id `{key_id}`; a key that is retired keeps its id too")]
+}
+
+impl From<UnknownName> for KeyError {
+    /// The name was that of an algorithm.
+    fn from(_: UnknownName) -> Self {
+        Self::UnknownAlgorithm
+    }
+}
+
+impl KeyError {
+    pub(crate) fn malformed(algorithm: Algorithm, encoding: &'static str) -> Self {
+        Self::Malformed { algorithm, encoding }
+    }
+}
+
+/// Why a [`KeyRing`](crate::KeyRing) cannot be changed as asked. It is then as it was.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// The ring has, or had, another key with the same id.
+    #[error("duplicate key id `{key_id}` (ids of retired keys stay reserved)")]
     DuplicateKeyId {
         /// The id that two keys share.
         key_id: String,
     },
-    /// The ring has no key of that `kid`.
+    /// One key under two algorithms ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).
+    #[error("the key `{key_id}` is there already for another algorithm; each algorithm needs a key of its own")]
+    TwoAlgorithms {
+        /// The id of the key that is there already.
+        key_id: String,
+    },
+    /// The ring has no key with that id.
     #[error("there is no key with the id `{key_id}`")]
     UnknownKeyId {
         /// The id that no key has.
         key_id: String,
     },
-    /// The key is retired, or was given for verifying only.
-    #[error("the key `{key_id}` cannot sign: it is retired, or was given for verifying only")]
+    /// The key is retired, or was added for verifying only.
+    #[error("the key `{key_id}` cannot sign: it is retired, or was added for verifying only")]
     CannotSign {
         /// The id of the key.
         key_id: String,
@@ -112,19 +134,36 @@ pub enum KeyError {
         /// The id of the key.
         key_id: String,
     },
-    /// A text that is no JWK Set.
-    #[error("this is not a JWK Set: an object with a list `keys` of JWKs")]
-    NotAKeySet,
-    /// An RSA key in a JWK Set that does not say what it is for.
-    #[error("an RSA key in a JWK Set must have an `alg`: the key alone does not say which")]
-    RsaWithoutAlgorithm,
-    /// A key set without a key for signatures of an algorithm that is known here.
-    #[error("there is no key for signatures that could be used")]
-    NoKey,
 }
 
-impl KeyError {
-    pub(crate) fn malformed(algorithm: Algorithm, encoding: &'static str) -> Self {
-        Self::Malformed { algorithm, encoding }
-    }
+/// Why a [`KeySet`](crate::KeySet) cannot be made or read.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// The text is not a JWK Set.
+    #[error("this is not a JWK Set: an object with a list `keys` of JWKs")]
+    NotAKeySet,
+    /// An RSA key that does not say what it is for.
+    #[error("an RSA key in a JWK Set must have an `alg`: the key alone does not say which")]
+    RsaWithoutAlgorithm,
+    /// There is no key for signatures of a supported algorithm.
+    #[error("there is no key for signatures that could be used")]
+    NoKey,
+    /// Two keys have the same id.
+    #[error("duplicate key id `{key_id}`")]
+    DuplicateKeyId {
+        /// The id that two keys share.
+        key_id: String,
+    },
+    /// One key under two algorithms ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).
+    #[error("the key `{key_id}` is there for two algorithms; each algorithm needs a key of its own")]
+    TwoAlgorithms {
+        /// The id of the key.
+        key_id: String,
+    },
+    /// A key of the set cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
+
+readable_debug!(KeyError, KeyRingError, KeySetError);

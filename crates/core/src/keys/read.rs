@@ -7,23 +7,23 @@ use zeroize::Zeroizing;
 
 use crate::keys::{
     Algorithm,
-    backend::{self, PrivateKey, PublicKey, Read, ReadPrivate, ReadPublic},
+    backend::{self, ParsedKey, PrivateKey, PublicKey, ReadPrivate, ReadPublic},
     error::KeyError,
     roca, symmetric,
 };
 
 /// A key as it was handed in.
 #[derive(Clone, Copy)]
-pub(super) enum Source<'a> {
+pub(super) enum EncodedKey<'a> {
     Pem(&'a str),
     Der(&'a [u8]),
     Jwk(&'a str),
     Bytes(&'a [u8]),
 }
 
-impl<'a> Source<'a> {
+impl<'a> EncodedKey<'a> {
     /// Finds out how the contents of a file or variable are written.
-    pub(super) fn of_unknown_form(algorithm: Algorithm, contents: &'a [u8]) -> Self {
+    pub(super) fn detect(algorithm: Algorithm, contents: &'a [u8]) -> Self {
         let start = contents.trim_ascii_start();
         let text = std::str::from_utf8(contents);
         match text {
@@ -63,7 +63,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn symmetric(self, algorithm: Algorithm) -> Result<Read<dyn PrivateKey>, KeyError> {
+    fn symmetric(self, algorithm: Algorithm) -> Result<ParsedKey<dyn PrivateKey>, KeyError> {
         match self {
             Self::Bytes(bytes) => symmetric_key(algorithm, bytes, None),
             Self::Jwk(jwk) => {
@@ -75,13 +75,13 @@ impl<'a> Source<'a> {
     }
 
     /// The algorithms of other keys that this might be, of which raw bytes tell nothing.
-    fn others(self, than: Algorithm) -> impl Iterator<Item = Algorithm> {
+    fn other_algorithms(self, than: Algorithm) -> impl Iterator<Item = Algorithm> {
         let tells = !matches!(self, Self::Bytes(_));
         Algorithm::ALL.iter().copied().filter(move |other| tells && *other != than)
     }
 }
 
-pub(super) fn private(algorithm: Algorithm, source: Source<'_>) -> Result<Read<dyn PrivateKey>, KeyError> {
+pub(super) fn private(algorithm: Algorithm, source: EncodedKey<'_>) -> Result<ParsedKey<dyn PrivateKey>, KeyError> {
     if algorithm.is_symmetric() {
         return source.symmetric(algorithm).map_err(|error| explain_private(algorithm, source, error));
     }
@@ -92,10 +92,10 @@ pub(super) fn private(algorithm: Algorithm, source: Source<'_>) -> Result<Read<d
     }
 }
 
-pub(super) fn public(algorithm: Algorithm, source: Source<'_>) -> Result<Read<dyn PublicKey>, KeyError> {
+pub(super) fn public(algorithm: Algorithm, source: EncodedKey<'_>) -> Result<ParsedKey<dyn PublicKey>, KeyError> {
     if algorithm.is_symmetric() {
-        let Read { key, key_id } = private(algorithm, source)?;
-        return Ok(Read { key: key.public(), key_id });
+        let ParsedKey { key, key_id } = private(algorithm, source)?;
+        return Ok(ParsedKey { key: key.public(), key_id });
     }
     match source.read_public(algorithm) {
         Some(Ok(read)) => roca::check(&*read.key).map(|()| read),
@@ -122,7 +122,11 @@ pub(super) fn variable(name: &str) -> Result<Zeroizing<String>, KeyError> {
     env::var(name).map(Zeroizing::new).map_err(unreadable)
 }
 
-fn symmetric_key(algorithm: Algorithm, bytes: &[u8], key_id: Option<String>) -> Result<Read<dyn PrivateKey>, KeyError> {
+fn symmetric_key(
+    algorithm: Algorithm,
+    bytes: &[u8],
+    key_id: Option<String>,
+) -> Result<ParsedKey<dyn PrivateKey>, KeyError> {
     let min = symmetric::min_bytes(algorithm).unwrap_or_default();
     if bytes.len() < min {
         return Err(KeyError::TooShort { algorithm, bytes: bytes.len(), min });
@@ -134,10 +138,10 @@ fn symmetric_key(algorithm: Algorithm, bytes: &[u8], key_id: Option<String>) -> 
         return Err(KeyError::NotASecret);
     }
     let key = backend::symmetric(algorithm, bytes).ok_or(KeyError::UnknownAlgorithm)?;
-    Ok(Read { key, key_id })
+    Ok(ParsedKey { key, key_id })
 }
 
-fn of_backend(algorithm: Algorithm, source: Source<'_>, error: &Error) -> KeyError {
+fn of_backend(algorithm: Algorithm, source: EncodedKey<'_>, error: &Error) -> KeyError {
     match error.downcast_ref() {
         Some(JWTError::WeakKey | JWTError::UnsupportedRSAModulus) => KeyError::RsaSize,
         _ => KeyError::malformed(algorithm, source.encoding()),
@@ -145,7 +149,7 @@ fn of_backend(algorithm: Algorithm, source: Source<'_>, error: &Error) -> KeyErr
 }
 
 /// Says more of a key that is none, where it can be told.
-fn explain_private(algorithm: Algorithm, source: Source<'_>, error: KeyError) -> KeyError {
+fn explain_private(algorithm: Algorithm, source: EncodedKey<'_>, error: KeyError) -> KeyError {
     if !matches!(error, KeyError::Malformed { .. } | KeyError::Unsupported { .. }) {
         return error;
     }
@@ -155,17 +159,17 @@ fn explain_private(algorithm: Algorithm, source: Source<'_>, error: KeyError) ->
     let is_private = |other: &Algorithm| {
         matches!(source.read_private(*other), Some(Ok(_))) || other.is_symmetric() && source.symmetric(*other).is_ok()
     };
-    if let Some(found) = source.others(algorithm).find(is_private) {
+    if let Some(found) = source.other_algorithms(algorithm).find(is_private) {
         return KeyError::WrongAlgorithm { expected: algorithm, found };
     }
     let is_public = |other: &Algorithm| matches!(source.read_public(*other), Some(Ok(_)));
-    if is_public(&algorithm) || source.others(algorithm).any(|other| is_public(&other)) {
+    if is_public(&algorithm) || source.other_algorithms(algorithm).any(|other| is_public(&other)) {
         return KeyError::NotPrivate;
     }
     error
 }
 
-fn explain_public(algorithm: Algorithm, source: Source<'_>, error: KeyError) -> KeyError {
+fn explain_public(algorithm: Algorithm, source: EncodedKey<'_>, error: KeyError) -> KeyError {
     if !matches!(error, KeyError::Malformed { .. }) {
         return error;
     }
@@ -173,18 +177,18 @@ fn explain_public(algorithm: Algorithm, source: Source<'_>, error: KeyError) -> 
         return error;
     }
     let is_public = |other: &Algorithm| matches!(source.read_public(*other), Some(Ok(_)));
-    if let Some(found) = source.others(algorithm).find(is_public) {
+    if let Some(found) = source.other_algorithms(algorithm).find(is_public) {
         return KeyError::WrongAlgorithm { expected: algorithm, found };
     }
     let is_private = |other: &Algorithm| matches!(source.read_private(*other), Some(Ok(_)));
-    if is_private(&algorithm) || source.others(algorithm).any(|other| is_private(&other)) {
+    if is_private(&algorithm) || source.other_algorithms(algorithm).any(|other| is_private(&other)) {
         return KeyError::NotPublic;
     }
     error
 }
 
-fn explain_pem(source: Source<'_>) -> Option<KeyError> {
-    let Source::Pem(pem) = source else { return None };
+fn explain_pem(source: EncodedKey<'_>) -> Option<KeyError> {
+    let EncodedKey::Pem(pem) = source else { return None };
     if pem.contains("ENCRYPTED") {
         return Some(KeyError::Encrypted);
     }

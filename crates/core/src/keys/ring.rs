@@ -5,7 +5,16 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::keys::{Algorithm, SigningKey, VerifyingKey, choose, error::KeyError, jwks::jwks};
+use crate::{
+    keys::{
+        Algorithm, SigningKey, VerifyingKey,
+        collection::{VerifyingKeys, check_joins, select},
+        error::KeyRingError,
+        jwks,
+        set::KeySet,
+    },
+    named::named,
+};
 
 /// The keys of a server that signs: one signs, all that are not retired verify, each under its `kid`.
 ///
@@ -30,7 +39,7 @@ use crate::keys::{Algorithm, SigningKey, VerifyingKey, choose, error::KeyError, 
 ///
 /// let states: Vec<KeyState> = ring.keys().iter().map(|key| key.state).collect();
 /// assert_eq!(states, [KeyState::Retired, KeyState::Signing]);
-/// # Ok::<(), jwt_knox::KeyError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct KeyRing(Arc<RwLock<Vec<Entry>>>);
@@ -46,39 +55,32 @@ impl KeyRing {
     /// A ring of one key, which signs and verifies.
     #[must_use]
     pub fn new(signing: SigningKey) -> Self {
-        Self(Arc::new(RwLock::new(vec![Entry::of(KeyState::Signing, signing)])))
+        Self(Arc::new(RwLock::new(vec![Entry::new(KeyState::Signing, signing)])))
     }
 
     /// Adds a key that verifies and is published, and may be [promoted](Self::promote) to sign later.
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyError::TwoAlgorithms`] if it has,
+    /// [`KeyRingError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyRingError::TwoAlgorithms`] if it has,
     /// or had, the same key for another algorithm.
-    pub fn stage(&self, key: SigningKey) -> Result<(), KeyError> {
-        self.add(Entry::of(KeyState::Staged, key))
+    pub fn stage(&self, key: SigningKey) -> Result<(), KeyRingError> {
+        self.add(Entry::new(KeyState::Staged, key))
     }
 
     /// Adds a key that verifies only: that of another server, or one that signed before this ring was made.
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyError::TwoAlgorithms`] if it has,
+    /// [`KeyRingError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyRingError::TwoAlgorithms`] if it has,
     /// or had, the same key for another algorithm.
-    pub fn verify_with(&self, key: VerifyingKey) -> Result<(), KeyError> {
+    pub fn add_verifying(&self, key: VerifyingKey) -> Result<(), KeyRingError> {
         self.add(Entry { state: KeyState::Verifying, verifying: key, signing: None })
     }
 
-    fn add(&self, new: Entry) -> Result<(), KeyError> {
+    fn add(&self, new: Entry) -> Result<(), KeyRingError> {
         self.change(|entries| {
-            if entries.iter().any(|entry| entry.key_id() == new.key_id()) {
-                return Err(KeyError::DuplicateKeyId { key_id: new.key_id().to_owned() });
-            }
-            if let Some(twin) =
-                entries.iter().find(|entry| entry.verifying.is_for_another_algorithm_than(&new.verifying))
-            {
-                return Err(KeyError::TwoAlgorithms { key_id: twin.key_id().to_owned() });
-            }
+            check_joins(&new.verifying, entries.iter().map(|entry| &entry.verifying))?;
             new.report();
             entries.push(new);
             Ok(())
@@ -89,18 +91,18 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::UnknownKeyId`] if there is no such key, [`KeyError::CannotSign`] if it is retired or was given for
+    /// [`KeyRingError::UnknownKeyId`] if there is no such key, [`KeyRingError::CannotSign`] if it is retired or was given for
     /// verifying only. The ring is then as it was.
-    pub fn promote(&self, key_id: &str) -> Result<(), KeyError> {
+    pub fn promote(&self, key_id: &str) -> Result<(), KeyRingError> {
         self.change(|entries| {
             if find(entries, key_id)?.signing.is_none() {
-                return Err(KeyError::CannotSign { key_id: key_id.to_owned() });
+                return Err(KeyRingError::CannotSign { key_id: key_id.to_owned() });
             }
             for entry in entries {
                 if entry.key_id() == key_id {
-                    entry.become_state(KeyState::Signing);
+                    entry.transition_to(KeyState::Signing);
                 } else if entry.state == KeyState::Signing {
-                    entry.become_state(KeyState::Verifying);
+                    entry.transition_to(KeyState::Verifying);
                 }
             }
             Ok(())
@@ -112,16 +114,16 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError::UnknownKeyId`] if there is no such key, [`KeyError::IsSigning`] if it is the one that signs: promote
+    /// [`KeyRingError::UnknownKeyId`] if there is no such key, [`KeyRingError::IsSigning`] if it is the one that signs: promote
     /// another one first.
-    pub fn retire(&self, key_id: &str) -> Result<(), KeyError> {
+    pub fn retire(&self, key_id: &str) -> Result<(), KeyRingError> {
         self.change(|entries| {
             let entry = find(entries, key_id)?;
             if entry.state == KeyState::Signing {
-                return Err(KeyError::IsSigning { key_id: key_id.to_owned() });
+                return Err(KeyRingError::IsSigning { key_id: key_id.to_owned() });
             }
             entry.signing = None;
-            entry.become_state(KeyState::Retired);
+            entry.transition_to(KeyState::Retired);
             Ok(())
         })
     }
@@ -144,7 +146,7 @@ impl KeyRing {
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     #[must_use]
     pub fn jwks(&self) -> String {
-        self.read(|entries| jwks(entries.iter().filter(|entry| entry.verifies()).map(|entry| &entry.verifying)))
+        self.read(|entries| jwks::write(entries.iter().filter(|entry| entry.verifies()).map(|entry| &entry.verifying)))
     }
 
     /// The key that signs.
@@ -154,18 +156,12 @@ impl KeyRing {
         })
     }
 
-    /// The key for a token with that `kid`. A token without one can only mean the one key of a ring of one.
-    pub(crate) fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
-        self.read(|entries| {
-            choose(entries.iter().filter(|entry| entry.verifies()).map(|entry| &entry.verifying), key_id)
-        })
-    }
-
-    /// All keys that verify.
-    pub(super) fn all_verifying(&self) -> Vec<VerifyingKey> {
-        self.read(|entries| {
-            entries.iter().filter(|entry| entry.verifies()).map(|entry| entry.verifying.clone()).collect()
-        })
+    /// The keys that verify now, for a [`Verifier`](crate::Verifier). It does not see later changes of the ring;
+    /// [`Knox::verifier`](crate::Knox::verifier) does.
+    #[must_use]
+    pub fn to_key_set(&self) -> KeySet {
+        let verifying = |entry: &Entry| entry.verifies().then(|| entry.verifying.clone());
+        KeySet::of_distinct(self.read(|entries| entries.iter().filter_map(verifying).collect()))
     }
 
     fn read<T>(&self, read: impl FnOnce(&[Entry]) -> T) -> T {
@@ -177,13 +173,13 @@ impl KeyRing {
     }
 }
 
-fn find<'a>(entries: &'a mut [Entry], key_id: &str) -> Result<&'a mut Entry, KeyError> {
-    let unknown = || KeyError::UnknownKeyId { key_id: key_id.to_owned() };
+fn find<'a>(entries: &'a mut [Entry], key_id: &str) -> Result<&'a mut Entry, KeyRingError> {
+    let unknown = || KeyRingError::UnknownKeyId { key_id: key_id.to_owned() };
     entries.iter_mut().find(|entry| entry.key_id() == key_id).ok_or_else(unknown)
 }
 
 impl Entry {
-    fn of(state: KeyState, key: SigningKey) -> Self {
+    fn new(state: KeyState, key: SigningKey) -> Self {
         Self { state, verifying: key.verifying_key(), signing: Some(key) }
     }
 
@@ -195,7 +191,7 @@ impl Entry {
         self.state != KeyState::Retired
     }
 
-    fn become_state(&mut self, state: KeyState) {
+    fn transition_to(&mut self, state: KeyState) {
         if self.state != state {
             self.state = state;
             self.report();
@@ -203,7 +199,15 @@ impl Entry {
     }
 
     fn report(&self) {
-        tracing::info!(key_id = self.key_id(), algorithm = %self.verifying.algorithm(), state = ?self.state, "signing keys changed");
+        tracing::info!(key_id = self.key_id(), algorithm = %self.verifying.algorithm(), state = %self.state, "signing keys changed");
+    }
+}
+
+impl VerifyingKeys for KeyRing {
+    fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
+        self.read(|entries| {
+            select(entries.iter().filter(|entry| entry.verifies()).map(|entry| &entry.verifying), key_id)
+        })
     }
 }
 
@@ -245,6 +249,13 @@ pub enum KeyState {
     Retired,
 }
 
+named! { KeyState {
+    Staged = "staged",
+    Signing = "signing",
+    Verifying = "verifying",
+    Retired = "retired",
+} }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,7 +273,7 @@ mod tests {
         use KeyState::{Retired, Signing, Staged, Verifying};
         let ring = KeyRing::new(key(1, "a"));
         ring.stage(key(2, "b")).unwrap();
-        ring.verify_with(key(3, "c").verifying_key()).unwrap();
+        ring.add_verifying(key(3, "c").verifying_key()).unwrap();
         let states = |wanted: [KeyState; 3]| {
             assert_eq!(states(&ring), ["a", "b", "c"].map(str::to_owned).into_iter().zip(wanted).collect::<Vec<_>>());
         };
@@ -285,25 +296,25 @@ mod tests {
     fn what_cannot_be_done_changes_nothing() {
         let ring = KeyRing::new(key(1, "a"));
         ring.stage(key(2, "b")).unwrap();
-        ring.verify_with(key(3, "c").verifying_key()).unwrap();
+        ring.add_verifying(key(3, "c").verifying_key()).unwrap();
         ring.retire("b").unwrap();
         let before = states(&ring);
-        assert!(matches!(ring.stage(key(4, "a")), Err(KeyError::DuplicateKeyId { .. })));
-        assert!(matches!(ring.stage(key(4, "b")), Err(KeyError::DuplicateKeyId { .. })), "a retired name is taken");
-        assert!(matches!(ring.verify_with(key(4, "c").verifying_key()), Err(KeyError::DuplicateKeyId { .. })));
+        assert!(matches!(ring.stage(key(4, "a")), Err(KeyRingError::DuplicateKeyId { .. })));
+        assert!(matches!(ring.stage(key(4, "b")), Err(KeyRingError::DuplicateKeyId { .. })), "a retired name is taken");
+        assert!(matches!(ring.add_verifying(key(4, "c").verifying_key()), Err(KeyRingError::DuplicateKeyId { .. })));
         let same_bytes = KeyRing::new(SigningKey::hs512([1; 64]).unwrap());
         let error = same_bytes.stage(SigningKey::hs256([1; 64]).unwrap().with_key_id("d").unwrap()).unwrap_err();
-        assert!(matches!(error, KeyError::TwoAlgorithms { .. }), "{error}");
+        assert!(matches!(error, KeyRingError::TwoAlgorithms { .. }), "{error}");
         assert!(
             same_bytes.stage(SigningKey::hs512([1; 64]).unwrap().with_key_id("d").unwrap()).is_ok(),
             "a second name"
         );
         for key_id in ["b", "c"] {
-            assert!(matches!(ring.promote(key_id), Err(KeyError::CannotSign { .. })), "{key_id}");
+            assert!(matches!(ring.promote(key_id), Err(KeyRingError::CannotSign { .. })), "{key_id}");
         }
-        assert!(matches!(ring.promote("x"), Err(KeyError::UnknownKeyId { .. })));
-        assert!(matches!(ring.retire("x"), Err(KeyError::UnknownKeyId { .. })));
-        assert!(matches!(ring.retire("a"), Err(KeyError::IsSigning { .. })));
+        assert!(matches!(ring.promote("x"), Err(KeyRingError::UnknownKeyId { .. })));
+        assert!(matches!(ring.retire("x"), Err(KeyRingError::UnknownKeyId { .. })));
+        assert!(matches!(ring.retire("a"), Err(KeyRingError::IsSigning { .. })));
         assert_eq!(states(&ring), before);
     }
 

@@ -5,7 +5,12 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::keys::{KeyRing, VerifyingKey, choose, error::KeyError, jwks::read};
+use crate::keys::{
+    VerifyingKey,
+    collection::{VerifyingKeys, check_joins, select},
+    error::KeySetError,
+    jwks,
+};
 
 /// The keys of a service that verifies and does not sign: one key, or what a JWK Set holds.
 ///
@@ -23,7 +28,7 @@ use crate::keys::{KeyRing, VerifyingKey, choose, error::KeyError, jwks::read};
 /// let keys = KeySet::from_jwks(&jwks)?;
 /// // Now and then, and when a token names an unknown key:
 /// keys.update_from_jwks(&jwks)?;
-/// # Ok::<(), jwt_knox::KeyError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct KeySet(Arc<RwLock<Vec<VerifyingKey>>>);
@@ -33,10 +38,10 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoKey`] if there is none, [`KeyError::DuplicateKeyId`] if two have the same id,
-    /// [`KeyError::TwoAlgorithms`] if two are the same key for different algorithms.
-    pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
-        Ok(Self(Arc::new(RwLock::new(checked(keys.into_iter().collect())?))))
+    /// [`KeySetError::NoKey`] if there is none, [`KeySetError::DuplicateKeyId`] if two have the same id,
+    /// [`KeySetError::TwoAlgorithms`] if two are the same key for different algorithms.
+    pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeySetError> {
+        Ok(Self::of_distinct(checked(keys.into_iter().collect())?))
     }
 
     /// The public keys of a JWK Set ([RFC 7517 §5]).
@@ -49,10 +54,10 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if that is no JWK Set, if a key for signatures in it is broken, private, symmetric or has an id
+    /// [`KeySetError`] if that is no JWK Set, if a key for signatures in it is broken, private, symmetric or has an id
     /// twice, or if there is none.
-    pub fn from_jwks(jwks: &str) -> Result<Self, KeyError> {
-        Self::new(read(jwks)?)
+    pub fn from_jwks(jwks: &str) -> Result<Self, KeySetError> {
+        Self::new(jwks::read(jwks)?)
     }
 
     /// Puts the keys of a JWK Set that was fetched anew in the place of all present ones.
@@ -60,8 +65,8 @@ impl KeySet {
     /// # Errors
     ///
     /// As for [`from_jwks`](Self::from_jwks). The present keys then stay.
-    pub fn update_from_jwks(&self, jwks: &str) -> Result<(), KeyError> {
-        let keys = checked(read(jwks)?)?;
+    pub fn update_from_jwks(&self, jwks: &str) -> Result<(), KeySetError> {
+        let keys = checked(jwks::read(jwks)?)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
@@ -73,23 +78,21 @@ impl KeySet {
         keys.iter().map(|key| key.key_id().to_owned()).collect()
     }
 
-    /// The key for a token with that `kid`. A token without one can only mean the one key of a set of one.
-    pub(crate) fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
-        choose(self.0.read().unwrap_or_else(PoisonError::into_inner).iter(), key_id)
+    /// A set of keys of which no two have one id.
+    pub(super) fn of_distinct(keys: Vec<VerifyingKey>) -> Self {
+        Self(Arc::new(RwLock::new(keys)))
+    }
+}
+
+impl VerifyingKeys for KeySet {
+    fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
+        select(self.0.read().unwrap_or_else(PoisonError::into_inner).iter(), key_id)
     }
 }
 
 impl From<VerifyingKey> for KeySet {
     fn from(key: VerifyingKey) -> Self {
-        Self(Arc::new(RwLock::new(vec![key])))
-    }
-}
-
-/// The keys that the ring has now. What happens to the ring later is not seen;
-/// [`Knox::verifier`](crate::Knox::verifier) sees it.
-impl From<&KeyRing> for KeySet {
-    fn from(ring: &KeyRing) -> Self {
-        Self(Arc::new(RwLock::new(ring.all_verifying())))
+        Self::of_distinct(vec![key])
     }
 }
 
@@ -99,17 +102,12 @@ impl fmt::Debug for KeySet {
     }
 }
 
-fn checked(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeyError> {
+fn checked(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeySetError> {
     if keys.is_empty() {
-        return Err(KeyError::NoKey);
+        return Err(KeySetError::NoKey);
     }
     for (index, key) in keys.iter().enumerate() {
-        if keys[..index].iter().any(|other| other.key_id() == key.key_id()) {
-            return Err(KeyError::DuplicateKeyId { key_id: key.key_id().to_owned() });
-        }
-        if let Some(twin) = keys[..index].iter().find(|other| other.is_for_another_algorithm_than(key)) {
-            return Err(KeyError::TwoAlgorithms { key_id: twin.key_id().to_owned() });
-        }
+        check_joins(key, keys[..index].iter())?;
     }
     Ok(keys)
 }
@@ -117,13 +115,13 @@ fn checked(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{Algorithm, SigningKey};
+    use crate::keys::{Algorithm, KeyError, KeyRing, SigningKey};
 
     fn jwk(algorithm: Algorithm, key_id: &str) -> String {
         SigningKey::generate(algorithm).unwrap().with_key_id(key_id).unwrap().verifying_key().to_jwk().unwrap()
     }
 
-    fn set(keys: &[&str]) -> Result<KeySet, KeyError> {
+    fn set(keys: &[&str]) -> Result<KeySet, KeySetError> {
         KeySet::from_jwks(&format!(r#"{{"keys":[{}]}}"#, keys.join(",")))
     }
 
@@ -158,28 +156,34 @@ mod tests {
     }
 
     #[test]
-    fn a_set_that_cannot_be_trusted_is_refused_whole() {
-        let good = jwk(Algorithm::Es256, "a");
+    fn rejects_the_whole_set_if_one_key_cannot_be_trusted() {
+        let valid = jwk(Algorithm::Es256, "a");
         let signing = SigningKey::generate(Algorithm::Es256).unwrap();
         let private = signing.to_jwk();
         let secret = SigningKey::hs256([1; 32]).unwrap().to_jwk();
         let no_alg = r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#;
-        assert!(matches!(set(&[&good, private.expose()]), Err(KeyError::NotPublic)));
-        assert!(matches!(set(&[&good, secret.expose()]), Err(KeyError::Symmetric)));
-        assert!(matches!(set(&[&good, &jwk(Algorithm::EdDsa, "a")]), Err(KeyError::DuplicateKeyId { .. })));
-        assert!(matches!(set(&[&good, no_alg]), Err(KeyError::RsaWithoutAlgorithm)));
-        assert!(matches!(set(&[&good.replace("\"x\":\"", "\"x\":\"A")]), Err(KeyError::Malformed { .. })));
-        assert!(matches!(set(&[&jwk(Algorithm::EdDsa, "a").replace("\"a\"", "\"a b\"")]), Err(KeyError::InvalidKeyId)));
-        assert!(matches!(set(&[]), Err(KeyError::NoKey)));
+        assert!(matches!(set(&[&valid, private.expose()]), Err(KeySetError::Key(KeyError::NotPublic))));
+        assert!(matches!(set(&[&valid, secret.expose()]), Err(KeySetError::Key(KeyError::Symmetric))));
+        assert!(matches!(set(&[&valid, &jwk(Algorithm::EdDsa, "a")]), Err(KeySetError::DuplicateKeyId { .. })));
+        assert!(matches!(set(&[&valid, no_alg]), Err(KeySetError::RsaWithoutAlgorithm)));
+        assert!(matches!(
+            set(&[&valid.replace("\"x\":\"", "\"x\":\"A")]),
+            Err(KeySetError::Key(KeyError::Malformed { .. }))
+        ));
+        assert!(matches!(
+            set(&[&jwk(Algorithm::EdDsa, "a").replace("\"a\"", "\"a b\"")]),
+            Err(KeySetError::Key(KeyError::InvalidKeyId))
+        ));
+        assert!(matches!(set(&[]), Err(KeySetError::NoKey)));
         for text in
             ["", "[]", "{}", "null", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, &"[".repeat(100_000), r#"[[{"keys":[]}]]"#]
         {
-            assert!(matches!(KeySet::from_jwks(text), Err(KeyError::NotAKeySet)), "{text:.20}");
+            assert!(matches!(KeySet::from_jwks(text), Err(KeySetError::NotAKeySet)), "{text:.20}");
         }
     }
 
     #[test]
-    fn a_bad_update_changes_nothing() {
+    fn an_invalid_update_changes_nothing() {
         let ring = KeyRing::new(SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("a").unwrap());
         let keys = KeySet::from_jwks(&ring.jwks()).unwrap();
         assert!(keys.update_from_jwks("{}").is_err());

@@ -10,9 +10,9 @@ use crate::{
     error::BoxError,
     keys::{
         Algorithm, VerifyingKey,
-        backend::{self, PrivateKey, Read},
+        backend::{self, ParsedKey, PrivateKey},
         error::KeyError,
-        read::{self, Source},
+        read::{self, EncodedKey},
         symmetric,
     },
     random::fill_from_os,
@@ -95,11 +95,11 @@ impl SigningKey {
     pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         if let Some(min) = symmetric::min_bytes(algorithm) {
             let mut bytes = Zeroizing::new(vec![0; min]);
-            fill_from_os(&mut bytes).map_err(|error| KeyError::Generation(error.into()))?;
+            fill_from_os(&mut bytes).map_err(KeyError::Generation)?;
             return Self::from_bytes(algorithm, &*bytes);
         }
         let key = backend::generate(algorithm).ok_or(KeyError::UnknownAlgorithm)?;
-        Self::new(Read { key: key.map_err(|error| KeyError::Generation(error.into()))?, key_id: None })
+        Self::new(ParsedKey { key: key.map_err(|error| KeyError::Generation(error.into()))?, key_id: None })
     }
 
     /// Reads a private key in PEM: PKCS #8 (`BEGIN PRIVATE KEY`), or PKCS #1 for RSA (`BEGIN RSA PRIVATE KEY`).
@@ -108,7 +108,7 @@ impl SigningKey {
     ///
     /// [`KeyError`] says what is wrong. HMAC and ML-DSA keys are not written in PEM.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
-        Self::new(read::private(algorithm, Source::Pem(pem))?)
+        Self::new(read::private(algorithm, EncodedKey::Pem(pem))?)
     }
 
     /// Reads a private key in DER: PKCS #8.
@@ -117,7 +117,7 @@ impl SigningKey {
     ///
     /// [`KeyError`] says what is wrong. HMAC and ML-DSA keys are not written in DER.
     pub fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
-        Self::new(read::private(algorithm, Source::Der(der))?)
+        Self::new(read::private(algorithm, EncodedKey::Der(der))?)
     }
 
     /// Reads a private JWK ([RFC 7517]): `kty` of `oct`, `EC`, `OKP`, `RSA` or `AKP`. Its `kid`, if it has one, is the
@@ -129,7 +129,7 @@ impl SigningKey {
     ///
     /// [`KeyError`] says what is wrong, such as an `alg` or a curve of another algorithm, or a `use` other than `sig`.
     pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
-        Self::new(read::private(algorithm, Source::Jwk(jwk))?)
+        Self::new(read::private(algorithm, EncodedKey::Jwk(jwk))?)
     }
 
     /// Takes the raw bytes of a key: the secret of HMAC, the private scalar of ES256 (32 bytes) and ES384 (48), the
@@ -139,7 +139,7 @@ impl SigningKey {
     ///
     /// [`KeyError`] says what is wrong. RSA keys have no such form.
     pub fn from_bytes(algorithm: Algorithm, bytes: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        Self::new(read::private(algorithm, Source::Bytes(bytes.as_ref()))?)
+        Self::new(read::private(algorithm, EncodedKey::Bytes(bytes.as_ref()))?)
     }
 
     /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part
@@ -150,7 +150,7 @@ impl SigningKey {
     /// [`KeyError::Unreadable`] if there is no such file; otherwise what is wrong with the key.
     pub fn from_file(algorithm: Algorithm, path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let contents = read::file(path.as_ref())?;
-        Self::new(read::private(algorithm, Source::of_unknown_form(algorithm, &contents))?)
+        Self::new(read::private(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
     /// Reads a key from an environment variable: PEM or a JWK, or the text itself for HMAC.
@@ -160,12 +160,12 @@ impl SigningKey {
     /// [`KeyError::Unreadable`] if there is no such variable; otherwise what is wrong with the key.
     pub fn from_env(algorithm: Algorithm, variable: &str) -> Result<Self, KeyError> {
         let contents = read::variable(variable)?;
-        Self::new(read::private(algorithm, Source::of_unknown_form(algorithm, contents.as_bytes()))?)
+        Self::new(read::private(algorithm, EncodedKey::detect(algorithm, contents.as_bytes()))?)
     }
 
-    fn new(read: Read<dyn PrivateKey>) -> Result<Self, KeyError> {
-        let verifying = VerifyingKey::new(Read { key: read.key.public(), key_id: read.key_id })?;
-        Self::named(&*read.key, verifying)
+    fn new(parsed: ParsedKey<dyn PrivateKey>) -> Result<Self, KeyError> {
+        let verifying = VerifyingKey::new(ParsedKey { key: parsed.key.public(), key_id: parsed.key_id })?;
+        Self::named(&*parsed.key, verifying)
     }
 
     /// The key under the name that `verifying` has.
@@ -184,7 +184,7 @@ impl SigningKey {
     ///
     /// [`KeyError::InvalidKeyId`] if the name is not of that form.
     pub fn with_key_id(self, key_id: impl Into<String>) -> Result<Self, KeyError> {
-        let verifying = self.verifying.with_key_id(key_id)?;
+        let verifying = self.verifying.clone().with_key_id(key_id)?;
         Self::named(&*self.private, verifying)
     }
 

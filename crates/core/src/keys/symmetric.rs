@@ -40,7 +40,7 @@ pub(super) fn to_jwk(algorithm: Algorithm, key: &[u8], key_id: Option<&str>) -> 
         kid: Option<&'a str>,
     }
     let k = Zeroizing::new(Base64UrlUnpadded::encode_string(key));
-    let jwk = Jwk { kty: "oct", k: &k, alg: algorithm.name(), r#use: "sig", kid: key_id };
+    let jwk = Jwk { kty: "oct", k: &k, alg: algorithm.as_str(), r#use: "sig", kid: key_id };
     // With room for all of it, since a text that grows leaves copies of the key behind.
     let mut text = Zeroizing::new(Vec::with_capacity(k.len() + 6 * key_id.map_or(0, str::len) + 100));
     // A struct of texts always serializes, and as UTF-8.
@@ -64,7 +64,7 @@ pub(super) fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<(Zeroizing<Vec
     let jwk: Jwk<'_> = serde_json::from_str(jwk).map_err(|_| malformed())?;
     let may_sign = jwk.key_ops.is_none_or(|operations| operations.iter().any(|operation| operation == "sign"));
     let is_for_signatures = jwk.r#use.is_none_or(|r#use| r#use == "sig") && may_sign;
-    let is_for_algorithm = jwk.alg.is_none_or(|alg| alg == algorithm.name());
+    let is_for_algorithm = jwk.alg.is_none_or(|alg| alg == algorithm.as_str());
     if jwk.kty != "oct" || !is_for_signatures || !is_for_algorithm {
         return Err(malformed());
     }

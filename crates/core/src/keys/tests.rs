@@ -2,7 +2,6 @@
 
 use base64ct::{Base64, Encoding};
 
-use super::error::KeyError;
 use super::*;
 
 /// One key of each algorithm. RSA keys take long to make, so all tests share them.
@@ -45,7 +44,7 @@ fn every_algorithm_signs_and_verifies_and_its_jwk_comes_back() {
         assert!(verifies(&key.verifying_key(), &renamed.sign(claims()).unwrap()), "{algorithm}");
 
         let stranger =
-            if algorithm.name().starts_with("RS") { continue } else { SigningKey::generate(algorithm).unwrap() };
+            if algorithm.as_str().starts_with("RS") { continue } else { SigningKey::generate(algorithm).unwrap() };
         assert!(!verifies(&stranger.verifying_key(), &token), "{algorithm}");
         assert_ne!(stranger.key_id(), key.key_id());
     }
@@ -69,7 +68,7 @@ fn a_public_form_verifies_and_has_nothing_private() {
         let read = VerifyingKey::from_jwk(algorithm, &jwk).unwrap();
         assert_eq!((read.key_id(), read.algorithm()), (key.key_id(), algorithm));
         assert!(verifies(&read, &token), "{algorithm}");
-        // Whoever has the public key cannot make a private one of it, and the other way round it is refused.
+        // Nobody can make a private key from the public one, and neither is read in place of the other.
         assert!(matches!(SigningKey::from_jwk(algorithm, &jwk), Err(KeyError::NotPrivate)), "{algorithm}");
         let private = key.to_jwk();
         assert!(matches!(VerifyingKey::from_jwk(algorithm, private.expose()), Err(KeyError::NotPublic)), "{algorithm}");
@@ -121,7 +120,7 @@ fn raw_bytes_come_back() {
 }
 
 #[test]
-fn a_key_shorter_than_its_hash_is_refused() {
+fn rejects_a_key_shorter_than_its_hash() {
     for (algorithm, min) in [(Algorithm::Hs256, 32), (Algorithm::Hs384, 48), (Algorithm::Hs512, 64)] {
         for bytes in [0, 1, min - 1] {
             let error = SigningKey::from_bytes(algorithm, vec![1; bytes]).unwrap_err();
@@ -136,7 +135,7 @@ fn a_key_shorter_than_its_hash_is_refused() {
 }
 
 #[test]
-fn a_public_key_is_no_secret_of_hmac() {
+fn rejects_a_public_key_as_the_secret_of_hmac() {
     let public = signing(Algorithm::Es256).verifying_key().to_pem().unwrap();
     assert!(matches!(SigningKey::hs256(&public), Err(KeyError::NotASecret)));
     assert!(matches!(SigningKey::hs256(format!("\n {public}")), Err(KeyError::NotASecret)));
@@ -177,7 +176,7 @@ fn key_ids_are_bounded_and_printable() {
 }
 
 #[test]
-fn a_key_of_another_kind_is_called_by_its_name() {
+fn the_error_identifies_a_key_of_another_kind() {
     let all =
         [Algorithm::Hs256, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::MlDsa44];
     for found in all {
@@ -204,7 +203,7 @@ fn a_key_of_another_kind_is_called_by_its_name() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_with_a_reason() {
+fn rejects_what_is_not_a_key_with_a_reason() {
     for text in ["", "{", "[]", "null", "{}", "-----BEGIN PRIVATE KEY-----\n", "garbage", &"{".repeat(10_000)] {
         for &algorithm in Algorithm::ALL {
             assert!(SigningKey::from_jwk(algorithm, text).is_err() && VerifyingKey::from_jwk(algorithm, text).is_err());
@@ -247,7 +246,7 @@ fn keys_are_read_from_files_and_the_environment() {
     assert_eq!(VerifyingKey::from_file(Algorithm::Es256, &public).unwrap().key_id(), key.key_id());
     assert!(matches!(SigningKey::from_file(Algorithm::Es256, public), Err(KeyError::NotPrivate)));
 
-    // What an editor or `openssl rand -base64` leaves at the end of a text is not part of the key; bytes are bytes.
+    // What an editor or `openssl rand -base64` leaves at the end of a string is not part of the key; bytes are bytes.
     let secret = SigningKey::hs256("k".repeat(32)).unwrap();
     for end in ["", "\n", "\r\n"] {
         let path = file("secret", format!("{}{end}", "k".repeat(32)).as_bytes());

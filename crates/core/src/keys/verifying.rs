@@ -9,10 +9,9 @@ use jwt_simple::{
 
 use crate::keys::{
     Algorithm,
-    backend::{PublicKey, Read},
+    backend::{ParsedKey, PublicKey},
     error::KeyError,
-    is_key_id,
-    read::{self, Source},
+    read::{self, EncodedKey},
 };
 
 /// A key that verifies tokens and signs none: a public key. Of HMAC it is the secret itself, which can sign as well.
@@ -45,7 +44,7 @@ impl VerifyingKey {
     ///
     /// [`KeyError`] says what is wrong. HMAC and ML-DSA keys are not written in PEM.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, KeyError> {
-        Self::new(read::public(algorithm, Source::Pem(pem))?)
+        Self::new(read::public(algorithm, EncodedKey::Pem(pem))?)
     }
 
     /// Reads a public key in DER: SPKI.
@@ -54,7 +53,7 @@ impl VerifyingKey {
     ///
     /// [`KeyError`] says what is wrong. HMAC and ML-DSA keys are not written in DER.
     pub fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
-        Self::new(read::public(algorithm, Source::Der(der))?)
+        Self::new(read::public(algorithm, EncodedKey::Der(der))?)
     }
 
     /// Reads a public JWK ([RFC 7517]), or one of kind `oct` for HMAC. Its `kid`, if it has one, is the key's id.
@@ -65,7 +64,7 @@ impl VerifyingKey {
     ///
     /// [`KeyError`] says what is wrong. A private JWK is refused: a service that verifies should not have it.
     pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
-        Self::new(read::public(algorithm, Source::Jwk(jwk))?)
+        Self::new(read::public(algorithm, EncodedKey::Jwk(jwk))?)
     }
 
     /// Takes the raw bytes of a key: the secret of HMAC, a point in SEC 1 form (ES256, ES384), the public key of
@@ -75,7 +74,7 @@ impl VerifyingKey {
     ///
     /// [`KeyError`] says what is wrong. RSA keys have no such form.
     pub fn from_bytes(algorithm: Algorithm, bytes: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        Self::new(read::public(algorithm, Source::Bytes(bytes.as_ref()))?)
+        Self::new(read::public(algorithm, EncodedKey::Bytes(bytes.as_ref()))?)
     }
 
     /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part
@@ -86,7 +85,7 @@ impl VerifyingKey {
     /// [`KeyError::Unreadable`] if there is no such file; otherwise what is wrong with the key.
     pub fn from_file(algorithm: Algorithm, path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let contents = read::file(path.as_ref())?;
-        Self::new(read::public(algorithm, Source::of_unknown_form(algorithm, &contents))?)
+        Self::new(read::public(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
     /// Reads a key from an environment variable: PEM or a JWK, or the text itself for HMAC.
@@ -96,12 +95,12 @@ impl VerifyingKey {
     /// [`KeyError::Unreadable`] if there is no such variable; otherwise what is wrong with the key.
     pub fn from_env(algorithm: Algorithm, variable: &str) -> Result<Self, KeyError> {
         let contents = read::variable(variable)?;
-        Self::new(read::public(algorithm, Source::of_unknown_form(algorithm, contents.as_bytes()))?)
+        Self::new(read::public(algorithm, EncodedKey::detect(algorithm, contents.as_bytes()))?)
     }
 
-    pub(super) fn new(read: Read<dyn PublicKey>) -> Result<Self, KeyError> {
-        let key_id = read.key_id.unwrap_or_else(|| read.key.thumbprint());
-        Self { key_id: "".into(), public: read.key }.with_key_id(key_id)
+    pub(super) fn new(parsed: ParsedKey<dyn PublicKey>) -> Result<Self, KeyError> {
+        let key_id = parsed.key_id.unwrap_or_else(|| parsed.key.thumbprint());
+        Self { key_id: "".into(), public: parsed.key }.with_key_id(key_id)
     }
 
     /// Names the key: it verifies tokens with that `kid`, 1 to 128 printable ASCII characters without spaces.
@@ -109,12 +108,12 @@ impl VerifyingKey {
     /// # Errors
     ///
     /// [`KeyError::InvalidKeyId`] if the name is not of that form.
-    pub fn with_key_id(&self, key_id: impl Into<String>) -> Result<Self, KeyError> {
+    pub fn with_key_id(self, key_id: impl Into<String>) -> Result<Self, KeyError> {
         let key_id = key_id.into();
         if !is_key_id(&key_id) {
             return Err(KeyError::InvalidKeyId);
         }
-        Ok(Self { key_id: key_id.into(), public: Arc::clone(&self.public) })
+        Ok(Self { key_id: key_id.into(), ..self })
     }
 
     /// The key's id: it verifies tokens that carry it as `kid`.
@@ -183,4 +182,9 @@ impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VerifyingKey({} {})", self.algorithm(), self.key_id)
     }
+}
+
+/// 1 to 128 printable ASCII characters without spaces.
+pub(super) fn is_key_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

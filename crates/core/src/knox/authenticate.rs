@@ -1,4 +1,4 @@
-//! Who presented a token.
+//! Authenticating: the one way in.
 
 use std::sync::Arc;
 
@@ -7,65 +7,60 @@ use serde::de::DeserializeOwned;
 use tracing::Span;
 
 use crate::{
-    error::{AuthError, AuthenticateError, ClaimsError},
+    error::{AuthenticateError, ClaimsError, MissingScope, Rejection},
     knox::Knox,
     observer::Event,
-    store::record::{TokenRecord, next_expiry},
+    store::record::SessionRecord,
     subject::Subject,
     token::{
         claims::CustomClaims,
         format::TokenFormat,
-        id::{TokenId, TokenKey},
+        id::{SessionId, SessionRef},
         jwt::Verified,
         scope::scopes,
     },
 };
 
-/// Proof that a token was presented and is good: its signature, its claims, its record and its subject.
+/// Proof that a token was presented and is valid: its signature, its claims, its record and its subject.
 ///
-/// Only [`Knox::authenticate`](crate::Knox::authenticate) makes one, and [`Knox::recheck`](crate::Knox::recheck)
-/// another from it. It says what was so at that moment. Cheap to clone.
+/// Only [`Knox::authenticate`] makes one, and [`Knox::recheck`] another from it. It says what was so at that time.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Authenticated(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    id: TokenId,
-    record: TokenRecord,
+    id: SessionId,
+    record: SessionRecord,
     verified: Verified,
 }
 
 impl Authenticated {
-    pub(crate) fn new(record: TokenRecord, verified: Verified) -> Self {
+    fn new(record: SessionRecord, verified: Verified) -> Self {
         Self(Arc::new(Inner { id: record.id(), record, verified }))
     }
 
-    /// What the token said.
-    pub(crate) fn verified(&self) -> &Verified {
-        &self.0.verified
-    }
-
-    /// Who the token is for.
+    /// Who the session is for.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.0.record.subject
     }
 
-    /// Which of the subject's logins it is.
+    /// Which of the subject's sessions it is.
     #[must_use]
-    pub fn token_id(&self) -> &TokenId {
-        &self.0.id
+    pub fn session_id(&self) -> SessionId {
+        self.0.id
     }
 
-    /// The key of the record, as [`Knox::revoke`](crate::Knox::revoke) takes it.
+    /// The primary key of the session, as [`Knox::revoke`] takes it.
     #[must_use]
-    pub fn key(&self) -> TokenKey {
-        TokenKey { subject: self.subject().clone(), id: self.token_id().clone() }
+    pub fn session_ref(&self) -> SessionRef {
+        SessionRef::new(self.subject().clone(), self.session_id())
     }
 
-    /// What the store keeps of the login.
+    /// What the store keeps of the session.
     #[must_use]
-    pub fn record(&self) -> &TokenRecord {
+    pub fn session(&self) -> &SessionRecord {
         &self.0.record
     }
 
@@ -84,7 +79,7 @@ impl Authenticated {
 
     /// The scopes that the token grants.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        scopes(self.record().scope.as_deref())
+        scopes(self.session().scope.as_deref())
     }
 
     /// Whether the token grants `scope`.
@@ -97,77 +92,47 @@ impl Authenticated {
     ///
     /// # Errors
     ///
-    /// [`AuthError::InsufficientScope`] if it does not.
-    pub fn require_scope(&self, scope: &str) -> Result<(), AuthError> {
-        if self.has_scope(scope) { Ok(()) } else { Err(AuthError::InsufficientScope { scope: scope.to_owned() }) }
+    /// [`MissingScope`] if it does not.
+    pub fn require_scope(&self, scope: &str) -> Result<(), MissingScope> {
+        if self.has_scope(scope) { Ok(()) } else { Err(MissingScope { scope: scope.to_owned() }) }
     }
 
     /// The claims that the application has put into the token.
-    pub(crate) fn custom_claims(&self, format: &TokenFormat) -> CustomClaims {
+    pub(super) fn custom_claims(&self, format: &TokenFormat) -> CustomClaims {
         self.0.verified.claims.custom(format)
+    }
+
+    /// The audiences that the token lists.
+    pub(super) fn audiences(&self) -> Vec<String> {
+        let audiences = self.0.verified.claims.audiences().ok().flatten().unwrap_or_default();
+        audiences.into_iter().map(str::to_owned).collect()
     }
 }
 
 impl Knox {
-    /// Decides whether `token` is good. This is the one way in: every [`Authenticated`] begins here.
+    /// Decides whether `token` is valid. This is the one way in: every [`Authenticated`] begins here.
     ///
     /// Verifies the signature and the claims, reads one record by its primary key, compares digests in constant time,
-    /// then checks the deadline and the subject.
+    /// then checks the expiry and the subject.
     ///
     /// # Errors
     ///
-    /// [`AuthenticateError::Refused`] if the token is not good, [`AuthenticateError::Store`] if that cannot be told.
-    #[tracing::instrument(name = "knox.authenticate", level = "debug", skip_all, fields(subject, token_id))]
+    /// [`AuthenticateError::Rejected`] if the token is not valid, [`AuthenticateError::Store`] if that cannot be told.
+    #[tracing::instrument(name = "knox.authenticate", level = "debug", skip_all, fields(subject, session_id))]
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
-        let outcome = self.decide(token).await;
+        let outcome = self.try_authenticate(token).await;
         self.report(&outcome);
         outcome
     }
 
-    /// Tells the log and the observer what was decided.
-    fn report(&self, outcome: &Result<Authenticated, AuthenticateError>) {
-        match outcome {
-            Ok(auth) => tracing::trace!(subject = %auth.subject(), token_id = %auth.token_id(), "token accepted"),
-            Err(AuthenticateError::Refused(reason)) => self.emit(Event::Rejected { reason }),
-            Err(AuthenticateError::Store(error)) => {
-                tracing::error!(error = error as &dyn std::error::Error, "a token could not be checked");
-            }
-        }
-    }
-
-    async fn decide(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
+    async fn try_authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
-        let verified = self.0.jwt.verify(token, now)?;
-        let key = verified.key();
-        Span::current().record("subject", key.subject.as_str()).record("token_id", key.id.as_str());
-        let mut record = self.look_up(&key, &verified, now).await?;
-        self.touch(&key, &mut record, now).await;
+        let verified = self.0.jwt.verify(&self.0.keys, token, now)?;
+        let session = verified.session_ref();
+        Span::current().record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
+        let mut record = self.find_valid_record(&session, &verified, now).await?;
+        self.touch(&session, &mut record, now).await;
         Ok(Authenticated::new(record, verified))
-    }
-
-    /// The record of a token whose signature and claims are good, if it is good too.
-    async fn look_up(
-        &self,
-        key: &TokenKey,
-        token: &Verified,
-        now: Timestamp,
-    ) -> Result<TokenRecord, AuthenticateError> {
-        let record = self.0.store.find(key).await?.ok_or(AuthError::Revoked)?;
-        // The subject too, in case a database takes `Alice` for `alice`.
-        if record.digest != token.digest || record.subject != key.subject {
-            return Err(AuthError::Revoked.into());
-        }
-        // The signature vouches for the scope, and so does the record: a stolen key is not enough to widen it.
-        if record.scope != token.scope {
-            return Err(AuthError::Revoked.into());
-        }
-        // The deadline too, in case a store has let use move the expiry beyond it.
-        let since = self.live_since(now);
-        if !record.is_live(since) || record.deadline.is_some_and(|deadline| deadline <= since) {
-            return Err(AuthError::Expired.into());
-        }
-        self.check_subject(&record.subject).await?;
-        Ok(record)
     }
 
     /// Decides whether the token that `auth` came with is still good, for a connection or a job that lasts.
@@ -194,45 +159,81 @@ impl Knox {
     ///     }
     /// }
     /// ```
-    #[tracing::instrument(name = "knox.recheck", level = "debug", skip_all, fields(subject = %auth.subject(), token_id = %auth.token_id()))]
+    #[tracing::instrument(name = "knox.recheck", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
     pub async fn recheck(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
-        let outcome = self.decide_again(auth).await;
+        let outcome = self.try_recheck(auth).await;
         self.report(&outcome);
         outcome
     }
 
-    async fn decide_again(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
+    async fn try_recheck(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
-        let verified = auth.verified();
-        self.0.jwt.check_again(verified, now)?;
-        let record = self.look_up(&auth.key(), verified, now).await?;
+        let verified = &auth.0.verified;
+        self.0.jwt.recheck(&self.0.keys, verified, now)?;
+        let record = self.find_valid_record(&auth.session_ref(), verified, now).await?;
         Ok(Authenticated::new(record, verified.clone()))
     }
 
-    /// Notes the use of a login, if that was not done lately, and slides its expiry if it has an idle timeout.
+    /// Tells the log and the observer what was decided.
+    fn report(&self, outcome: &Result<Authenticated, AuthenticateError>) {
+        match outcome {
+            Ok(auth) => tracing::trace!(subject = %auth.subject(), session_id = %auth.session_id(), "token accepted"),
+            Err(AuthenticateError::Rejected(reason)) => self.emit(Event::Rejected { reason }),
+            Err(AuthenticateError::Store(error)) => {
+                let error = error as &dyn std::error::Error;
+                tracing::error!(error, "token verification failed: the store is unavailable");
+            }
+        }
+    }
+
+    /// The record of a token whose signature and claims are valid, if it is valid too.
+    async fn find_valid_record(
+        &self,
+        session: &SessionRef,
+        token: &Verified,
+        now: Timestamp,
+    ) -> Result<SessionRecord, AuthenticateError> {
+        let found = self.time_limit().apply(self.admin().store().find(session)).await?;
+        let record = found.ok_or(Rejection::Revoked)?;
+        // The subject too, in case a database takes `Alice` for `alice`.
+        if record.digest != token.digest || record.subject != session.subject {
+            return Err(Rejection::Revoked.into());
+        }
+        // The signature vouches for the scope, and so does the record: a stolen key is not enough to widen it.
+        if record.scope != token.scope {
+            return Err(Rejection::Revoked.into());
+        }
+        // The absolute expiry too, in case a store has let use move the expiry beyond it.
+        let cutoff = self.expiry_cutoff(now);
+        if !record.is_active(cutoff) || record.absolute_expires_at.is_some_and(|expiry| expiry <= cutoff) {
+            return Err(Rejection::Expired.into());
+        }
+        self.check_subject(&record.subject).await?;
+        Ok(record)
+    }
+
+    /// Records the use of a session, if that was not done lately, and slides its expiry if it has an idle timeout.
     ///
-    /// The token was good before, so a store that cannot write now does not make it bad: the login at most ends
-    /// earlier.
-    async fn touch(&self, key: &TokenKey, record: &mut TokenRecord, now: Timestamp) {
-        let throttle = match record.idle_timeout {
-            Some(timeout) => self.0.touch_interval.min(timeout / 4),
-            None => self.0.touch_interval,
-        };
+    /// The token was valid before, so a store that cannot write now does not make it invalid: the session at most
+    /// expires earlier.
+    async fn touch(&self, session: &SessionRef, record: &mut SessionRecord, now: Timestamp) {
+        let interval = self.0.settings.touch_interval;
+        let interval = record.idle_timeout.map_or(interval, |timeout| interval.min(timeout / 4));
         let last = record.last_used_at.unwrap_or(record.created_at);
-        if now < last.checked_add(throttle).unwrap_or(Timestamp::MAX) {
+        if now < last.checked_add(interval).unwrap_or(Timestamp::MAX) {
             return;
         }
-        let slid = record.idle_timeout.and_then(|_| next_expiry(record, now));
-        match self.0.store.touch(key, now, slid).await {
+        let slid = record.idle_timeout.and_then(|_| record.next_expiry(now));
+        match self.time_limit().apply(self.admin().store().touch(session, now, slid)).await {
             Ok(true) => {
                 record.last_used_at = Some(now);
                 record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
-                self.emit(Event::Renewed { key, expires_at: record.expires_at });
+                self.emit(Event::Renewed { session, expires_at: record.expires_at });
             }
             Ok(false) => {}
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, token_id = %key.id, "the use of a token could not be noted");
+                tracing::warn!(error, session_id = %session.id, "could not record token use");
             }
         }
     }

@@ -1,216 +1,168 @@
 //! Putting a [`Knox`] together.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, SystemClock},
     error::ConfigError,
-    keys::{KeyRing, Keys},
-    knox::{Inner, Knox},
+    keys::KeyRing,
+    knox::{Inner, Knox, admin::KnoxAdmin, settings::Settings},
     lifetime::Lifetime,
     observer::Observer,
-    random::{FillRandom, fill_from_os},
-    store::{TokenStore, limit::TokenLimit},
+    random::fill_from_os,
+    store::{TokenStore, limit::SessionLimit},
     subject::SubjectCheck,
-    token::{
-        digest::HashAlgorithm,
-        format::TokenFormat,
-        jwt::Jwt,
-        secret::{Secret, SecretEncoding},
-    },
+    timer::{TimeLimit, Timer},
+    token::{format::TokenFormat, jwt::Jwt, profile::TokenProfile},
 };
 
-/// The settings of a [`Knox`]. [`Knox::builder`] starts one; only keys and a store are needed.
-#[derive(Debug)]
+/// The settings of a [`Knox`]. [`Knox::builder`] starts one; only keys and a store are required.
 #[must_use]
 pub struct KnoxBuilder {
     keys: KeyRing,
-    jwt: Jwt,
+    profile: Result<TokenProfile, ConfigError>,
     store: Option<Arc<dyn TokenStore>>,
-    subject_check: Option<Arc<dyn SubjectCheck>>,
-    clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
-    lifetime: Lifetime,
-    limit: Option<TokenLimit>,
-    touch_interval: Duration,
-    hash_algorithm: Option<HashAlgorithm>,
-    secret_bytes: usize,
-    secret_prefix: String,
-    fill_random: FillRandom,
-}
-
-impl KnoxBuilder {
-    const MAX_PREFIX_BYTES: usize = 32;
-
-    pub(crate) fn new(keys: KeyRing) -> Self {
-        Self {
-            jwt: Jwt::new(Keys::Ring(keys.clone())),
-            keys,
-            store: None,
-            subject_check: None,
-            clock: Arc::new(SystemClock),
-            observer: None,
-            lifetime: Lifetime::default(),
-            limit: None,
-            touch_interval: Duration::from_secs(60),
-            hash_algorithm: None,
-            secret_bytes: 32,
-            secret_prefix: String::new(),
-            fill_random: fill_from_os,
-        }
-    }
-
-    /// Where logins are kept. Needed.
-    pub fn store(mut self, store: impl TokenStore) -> Self {
-        self.store = Some(Arc::new(store));
-        self
-    }
-
-    /// Asks the application about a subject on each authentication and each login. Default: no question is asked.
-    pub fn subject_check(mut self, check: impl SubjectCheck) -> Self {
-        self.subject_check = Some(Arc::new(check));
-        self
-    }
-
-    /// Tells the application what happens to logins. Default: nobody is told.
-    pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Arc::new(observer));
-        self
-    }
-
-    /// Writes `iss` into tokens and accepts only those that have it. Default: none, and tokens with an `iss` are
-    /// refused.
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.jwt.issuer = Some(issuer.into());
-        self
-    }
-
-    /// Writes `aud` into tokens and accepts only those that name it. Default: none, and tokens with an `aud` are
-    /// refused.
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.jwt.audience = Some(audience.into());
-        self
-    }
-
-    /// How far clocks of servers may be apart, at most 10 minutes. It is given once, to token and record alike.
-    /// Default: 0.
-    pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.jwt.leeway = leeway;
-        self
-    }
-
-    /// How long a login lives. Default: 10 hours, used or not.
-    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
-        self.lifetime = lifetime;
-        self
-    }
-
-    /// How many live logins a subject may have. Default: any number.
-    pub fn limit(mut self, limit: TokenLimit) -> Self {
-        self.limit = Some(limit);
-        self
-    }
-
-    /// How often the use of a login is written down, at most. Default: every 60 seconds.
-    ///
-    /// A login with an idle timeout is written down at least four times in that timeout, so that it does not end in
-    /// use.
-    pub fn touch_interval(mut self, interval: Duration) -> Self {
-        self.touch_interval = interval;
-        self
-    }
-
-    /// What tokens look like: the names of their claims, and how the secret is written. Tokens of another format are
-    /// refused. Default: [`TokenFormat::default`].
-    pub fn token_format(mut self, format: TokenFormat) -> Self {
-        self.jwt.format = format;
-        self
-    }
-
-    /// The hash of new secrets. Logins under another one stay good. Default: that of the token format, SHA-256 unless
-    /// set.
-    pub fn hash_algorithm(mut self, algorithm: HashAlgorithm) -> Self {
-        self.hash_algorithm = Some(algorithm);
-        self
-    }
-
-    /// How many random bytes a secret has, 16 to 128. Default: 32.
-    pub fn secret_bytes(mut self, bytes: usize) -> Self {
-        self.secret_bytes = bytes;
-        self
-    }
-
-    /// A text in front of each secret, so that scanners of leaked secrets can tell whose it is. At most 32 letters,
-    /// digits and the characters `-`, `_` and `.`. Default: none.
-    pub fn secret_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.secret_prefix = prefix.into();
-        self
-    }
-
-    /// The longest JWT that is issued or read, in bytes. At least 1024. Default: 8192.
-    pub fn max_token_bytes(mut self, bytes: usize) -> Self {
-        self.jwt.max_bytes = bytes;
-        self
-    }
-
-    /// Where the time comes from. Default: [`SystemClock`].
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    #[cfg(test)]
-    pub(crate) fn fill_random(mut self, fill: FillRandom) -> Self {
-        self.fill_random = fill;
-        self
-    }
-
-    /// Checks the settings and makes the handle.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] says which setting is wrong and what to do about it.
-    pub fn build(self) -> Result<Knox, ConfigError> {
-        self.lifetime.check()?;
-        if let Some(limit) = self.limit {
-            limit.check()?;
-        }
-        self.jwt.check()?;
-        if !Secret::BYTES.contains(&self.secret_bytes) {
-            return Err(ConfigError::SecretBytes);
-        }
-        let prefix_is_plain =
-            self.secret_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if self.secret_prefix.len() > Self::MAX_PREFIX_BYTES || !prefix_is_plain {
-            return Err(ConfigError::SecretPrefix);
-        }
-        let hash_algorithm = self.hash_algorithm.unwrap_or(self.jwt.format.implied_hash);
-        let is_hex = self.jwt.format.secret_encoding == SecretEncoding::Hex && self.secret_prefix.is_empty();
-        if hash_algorithm == HashAlgorithm::Sha512OfHex && !is_hex {
-            return Err(ConfigError::HexSecrets);
-        }
-        Ok(Knox::new(Inner {
-            keys: self.keys,
-            jwt: self.jwt,
-            store: self.store.ok_or(ConfigError::NoStore)?,
-            subject_check: self.subject_check,
-            observer: self.observer,
-            clock: self.clock,
-            lifetime: self.lifetime,
-            limit: self.limit,
-            touch_interval: self.touch_interval,
-            hash_algorithm,
-            secret_bytes: self.secret_bytes,
-            secret_prefix: self.secret_prefix,
-            fill_random: self.fill_random,
-        }))
-    }
+    clock: Arc<dyn Clock>,
+    time_limit: Result<TimeLimit, ConfigError>,
+    settings: Settings,
 }
 
 impl Knox {
     /// Starts a handle that signs with `keys`: a [`SigningKey`](crate::SigningKey), or a [`KeyRing`] of several.
     pub fn builder(keys: impl Into<KeyRing>) -> KnoxBuilder {
-        KnoxBuilder::new(keys.into())
+        KnoxBuilder {
+            keys: keys.into(),
+            profile: Ok(TokenProfile::new()),
+            store: None,
+            observer: None,
+            clock: Arc::new(SystemClock),
+            time_limit: Ok(TimeLimit::default()),
+            settings: Settings {
+                subject_check: None,
+                lifetime: Lifetime::default(),
+                limit: None,
+                touch_interval: Duration::from_secs(60),
+                fill_random: fill_from_os,
+            },
+        }
+    }
+}
+
+impl KnoxBuilder {
+    /// Where sessions are kept. Required.
+    pub fn store(self, store: impl TokenStore) -> Self {
+        Self { store: Some(Arc::new(store)), ..self }
+    }
+
+    /// What the tokens have in common: issuer, audience, leeway, format. Replaces what was set by
+    /// [`issuer`](Self::issuer), [`audience`](Self::audience), [`leeway`](Self::leeway) and
+    /// [`token_format`](Self::token_format) before. Default: [`TokenProfile::new`].
+    pub fn profile(self, profile: TokenProfile) -> Self {
+        Self { profile: Ok(profile), ..self }
+    }
+
+    /// See [`TokenProfile::issuer`].
+    pub fn issuer(self, issuer: impl Into<String>) -> Self {
+        Self { profile: self.profile.and_then(|profile| profile.issuer(issuer)), ..self }
+    }
+
+    /// See [`TokenProfile::audience`].
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        Self { profile: self.profile.and_then(|profile| profile.audience(audience)), ..self }
+    }
+
+    /// See [`TokenProfile::leeway`].
+    pub fn leeway(self, leeway: Duration) -> Self {
+        Self { profile: self.profile.and_then(|profile| profile.leeway(leeway)), ..self }
+    }
+
+    /// See [`TokenProfile::format`].
+    pub fn token_format(self, format: TokenFormat) -> Self {
+        Self { profile: self.profile.map(|profile| profile.format(format)), ..self }
+    }
+
+    /// Asks the application about a subject on each authentication and each login. Default: no question is asked.
+    pub fn subject_check(mut self, check: impl SubjectCheck) -> Self {
+        self.settings.subject_check = Some(Arc::new(check));
+        self
+    }
+
+    /// Where session events go. Default: nowhere.
+    pub fn observer(self, observer: impl Observer) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self }
+    }
+
+    /// How long a session lives. Default: 10 hours, used or not.
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.settings.lifetime = lifetime;
+        self
+    }
+
+    /// How many active sessions a subject may have. Default: any number.
+    pub fn limit(mut self, limit: SessionLimit) -> Self {
+        self.settings.limit = Some(limit);
+        self
+    }
+
+    /// How often the use of a session is recorded, at most. Default: every 60 seconds.
+    ///
+    /// The use of a session with an idle timeout is recorded at least four times in that timeout, so that it does not
+    /// expire in use.
+    pub fn touch_interval(mut self, interval: Duration) -> Self {
+        self.settings.touch_interval = interval;
+        self
+    }
+
+    /// How long a call of the store or of the [`SubjectCheck`] may take. One that takes longer is an error: *cannot
+    /// tell*, and neither yes nor no. Default: 5 seconds.
+    pub fn time_limit(self, limit: Duration) -> Self {
+        let time_limit = self.time_limit.and_then(|before| before.with_limit(limit));
+        Self { time_limit, ..self }
+    }
+
+    /// What to wait by, such as `tokio::time::sleep`. Default: [`SystemTimer`](crate::SystemTimer), which works on any
+    /// runtime.
+    pub fn timer(self, timer: impl Timer) -> Self {
+        Self { time_limit: self.time_limit.map(|limit| limit.with_timer(timer)), ..self }
+    }
+
+    /// Where the time comes from. Default: [`SystemClock`].
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self { clock: Arc::new(clock), ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn fill_random(mut self, fill: crate::random::FillRandom) -> Self {
+        self.settings.fill_random = fill;
+        self
+    }
+
+    /// Makes the handle.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says which setting is wrong and what to do about it.
+    pub fn build(self) -> Result<Knox, ConfigError> {
+        let profile = self.profile?;
+        let admin = KnoxAdmin::with_store(self.store.ok_or(ConfigError::NoStore)?)
+            .with_observer(self.observer)
+            .with_clock(self.clock)
+            .leeway(profile.get_leeway())?
+            .time_limit(self.time_limit?);
+        let jwt = Jwt { profile, require_exp: false };
+        Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings })))
+    }
+}
+
+impl fmt::Debug for KnoxBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnoxBuilder")
+            .field("keys", &self.keys)
+            .field("profile", &self.profile)
+            .field("lifetime", &self.settings.lifetime)
+            .field("limit", &self.settings.limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -219,29 +171,17 @@ mod tests {
     use super::*;
     use crate::{keys::SigningKey, store::memory::MemoryStore};
 
-    fn builder() -> KnoxBuilder {
-        Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new())
-    }
-
     #[test]
-    fn bad_settings_are_refused_when_it_is_built() {
+    fn rejects_invalid_settings_when_it_is_built() {
+        let no_store = || Knox::builder(SigningKey::hs256([7; 32]).unwrap());
+        let builder = || no_store().store(MemoryStore::new());
         assert!(builder().build().is_ok());
-        let without_store = Knox::builder(SigningKey::hs256([7; 32]).unwrap());
-        assert_eq!(without_store.build().err(), Some(ConfigError::NoStore));
+        assert_eq!(no_store().build().err(), Some(ConfigError::NoStore));
         let cases = [
-            (builder().lifetime(Lifetime::absolute(Duration::ZERO)), ConfigError::LifetimeTooShort),
-            (builder().limit(TokenLimit::evict_oldest(0)), ConfigError::LimitIsZero),
             (builder().leeway(Duration::from_secs(601)), ConfigError::LeewayTooLong),
-            (builder().secret_bytes(15), ConfigError::SecretBytes),
-            (builder().secret_bytes(129), ConfigError::SecretBytes),
-            (builder().secret_prefix("a b"), ConfigError::SecretPrefix),
-            (builder().secret_prefix("x".repeat(33)), ConfigError::SecretPrefix),
             (builder().issuer(""), ConfigError::EmptyName),
-            (builder().audience(""), ConfigError::EmptyName),
-            (builder().max_token_bytes(1023), ConfigError::TokenBytes),
-            (builder().token_format(TokenFormat::default().secret_claim("exp")), ConfigError::ClaimNames),
-            (builder().hash_algorithm(HashAlgorithm::Sha512OfHex), ConfigError::HexSecrets),
-            (builder().token_format(TokenFormat::drf_jwt_knox_4()).secret_prefix("x"), ConfigError::HexSecrets),
+            (builder().audience("").audience("api"), ConfigError::EmptyName),
+            (builder().time_limit(Duration::ZERO), ConfigError::TimeLimitIsZero),
         ];
         for (builder, error) in cases {
             assert_eq!(builder.build().err(), Some(error));

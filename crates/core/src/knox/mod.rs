@@ -1,29 +1,29 @@
-//! The handle that everything is done with.
+//! The handle: what one does with tokens and sessions.
 
-use std::{fmt, sync::Arc, time::Duration};
-
-use jiff::Timestamp;
-
+pub(crate) mod admin;
 pub(crate) mod authenticate;
 pub(crate) mod builder;
 pub(crate) mod issue;
 mod purge;
-pub(crate) mod revoke;
+mod revoke;
+mod settings;
+
+use std::{fmt, sync::Arc};
+
+use jiff::Timestamp;
 
 use crate::{
-    clock::Clock,
-    error::{AuthError, AuthenticateError},
+    error::{AuthenticateError, Rejection},
     keys::KeyRing,
-    lifetime::Lifetime,
-    observer::{Event, Observer},
-    random::FillRandom,
-    store::{TokenStore, limit::TokenLimit, record::whole_microseconds},
-    subject::{Subject, SubjectCheck, SubjectStatus},
-    token::{digest::HashAlgorithm, jwt::Jwt},
+    knox::{admin::KnoxAdmin, settings::Settings},
+    observer::Event,
+    subject::{Subject, SubjectStatus},
+    timer::TimeLimit,
+    token::jwt::Jwt,
     verifier::Verifier,
 };
 
-/// Issues, verifies and revokes tokens.
+/// The main entry point: issues, verifies and revokes tokens.
 ///
 /// One handle for the whole application: cheap to clone, without type parameters.
 ///
@@ -37,12 +37,12 @@ use crate::{
 /// let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
 /// let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
 ///
-/// let issued = knox.issue(Subject::new("user-42")?).await?;
+/// let issued = knox.issue(Subject::from(42)).await?;
 ///
 /// let auth = knox.authenticate(issued.token.expose()).await?;
-/// assert_eq!(auth.subject().as_str(), "user-42");
+/// assert_eq!(auth.subject().parse::<i64>()?, 42);
 ///
-/// knox.revoke(&auth.key()).await?;
+/// knox.revoke(&auth.session_ref()).await?;
 /// assert!(knox.authenticate(issued.token.expose()).await.is_err());
 /// # Ok(())
 /// # }
@@ -50,72 +50,65 @@ use crate::{
 #[derive(Clone)]
 pub struct Knox(Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) keys: KeyRing,
-    pub(crate) jwt: Jwt,
-    pub(crate) store: Arc<dyn TokenStore>,
-    pub(crate) subject_check: Option<Arc<dyn SubjectCheck>>,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) limit: Option<TokenLimit>,
-    pub(crate) touch_interval: Duration,
-    pub(crate) hash_algorithm: HashAlgorithm,
-    pub(crate) secret_bytes: usize,
-    pub(crate) secret_prefix: String,
-    pub(crate) fill_random: FillRandom,
+struct Inner {
+    keys: KeyRing,
+    jwt: Jwt,
+    /// The store, the clock and the observer, and what is done with these alone.
+    admin: KnoxAdmin,
+    settings: Settings,
 }
 
 impl Knox {
-    pub(crate) fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
-    }
-
     /// Verifies signature and claims only, by the settings and the present and future keys of this handle. It **does
-    /// not see revocation**, and refuses tokens without `exp`.
+    /// not see revocation**, and rejects tokens without `exp`.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
-        Verifier::new(Jwt { must_end: true, ..self.0.jwt.clone() }, Arc::clone(&self.0.clock))
+        Verifier::with_keys(Arc::new(self.0.keys.clone()), self.0.jwt.profile.clone(), self.0.admin.shared_clock())
     }
 
-    /// The keys, to be published or to be changed while the server runs.
+    /// The signing keys, to be published or to be changed while the server runs.
     #[must_use]
-    pub fn keys(&self) -> &KeyRing {
+    pub fn key_ring(&self) -> &KeyRing {
         &self.0.keys
+    }
+
+    /// What an operator does: the same store, observer and clock, without the keys.
+    #[must_use]
+    pub fn admin(&self) -> &KnoxAdmin {
+        &self.0.admin
     }
 
     /// The longest JWT that is issued or read, in bytes.
     #[must_use]
     pub fn max_token_bytes(&self) -> usize {
-        self.0.jwt.max_bytes
+        self.0.jwt.profile.max_bytes()
     }
 
-    pub(crate) fn store(&self) -> &dyn TokenStore {
-        &*self.0.store
+    /// How long a call of the store or of the [`SubjectCheck`](crate::SubjectCheck) may take, and the timer for it.
+    #[must_use]
+    pub fn time_limit(&self) -> &TimeLimit {
+        self.0.admin.limit()
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        whole_microseconds(self.0.clock.now())
+    fn now(&self) -> Timestamp {
+        self.0.admin.now()
     }
 
-    /// The moment that a record must reach beyond to be live: the leeway holds for records as for tokens.
-    pub(crate) fn live_since(&self, now: Timestamp) -> Timestamp {
-        self.0.jwt.with_leeway(now)
+    /// What expires at this time or before has expired at `now`: the leeway holds for records as for tokens.
+    fn expiry_cutoff(&self, now: Timestamp) -> Timestamp {
+        self.0.jwt.profile.expiry_cutoff(now)
     }
 
-    pub(crate) fn emit(&self, event: Event<'_>) {
-        event.log();
-        if let Some(observer) = &self.0.observer {
-            observer.observe(&event);
-        }
+    fn emit(&self, event: Event<'_>) {
+        self.0.admin.emit(event);
     }
 
     async fn check_subject(&self, subject: &Subject) -> Result<(), AuthenticateError> {
-        let Some(check) = &self.0.subject_check else { return Ok(()) };
-        match check.check(subject).await? {
+        let Some(check) = &self.0.settings.subject_check else { return Ok(()) };
+        match self.time_limit().apply(check.check(subject)).await? {
             SubjectStatus::Active => Ok(()),
-            SubjectStatus::Inactive => Err(AuthError::SubjectInactive.into()),
-            SubjectStatus::Unknown => Err(AuthError::SubjectUnknown.into()),
+            SubjectStatus::Inactive => Err(Rejection::SubjectInactive.into()),
+            SubjectStatus::Unknown => Err(Rejection::SubjectUnknown.into()),
         }
     }
 }
@@ -124,9 +117,9 @@ impl fmt::Debug for Knox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Knox")
             .field("keys", &self.0.keys)
-            .field("store", &self.0.store)
-            .field("lifetime", &self.0.lifetime)
-            .field("limit", &self.0.limit)
+            .field("profile", &self.0.jwt.profile)
+            .field("lifetime", &self.0.settings.lifetime)
+            .field("limit", &self.0.settings.limit)
             .finish_non_exhaustive()
     }
 }

@@ -1,51 +1,72 @@
-//! Removing the records of logins that are over.
+//! Deleting expired sessions.
 
-use std::{
-    future::{Future, poll_fn},
-    mem,
-    num::NonZeroU32,
-    pin::{Pin, pin},
-    task::Poll,
-    time::Duration,
+use std::{future::Future, num::NonZeroU32, time::Duration};
+
+use crate::{
+    error::StoreError,
+    knox::{Knox, admin::KnoxAdmin},
+    observer::Event,
+    timer::yield_now,
 };
 
-use jiff::Timestamp;
+/// How many records are deleted in one step.
+const BATCH: NonZeroU32 = NonZeroU32::new(1000).expect("1000 is not 0");
 
-use crate::{error::StoreError, knox::Knox, observer::Event};
-
-impl Knox {
-    /// How many expired records are removed in one step.
-    const PURGE_BATCH: NonZeroU32 = NonZeroU32::new(1000).expect("1000 is not 0");
-
-    /// Removes the records of logins that are over, in batches of 1000, and says how many. Run it now and then, or
-    /// leave that to [`purge_every`](Self::purge_every); nothing else deletes them, and nothing depends on it but the
-    /// size of the store.
+impl KnoxAdmin {
+    /// Deletes the records of expired sessions, in batches of 1000, and says how many. Run it now and then, or leave
+    /// that to [`purge_every`](Self::purge_every); nothing else deletes them, and nothing depends on it but the size of
+    /// the store.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store cannot answer. What was removed until then stays removed.
+    /// [`StoreError`] if the store cannot answer. What was deleted until then stays deleted.
     #[tracing::instrument(name = "knox.purge_expired", level = "debug", skip_all)]
     pub async fn purge_expired(&self) -> Result<u64, StoreError> {
-        let now = self.live_since(self.now());
-        let mut total = 0;
+        let cutoff = self.expiry_cutoff();
+        let mut count = 0;
         loop {
-            let removed = self.purge_batch(now).await?;
-            total += removed;
-            if is_last(removed) {
-                self.emit(Event::Purged { count: total });
-                return Ok(total);
+            let removed = self.limit().apply(self.store().remove_expired(cutoff, BATCH)).await?;
+            count += removed;
+            if removed < u64::from(BATCH.get()) {
+                self.emit(Event::Purged { count });
+                return Ok(count);
             }
+            yield_now().await;
         }
     }
 
-    /// Purges at once and then after each `interval`, until `stop` is ready. For a task of its own, on any runtime.
+    /// Purges at once and then after each `interval`, for as long as the future is polled: spawn it as a task of its
+    /// own. Aborting the task or dropping the future stops it, between two batches or in one, which harms nothing.
     ///
-    /// `sleep` is the runtime's. If the store fails, that is logged, and the next interval tries again. `stop` is
-    /// looked at while sleeping and between two batches: it ends a purge early, and never in the middle of a batch.
-    /// Whatever it gives is dropped. To go on for as long as the process lives, take
-    /// [`std::future::pending::<()>()`](std::future::pending).
+    /// If the store fails, that is logged, and the next interval tries again. One task is enough for all servers that
+    /// share a store; more than one do no harm.
+    pub fn purge_every(&self, interval: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let admin = self.clone();
+        async move {
+            loop {
+                // Also where neither the store nor the timer ever waits.
+                yield_now().await;
+                if let Err(error) = admin.purge_expired().await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "expired sessions could not be purged");
+                }
+                admin.timer().sleep(interval).await;
+            }
+        }
+    }
+}
+
+impl Knox {
+    /// Deletes the records of expired sessions; see [`KnoxAdmin::purge_expired`].
     ///
-    /// One task is enough for all servers that share a store; more than one do no harm.
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot answer. What was deleted until then stays deleted.
+    pub async fn purge_expired(&self) -> Result<u64, StoreError> {
+        self.admin().purge_expired().await
+    }
+
+    /// Purges at once and then after each `interval`; see [`KnoxAdmin::purge_every`].
     ///
     /// # Examples
     ///
@@ -57,76 +78,11 @@ impl Knox {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
     /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
-    /// let shutdown = async { /* such as tokio::signal::ctrl_c().await */ };
-    /// let purge = async move { knox.purge_every(Duration::from_secs(3600), tokio::time::sleep, shutdown).await };
-    /// tokio::spawn(purge).await?;
+    /// tokio::spawn(knox.purge_every(Duration::from_secs(3600)));
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn purge_every<S: Future>(&self, interval: Duration, sleep: impl Fn(Duration) -> S, stop: impl Future) {
-        let mut stop = pin!(stop);
-        loop {
-            let now = self.live_since(self.now());
-            let mut total = 0;
-            loop {
-                if is_ready(stop.as_mut()).await {
-                    return;
-                }
-                match self.purge_batch(now).await {
-                    Ok(removed) => {
-                        total += removed;
-                        if is_last(removed) {
-                            self.emit(Event::Purged { count: total });
-                            break;
-                        }
-                    }
-                    Err(error) => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(error, total, "expired tokens could not be purged");
-                        break;
-                    }
-                }
-            }
-            if comes_first(stop.as_mut(), sleep(interval)).await {
-                return;
-            }
-        }
+    pub fn purge_every(&self, interval: Duration) -> impl Future<Output = ()> + Send + 'static {
+        self.admin().purge_every(interval)
     }
-
-    async fn purge_batch(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.store().remove_expired(now, Self::PURGE_BATCH).await
-    }
-}
-
-/// Whether a batch of so many records has left none for another.
-fn is_last(removed: u64) -> bool {
-    removed < u64::from(Knox::PURGE_BATCH.get())
-}
-
-/// Whether `stop` is ready. The other tasks of the thread get their turn first, so that one of them can make it so.
-async fn is_ready(mut stop: Pin<&mut impl Future>) -> bool {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if stop.as_mut().poll(context).is_ready() {
-            return Poll::Ready(true);
-        }
-        if mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(false);
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await
-}
-
-/// Waits for the first of the two. `true`: it was `stop`.
-async fn comes_first(mut stop: Pin<&mut impl Future>, sleep: impl Future) -> bool {
-    let mut sleep = pin!(sleep);
-    poll_fn(|context| {
-        if stop.as_mut().poll(context).is_ready() {
-            return Poll::Ready(true);
-        }
-        sleep.as_mut().poll(context).map(|_| false)
-    })
-    .await
 }

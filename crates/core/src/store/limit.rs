@@ -1,148 +1,173 @@
-//! How many logins a subject may have.
+//! How many sessions a subject may have.
 
-use crate::{error::ConfigError, store::record::TokenRecord, token::id::TokenId};
+use crate::{error::ConfigError, named::named, store::record::SessionRecord, token::id::SessionId};
 
-/// How many live logins a subject may have, and what happens to one more.
+/// How many active sessions a subject may have, and what happens at a login beyond that.
 ///
-/// The store keeps the limit in the same atomic step in which it inserts, so parallel logins cannot slip past it.
+/// The store applies the limit in the same atomic step in which it inserts, so parallel logins cannot slip past it.
 ///
 /// # Examples
 ///
 /// ```
-/// use jwt_knox::TokenLimit;
+/// use jwt_knox::SessionLimit;
 ///
-/// assert_eq!(TokenLimit::deny(3).max(), 3);
-/// assert_ne!(TokenLimit::deny(3), TokenLimit::evict_oldest(3));
+/// assert_eq!(SessionLimit::deny(3)?.max(), 3);
+/// assert!(SessionLimit::deny(0).is_err());
 ///
-/// // Five devices; a login from a device that is known takes the place of the old one.
-/// let devices = TokenLimit::evict_longest_unused(5).replacing_same_label();
-/// assert!(devices.replaces_same_label());
+/// // Five devices; a login from a device that is known replaces its old session.
+/// let devices = SessionLimit::evict_least_recently_used(5)?.one_per_label();
+/// assert!(devices.is_one_per_label());
+/// # Ok::<(), jwt_knox::ConfigError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenLimit {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionLimit {
     max: u32,
-    when_full: WhenFull,
-    replaces_same_label: bool,
+    action: LimitAction,
+    is_one_per_label: bool,
 }
 
-impl TokenLimit {
-    /// At most `max` live logins; one more is refused.
-    #[must_use]
-    pub const fn deny(max: u32) -> Self {
-        Self { max, when_full: WhenFull::Deny, replaces_same_label: false }
-    }
-
-    /// At most `max` live logins; one more ends the oldest.
-    #[must_use]
-    pub const fn evict_oldest(max: u32) -> Self {
-        Self { max, when_full: WhenFull::EvictOldest, replaces_same_label: false }
-    }
-
-    /// At most `max` live logins; one more ends the one that was not used for longest.
+impl SessionLimit {
+    /// At most `max` active sessions; a login beyond that is rejected.
     ///
-    /// Uses are noted at most once per touch interval, so of two logins used within the same minute or so either may be
-    /// the one.
-    #[must_use]
-    pub const fn evict_longest_unused(max: u32) -> Self {
-        Self { max, when_full: WhenFull::EvictLongestUnused, replaces_same_label: false }
-    }
-
-    /// Lets a login end the subject's live logins with the same label, before the limit is applied: one login per
-    /// device.
+    /// # Errors
     ///
-    /// Labels compare byte for byte. A login without a label replaces none and is replaced by none. Whoever can log in
-    /// as the subject can choose the label, and so which logins end.
-    #[must_use]
-    pub const fn replacing_same_label(self) -> Self {
-        Self { replaces_same_label: true, ..self }
+    /// [`ConfigError::LimitIsZero`] if `max` is 0.
+    pub const fn deny(max: u32) -> Result<Self, ConfigError> {
+        Self::new(max, LimitAction::Deny)
     }
 
-    /// How many live logins a subject may have. Never 0 in a limit that reaches a store.
+    /// At most `max` active sessions; a login beyond that revokes the oldest.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::LimitIsZero`] if `max` is 0.
+    pub const fn evict_oldest(max: u32) -> Result<Self, ConfigError> {
+        Self::new(max, LimitAction::EvictOldest)
+    }
+
+    /// At most `max` active sessions; a login beyond that revokes the least recently used.
+    ///
+    /// Uses are recorded at most once per touch interval, so of two sessions used within one interval either may be
+    /// revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::LimitIsZero`] if `max` is 0.
+    pub const fn evict_least_recently_used(max: u32) -> Result<Self, ConfigError> {
+        Self::new(max, LimitAction::EvictLeastRecentlyUsed)
+    }
+
+    const fn new(max: u32, action: LimitAction) -> Result<Self, ConfigError> {
+        if max == 0 { Err(ConfigError::LimitIsZero) } else { Ok(Self { max, action, is_one_per_label: false }) }
+    }
+
+    /// Lets a login revoke the subject's active sessions with the same label, before the limit is applied: one session
+    /// per device.
+    ///
+    /// Labels compare byte for byte. A session without a label replaces none and is replaced by none. A client that can
+    /// log in as the subject can choose the label, and so which sessions end.
+    #[must_use]
+    pub const fn one_per_label(self) -> Self {
+        Self { is_one_per_label: true, ..self }
+    }
+
+    /// How many active sessions a subject may have; at least 1.
     #[must_use]
     pub const fn max(&self) -> u32 {
         self.max
     }
 
-    /// What happens to a login that would be one too many.
+    /// What happens at a login beyond the limit.
     #[must_use]
-    pub const fn when_full(&self) -> WhenFull {
-        self.when_full
+    pub const fn action(&self) -> LimitAction {
+        self.action
     }
 
-    /// Whether a login ends those with the same label.
+    /// Whether a login revokes the sessions with the same label.
     #[must_use]
-    pub const fn replaces_same_label(&self) -> bool {
-        self.replaces_same_label
+    pub const fn is_one_per_label(&self) -> bool {
+        self.is_one_per_label
     }
 
-    /// Which of `live`, the live records of the subject, must end so that `new` gets in. `None`: it is denied, and all
-    /// stay.
+    /// The sessions to evict so that `new` fits. `active` are the active records of the subject.
     ///
-    /// For a store, so that it need not know how each limit works: keep other logins of the subject out, read its live
-    /// records, remove these, and insert the new one.
+    /// For a store, so that it need not know how each limit works: lock out other logins of the subject, read its
+    /// active records, remove these, and insert the new one.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitReached`] if `new` must be rejected; nothing is to be removed then.
     ///
     /// # Examples
     ///
     /// ```
-    /// use jwt_knox::{TokenLimit, TokenRecord};
+    /// use jwt_knox::{LimitReached, SessionLimit, SessionRecord};
     ///
-    /// # fn login(first: &str, second: i64) -> Result<TokenRecord, Box<dyn std::error::Error>> {
+    /// # fn session(first: &str, second: i64) -> Result<SessionRecord, Box<dyn std::error::Error>> {
     /// #     let digest = format!("sha256:{}", first.repeat(32)).parse()?;
-    /// #     Ok(TokenRecord::new(jwt_knox::Subject::new("alice")?, digest, jiff::Timestamp::from_second(second)?))
+    /// #     Ok(SessionRecord::new(jwt_knox::Subject::new("alice")?, digest, jwt_knox::Timestamp::from_second(second)?))
     /// # }
-    /// let live = [login("aa", 1)?, login("bb", 2)?];
-    /// let new = login("cc", 3)?;
-    /// assert_eq!(TokenLimit::deny(2).make_room(&new, &live), None);
-    /// assert_eq!(TokenLimit::deny(3).make_room(&new, &live), Some(vec![]));
-    /// assert_eq!(TokenLimit::evict_oldest(2).make_room(&new, &live), Some(vec![live[0].id()]));
+    /// let active = [session("aa", 1)?, session("bb", 2)?];
+    /// let new = session("cc", 3)?;
+    /// assert_eq!(SessionLimit::deny(2)?.evictions(&new, &active), Err(LimitReached));
+    /// assert_eq!(SessionLimit::deny(3)?.evictions(&new, &active), Ok(vec![]));
+    /// assert_eq!(SessionLimit::evict_oldest(2)?.evictions(&new, &active), Ok(vec![active[0].id()]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[must_use]
-    pub fn make_room<'a>(
+    pub fn evictions<'a>(
         &self,
-        new: &TokenRecord,
-        live: impl IntoIterator<Item = &'a TokenRecord>,
-    ) -> Option<Vec<TokenId>> {
-        let replaces = |old: &TokenRecord| self.replaces_same_label && new.label.is_some() && new.label == old.label;
-        let (mut victims, mut others): (Vec<_>, Vec<_>) = live.into_iter().partition(|old| replaces(old));
+        new: &SessionRecord,
+        active: impl IntoIterator<Item = &'a SessionRecord>,
+    ) -> Result<Vec<SessionId>, LimitReached> {
+        let is_replaced = |old: &SessionRecord| self.is_one_per_label && new.label.is_some() && new.label == old.label;
+        let (mut evicted, mut others): (Vec<_>, Vec<_>) = active.into_iter().partition(|old| is_replaced(old));
         let excess = (others.len() + 1).saturating_sub(self.max as usize);
-        match self.when_full {
-            WhenFull::Deny if excess > 0 => return None,
-            WhenFull::Deny => {}
-            WhenFull::EvictOldest => others.sort_by_cached_key(|old| (old.created_at, old.id())),
-            WhenFull::EvictLongestUnused => {
+        match self.action {
+            LimitAction::Deny if excess > 0 => return Err(LimitReached),
+            LimitAction::Deny => {}
+            LimitAction::EvictOldest => others.sort_by_cached_key(|old| (old.created_at, old.id())),
+            LimitAction::EvictLeastRecentlyUsed => {
                 others.sort_by_cached_key(|old| (old.last_used_at.unwrap_or(old.created_at), old.id()));
             }
         }
-        victims.extend(others.into_iter().take(excess));
-        Some(victims.into_iter().map(TokenRecord::id).collect())
-    }
-
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.max == 0 { Err(ConfigError::LimitIsZero) } else { Ok(()) }
+        evicted.extend(others.into_iter().take(excess));
+        Ok(evicted.into_iter().map(SessionRecord::id).collect())
     }
 }
 
-/// What happens to a login that would be one too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A subject has as many active sessions as its [`SessionLimit`] allows, and the limit denies more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the session limit is reached")]
+pub struct LimitReached;
+
+/// What happens at a login beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum WhenFull {
-    /// It is refused.
+pub enum LimitAction {
+    /// The login is rejected.
     Deny,
-    /// It is let in, and the oldest login ends: the one with the smallest `created_at`, and of two equal ones that with
-    /// the smaller token id.
+    /// The oldest session is revoked: the one with the smallest `created_at`, and of two equal ones that with the
+    /// smaller id.
     EvictOldest,
-    /// It is let in, and the login ends whose last use lies longest back: the one with the smallest `last_used_at`, or
-    /// `created_at` if it was not used since, and of two equal ones that with the smaller token id.
-    EvictLongestUnused,
+    /// The least recently used session is revoked: the one with the smallest `last_used_at`, or `created_at` if it was
+    /// not used since, and of two equal ones that with the smaller id.
+    EvictLeastRecentlyUsed,
 }
+
+named! { LimitAction {
+    Deny = "deny",
+    EvictOldest = "evict_oldest",
+    EvictLeastRecentlyUsed = "evict_least_recently_used",
+} }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_of_nothing_is_refused() {
-        assert!(matches!(TokenLimit::deny(0).check(), Err(ConfigError::LimitIsZero)));
+    fn rejects_a_limit_of_nothing() {
+        assert_eq!(SessionLimit::deny(0), Err(ConfigError::LimitIsZero));
+        assert_eq!(SessionLimit::evict_oldest(0), Err(ConfigError::LimitIsZero));
+        assert_eq!(SessionLimit::evict_least_recently_used(0), Err(ConfigError::LimitIsZero));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     num::NonZeroU32,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -13,14 +13,14 @@ use jiff::Timestamp;
 
 use crate::{
     error::StoreError,
-    store::{InsertOutcome, TokenStore, limit::TokenLimit, record::TokenRecord},
+    store::{InsertOutcome, TokenStore, limit::SessionLimit, record::SessionRecord},
     subject::Subject,
-    token::id::{TokenId, TokenKey},
+    token::id::{SessionId, SessionRef},
 };
 
-/// Keeps logins in the memory of this process: for tests, tools and servers of one process.
+/// Keeps sessions in the memory of this process: for tests, tools and servers of one process.
 ///
-/// A restart logs everybody out, and a second process knows nothing of the first one's logins.
+/// A restart logs everybody out, and a second process knows nothing of the first one's sessions. A clone shares them.
 ///
 /// # Examples
 ///
@@ -31,13 +31,16 @@ use crate::{
 /// let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct MemoryStore {
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Shards>);
+
+struct Shards {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
 }
 
 /// The subjects that share a lock. No code awaits while it holds one.
-type Shard = HashMap<Subject, BTreeMap<TokenId, TokenRecord>>;
+type Shard = HashMap<Subject, BTreeMap<SessionId, SessionRecord>>;
 
 impl MemoryStore {
     const SHARDS: usize = 64;
@@ -45,13 +48,14 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self { shards: (0..Self::SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        let shards = (0..Self::SHARDS).map(|_| Mutex::default()).collect();
+        Self(Arc::new(Shards { shards, hasher: RandomState::new() }))
     }
 
-    /// The shard of `subject`. A panic elsewhere cannot leave one half changed, so a poisoned lock is as good as any.
+    /// The shard of `subject`. A panic elsewhere cannot leave one half changed, so a poisoned lock still guards consistent data.
     fn shard(&self, subject: &Subject) -> MutexGuard<'_, Shard> {
-        let index = self.hasher.hash_one(subject) as usize % self.shards.len();
-        lock(&self.shards[index])
+        let index = self.0.hasher.hash_one(subject) as usize % self.0.shards.len();
+        lock(&self.0.shards[index])
     }
 }
 
@@ -75,40 +79,40 @@ impl fmt::Debug for MemoryStore {
 impl TokenStore for MemoryStore {
     async fn insert(
         &self,
-        record: TokenRecord,
-        limit: Option<TokenLimit>,
+        record: SessionRecord,
+        limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
         let mut shard = self.shard(&record.subject);
-        let logins = shard.entry(record.subject.clone()).or_default();
+        let sessions = shard.entry(record.subject.clone()).or_default();
         let id = record.id();
-        if logins.contains_key(&id) {
-            return Err(already_there());
+        if sessions.contains_key(&id) {
+            return Err(duplicate_key());
         }
         let evicted = match limit {
             None => 0,
             Some(limit) => {
-                let live = logins.values().filter(|login| login.is_live(now));
-                let Some(victims) = limit.make_room(&record, live) else { return Ok(InsertOutcome::LimitReached) };
-                for victim in &victims {
-                    logins.remove(victim);
+                let active = sessions.values().filter(|session| session.is_active(now));
+                let Ok(evicted) = limit.evictions(&record, active) else { return Ok(InsertOutcome::LimitReached) };
+                for id in &evicted {
+                    sessions.remove(id);
                 }
-                logins.retain(|_, login| login.is_live(now));
-                victims.len() as u64
+                sessions.retain(|_, session| session.is_active(now));
+                evicted.len() as u64
             }
         };
-        logins.insert(id, record);
+        sessions.insert(id, record);
         Ok(InsertOutcome::Inserted { evicted })
     }
 
-    async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
-        let shard = self.shard(&key.subject);
-        Ok(shard.get(&key.subject).and_then(|logins| logins.get(&key.id)).cloned())
+    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+        let shard = self.shard(&session.subject);
+        Ok(shard.get(&session.subject).and_then(|sessions| sessions.get(&session.id)).cloned())
     }
 
-    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
-        let mut records: Vec<TokenRecord> = match self.shard(subject).get(subject) {
-            Some(logins) => logins.values().filter(|record| record.is_live(now)).cloned().collect(),
+    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
+        let mut records: Vec<SessionRecord> = match self.shard(subject).get(subject) {
+            Some(sessions) => sessions.values().filter(|record| record.is_active(now)).cloned().collect(),
             None => Vec::new(),
         };
         records.sort_by_key(|record| std::cmp::Reverse((record.created_at, record.id())));
@@ -117,15 +121,15 @@ impl TokenStore for MemoryStore {
 
     async fn touch(
         &self,
-        key: &TokenKey,
+        session: &SessionRef,
         last_used_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        let mut shard = self.shard(&key.subject);
-        let Some(record) = shard.get_mut(&key.subject).and_then(|logins| logins.get_mut(&key.id)) else {
+        let mut shard = self.shard(&session.subject);
+        let Some(record) = shard.get_mut(&session.subject).and_then(|sessions| sessions.get_mut(&session.id)) else {
             return Ok(false);
         };
-        if !record.is_live(last_used_at) || record.last_used_at.is_some_and(|before| before >= last_used_at) {
+        if !record.is_active(last_used_at) || record.last_used_at.is_some_and(|before| before >= last_used_at) {
             return Ok(false);
         }
         record.last_used_at = Some(last_used_at);
@@ -135,59 +139,64 @@ impl TokenStore for MemoryStore {
         Ok(true)
     }
 
-    async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
+    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
         let mut shard = self.shard(&old.subject);
-        let Some(logins) = shard.get_mut(&old.subject) else { return Ok(false) };
+        let Some(sessions) = shard.get_mut(&old.subject) else { return Ok(false) };
         let id = new.id();
-        if logins.contains_key(&id) {
-            return Err(already_there());
+        if sessions.contains_key(&id) {
+            return Err(duplicate_key());
         }
-        if logins.remove(&old.id).is_none() {
+        if sessions.remove(&old.id).is_none() {
             return Ok(false);
         }
-        logins.insert(id, new);
+        sessions.insert(id, new);
         Ok(true)
     }
 
-    async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
-        let mut shard = self.shard(&key.subject);
-        let Some(logins) = shard.get_mut(&key.subject) else { return Ok(false) };
-        let removed = logins.remove(&key.id).is_some();
-        if logins.is_empty() {
-            shard.remove(&key.subject);
+    async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
+        let mut shard = self.shard(&session.subject);
+        let Some(sessions) = shard.get_mut(&session.subject) else { return Ok(false) };
+        let removed = sessions.remove(&session.id).is_some();
+        if sessions.is_empty() {
+            shard.remove(&session.subject);
         }
         Ok(removed)
     }
 
-    async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError> {
+    async fn remove_all(
+        &self,
+        subject: &Subject,
+        except: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let mut shard = self.shard(subject);
-        let Some(mut logins) = shard.remove(subject) else { return Ok(0) };
-        if let Some((id, spared)) = except.and_then(|id| logins.remove_entry(id)) {
+        let Some(mut sessions) = shard.remove(subject) else { return Ok(0) };
+        if let Some((id, spared)) = except.and_then(|id| sessions.remove_entry(id)) {
             shard.insert(subject.clone(), BTreeMap::from([(id, spared)]));
         }
-        Ok(logins.values().filter(|record| record.is_live(now)).count() as u64)
+        Ok(sessions.values().filter(|record| record.is_active(now)).count() as u64)
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
         let batch = u64::from(batch.get());
         let mut removed = 0;
-        for shard in &self.shards {
+        for shard in &self.0.shards {
             if removed == batch {
                 break;
             }
-            lock(shard).retain(|_, logins| {
-                logins.retain(|_, record| {
-                    let keep = record.is_live(now) || removed == batch;
+            lock(shard).retain(|_, sessions| {
+                sessions.retain(|_, record| {
+                    let keep = record.is_active(now) || removed == batch;
                     removed += u64::from(!keep);
                     keep
                 });
-                !logins.is_empty()
+                !sessions.is_empty()
             });
         }
         Ok(removed)
     }
 }
 
-fn already_there() -> StoreError {
-    StoreError::new("memory", "a record with this key exists already")
+fn duplicate_key() -> StoreError {
+    StoreError::new("duplicate record key").in_store("memory")
 }

@@ -3,18 +3,18 @@
 pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod record;
-pub(crate) mod timeout;
+pub(crate) mod wrapped;
 
-use std::{fmt, num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
     error::StoreError,
-    store::{limit::TokenLimit, record::TokenRecord},
+    store::{limit::SessionLimit, record::SessionRecord},
     subject::Subject,
-    token::id::{TokenId, TokenKey},
+    token::id::{SessionId, SessionRef},
 };
 
 /// Where logins are kept.
@@ -31,7 +31,7 @@ use crate::{
 /// - **Timestamps keep their microseconds**, all of them.
 /// - **An error means "I do not know".** If the store cannot answer, it returns [`StoreError`] and neither `None` nor
 ///   `false`.
-/// - **No call waits for ever.** Give the connection a timeout, or put a [`TimeoutStore`](crate::TimeoutStore) around
+/// - **No call waits forever.** Give the connection a timeout; [`Knox`](crate::Knox) limits each call of
 ///   the store.
 ///
 /// Each operation names one subject, except [`remove_expired`](Self::remove_expired), so a store can be sharded by
@@ -41,20 +41,20 @@ use crate::{
 ///
 /// The trait is implemented for `Arc<T>` and `Box<T>` of a store, including `Arc<dyn TokenStore>`.
 #[async_trait]
-pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
+pub trait TokenStore: Send + Sync + 'static {
     /// Adds `record`, unless `limit` forbids it.
     ///
     /// With a limit, this is one atomic step, of which others see all or nothing:
     ///
-    /// 1. If the limit [replaces the same label](TokenLimit::replaces_same_label), the subject's live records with the
+    /// 1. If the limit [replaces the same label](SessionLimit::is_one_per_label), the subject's live records with the
     ///    label of `record` go. Labels compare byte for byte; a record without a label replaces none.
-    /// 2. If there are now as many live records as the limit allows, or more, then [`TokenLimit::when_full`] says
+    /// 2. If there are now as many live records as the limit allows, or more, then [`SessionLimit::action`] says
     ///    whether `record` is denied, or which of the others go until it fits. It is never `record` itself that goes.
     /// 3. `record` is added. If it was denied, nothing has changed, not even by step 1.
     ///
     /// So of 64 parallel calls at limit N, exactly N records are live afterwards, and of parallel calls with the same
     /// label exactly one. A record that another call has removed or used meanwhile is not evicted and counted as if it
-    /// had not been. [`TokenLimit::make_room`] makes the choice of steps 1 and 2.
+    /// had not been. [`SessionLimit::evictions`] makes the choice of steps 1 and 2.
     ///
     /// Without a limit the record is just added.
     ///
@@ -63,8 +63,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] if the store cannot tell whether the record is in, and if a record with that key exists already.
     async fn insert(
         &self,
-        record: TokenRecord,
-        limit: Option<TokenLimit>,
+        record: SessionRecord,
+        limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError>;
 
@@ -75,14 +75,14 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot answer.
-    async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError>;
+    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError>;
 
     /// The live records of `subject`, newest first: by `created_at`, then by id, both descending.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot answer.
-    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError>;
+    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError>;
 
     /// Notes that a record was used, and perhaps moves its deadline. `true`: it was written.
     ///
@@ -95,7 +95,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] if the store cannot answer.
     async fn touch(
         &self,
-        key: &TokenKey,
+        session: &SessionRef,
         last_used_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
@@ -107,14 +107,14 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] if the store cannot tell whether the record was replaced, and if another record has the key of
     /// `new`.
-    async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError>;
+    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError>;
 
     /// Removes a record. `true`: it was there, live or not. Removing it again is no error.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot tell whether the record is gone.
-    async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError>;
+    async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError>;
 
     /// Removes all records of `subject`, but for the one called `except`, and says how many of them were live at `now`.
     ///
@@ -123,7 +123,12 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot tell whether the records are gone.
-    async fn remove_all(&self, subject: &Subject, except: Option<&TokenId>, now: Timestamp) -> Result<u64, StoreError>;
+    async fn remove_all(
+        &self,
+        subject: &Subject,
+        except: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
 
     /// Removes at most `batch` records that are not live at `now`, and says how many. Fewer than `batch`: there is
     /// nothing more for this caller to do now.
@@ -158,42 +163,42 @@ macro_rules! forward_to_inner {
         impl<T: TokenStore + ?Sized> TokenStore for $wrapper<T> {
             async fn insert(
                 &self,
-                record: TokenRecord,
-                limit: Option<TokenLimit>,
+                record: SessionRecord,
+                limit: Option<SessionLimit>,
                 now: Timestamp,
             ) -> Result<InsertOutcome, StoreError> {
                 (**self).insert(record, limit, now).await
             }
 
-            async fn find(&self, key: &TokenKey) -> Result<Option<TokenRecord>, StoreError> {
-                (**self).find(key).await
+            async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+                (**self).find(session).await
             }
 
-            async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+            async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
                 (**self).list(subject, now).await
             }
 
             async fn touch(
                 &self,
-                key: &TokenKey,
+                session: &SessionRef,
                 last_used_at: Timestamp,
                 expires_at: Option<Timestamp>,
             ) -> Result<bool, StoreError> {
-                (**self).touch(key, last_used_at, expires_at).await
+                (**self).touch(session, last_used_at, expires_at).await
             }
 
-            async fn replace(&self, old: &TokenKey, new: TokenRecord) -> Result<bool, StoreError> {
+            async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
                 (**self).replace(old, new).await
             }
 
-            async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
-                (**self).remove(key).await
+            async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
+                (**self).remove(session).await
             }
 
             async fn remove_all(
                 &self,
                 subject: &Subject,
-                except: Option<&TokenId>,
+                except: Option<&SessionId>,
                 now: Timestamp,
             ) -> Result<u64, StoreError> {
                 (**self).remove_all(subject, except, now).await

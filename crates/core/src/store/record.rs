@@ -1,52 +1,57 @@
-//! What the store keeps of a login.
+//! What the store keeps of a session.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
-    lifetime::deadline,
+    error::StoreError,
+    lifetime::expiry,
     subject::Subject,
     token::{
         digest::TokenDigest,
-        id::{TokenId, TokenKey},
+        id::{SessionId, SessionRef},
     },
 };
 
-/// One login, as the store keeps it. Nothing in it can be turned back into a token.
+/// One session, as the store keeps it. Nothing in it can be turned back into a token.
 ///
 /// Timestamps are UTC and whole microseconds, which every database can keep.
+///
+/// It has no serde traits, so that the digest does not slip into an answer: [`Session`] is the public part, and
+/// [`to_json`](Self::to_json) is for stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TokenRecord {
-    /// Who the login is for.
+pub struct SessionRecord {
+    /// Who the session is for.
     pub subject: Subject,
     /// The hash of the token's secret.
     pub digest: TokenDigest,
-    /// When the login began.
+    /// When the session began.
     pub created_at: Timestamp,
-    /// When it ends unless it is used again, exclusive: at this moment it is over. `None`: it has no deadline.
+    /// When it expires unless it is used again, exclusive: at this time it has expired. `None`: it never expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was last used, give or take the touch interval. `None`: not since the login.
+    /// When it was last used, give or take the touch interval. `None`: no use was recorded since the login.
     pub last_used_at: Option<Timestamp>,
-    /// When it ends however much it is used. `None`: never. Use moves `expires_at` up to this moment and not beyond.
-    pub deadline: Option<Timestamp>,
-    /// How long it may stay unused, in whole seconds. `None`: for as long as it lives.
+    /// The absolute expiry. `None`: there is none. Use moves `expires_at` up to this time and not beyond.
+    pub absolute_expires_at: Option<Timestamp>,
+    /// How long it may stay unused, in whole seconds. `None`: use makes no difference.
     pub idle_timeout: Option<Duration>,
-    /// What the token may be used for: scopes, separated by spaces. Kept here as well as in the token, so that whoever
-    /// steals the signing key cannot grant themselves more.
+    /// The scopes of the token, separated by spaces. Kept here as well as in the token, so that a stolen signing key is
+    /// not enough to widen them.
     pub scope: Option<String>,
-    /// What to call it in a list of devices: at most 255 characters, no control characters.
+    /// What to call it in a list of sessions: at most 255 characters, no control characters.
     pub label: Option<String>,
-    /// What else the application wants to keep with the login.
+    /// What else the application wants to keep with the session.
     pub attributes: BTreeMap<String, String>,
 }
 
-impl TokenRecord {
+impl SessionRecord {
     /// The longest label, in characters.
     pub const MAX_LABEL_CHARS: usize = 255;
 
-    /// A record with nothing but what it must have; a store sets the other fields to what it has read.
+    /// A record with only the required fields set.
     #[must_use]
     pub fn new(subject: Subject, digest: TokenDigest, created_at: Timestamp) -> Self {
         Self {
@@ -55,7 +60,7 @@ impl TokenRecord {
             created_at,
             expires_at: None,
             last_used_at: None,
-            deadline: None,
+            absolute_expires_at: None,
             scope: None,
             idle_timeout: None,
             label: None,
@@ -63,40 +68,180 @@ impl TokenRecord {
         }
     }
 
-    /// The public name of the login, which follows from the digest.
+    /// The public id of the session, which follows from the digest.
     #[must_use]
-    pub fn id(&self) -> TokenId {
-        self.digest.token_id()
+    pub fn id(&self) -> SessionId {
+        self.digest.session_id()
     }
 
     /// The record's primary key.
     #[must_use]
-    pub fn key(&self) -> TokenKey {
-        TokenKey { subject: self.subject.clone(), id: self.id() }
+    pub fn session_ref(&self) -> SessionRef {
+        SessionRef::new(self.subject.clone(), self.id())
     }
 
-    /// Whether the login is not over at `now`.
+    /// Whether the session has not expired at `now`.
     #[must_use]
-    pub fn is_live(&self, now: Timestamp) -> bool {
+    pub fn is_active(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+
+    /// When the session expires if it is used at `now`: after its idle timeout, and at its absolute expiry at the
+    /// latest.
+    pub(crate) fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let idle = self.idle_timeout.map(|timeout| expiry(now, timeout));
+        [idle, self.absolute_expires_at].into_iter().flatten().min()
+    }
+
+    /// The record as JSON, for a store that keeps it as one value. It holds the digest, so it is not for clients.
+    /// Timestamps are microseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it does not serialize, which no record is known to cause.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{SessionRecord, Subject, Timestamp};
+    ///
+    /// let digest = format!("sha256:{}", "ab".repeat(32)).parse()?;
+    /// let record = SessionRecord::new(Subject::from(42), digest, Timestamp::from_second(1_800_000_000)?);
+    /// assert_eq!(SessionRecord::from_json(&record.to_json()?)?, record);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn to_json(&self) -> Result<String, StoreError> {
+        let stored = Stored {
+            version: Stored::VERSION,
+            subject: self.subject.clone(),
+            digest: self.digest.to_string(),
+            created_at: self.created_at.as_microsecond(),
+            expires_at: self.expires_at.map(Timestamp::as_microsecond),
+            last_used_at: self.last_used_at.map(Timestamp::as_microsecond),
+            absolute_expires_at: self.absolute_expires_at.map(Timestamp::as_microsecond),
+            idle_seconds: self.idle_timeout.map(|timeout| timeout.as_secs()),
+            scope: self.scope.clone(),
+            label: self.label.clone(),
+            attributes: self.attributes.clone(),
+        };
+        serde_json::to_string(&stored).map_err(StoreError::new)
+    }
+
+    /// The record that [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not one.
+    pub fn from_json(json: &str) -> Result<Self, StoreError> {
+        let stored: Stored = serde_json::from_str(json).map_err(StoreError::new)?;
+        if stored.version != Stored::VERSION {
+            return Err(StoreError::new(format!("a record of version {}, which is unknown", stored.version)));
+        }
+        let timestamp = |microsecond| Timestamp::from_microsecond(microsecond).map_err(StoreError::new);
+        Ok(Self {
+            subject: stored.subject,
+            digest: stored.digest.parse().map_err(StoreError::new)?,
+            created_at: timestamp(stored.created_at)?,
+            expires_at: stored.expires_at.map(timestamp).transpose()?,
+            last_used_at: stored.last_used_at.map(timestamp).transpose()?,
+            absolute_expires_at: stored.absolute_expires_at.map(timestamp).transpose()?,
+            idle_timeout: stored.idle_seconds.map(Duration::from_secs),
+            scope: stored.scope,
+            label: stored.label,
+            attributes: stored.attributes,
+        })
     }
 }
 
-/// When a login ends that is used at `now`: after its idle timeout, if it has one, and at its deadline at the latest.
-pub(crate) fn next_expiry(record: &TokenRecord, now: Timestamp) -> Option<Timestamp> {
-    let idle = record.idle_timeout.map(|timeout| deadline(now, timeout));
-    [idle, record.deadline].into_iter().flatten().min()
+/// A record as JSON.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(rename = "v")]
+    version: u32,
+    subject: Subject,
+    digest: String,
+    created_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    absolute_expires_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
+}
+
+impl Stored {
+    const VERSION: u32 = 1;
+}
+
+/// The public part of a session, for lists: as JSON what `GET /sessions` gives, with times by RFC 3339.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{Knox, Session, StoreError, Subject};
+///
+/// async fn sessions(knox: &Knox, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+///     Ok(knox.sessions(subject).await?.iter().map(Session::from).collect())
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Session {
+    /// The session's id.
+    pub id: SessionId,
+    /// What to call it.
+    pub label: Option<String>,
+    /// When it began.
+    #[serde(serialize_with = "rfc_3339")]
+    pub created_at: Timestamp,
+    /// When it was last used, give or take the touch interval.
+    #[serde(serialize_with = "optional_rfc_3339")]
+    pub last_used_at: Option<Timestamp>,
+    /// When it expires unless it is used again; `None`: never.
+    #[serde(serialize_with = "optional_rfc_3339")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl From<&SessionRecord> for Session {
+    fn from(record: &SessionRecord) -> Self {
+        Self {
+            id: record.id(),
+            label: record.label.clone(),
+            created_at: record.created_at,
+            last_used_at: record.last_used_at,
+            expires_at: record.expires_at,
+        }
+    }
+}
+
+fn rfc_3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+fn optional_rfc_3339<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Cuts `label` to what a record may hold; `None` if nothing is left.
 pub(crate) fn clean_label(label: &str) -> Option<String> {
     let visible: String = label.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
-    let cut: String = visible.trim_start().chars().take(TokenRecord::MAX_LABEL_CHARS).collect();
+    let cut: String = visible.trim_start().chars().take(SessionRecord::MAX_LABEL_CHARS).collect();
     let label = cut.trim_end();
     (!label.is_empty()).then(|| label.to_owned())
 }
 
-/// Characters that change how the text around them looks, and so what a list of devices seems to say.
+/// Characters that change how the text around them looks, and so what a list of sessions seems to say.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -105,9 +250,9 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// The moment cut to the microseconds that every store keeps.
-pub(crate) fn whole_microseconds(moment: Timestamp) -> Timestamp {
-    Timestamp::from_microsecond(moment.as_microsecond()).unwrap_or(moment)
+/// The time cut to the microseconds that every store keeps.
+pub(crate) fn whole_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
 #[cfg(test)]
@@ -115,14 +260,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_over_at_its_deadline_and_not_before() {
+    fn a_session_expires_at_its_expiry_and_not_before() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
-        let mut record = TokenRecord::new(Subject::new("alice").unwrap(), digest, at(0));
-        assert!(record.is_live(Timestamp::MAX));
+        let mut record = SessionRecord::new(Subject::new("alice").unwrap(), digest, at(0));
+        assert!(record.is_active(Timestamp::MAX));
         record.expires_at = Some(at(100));
-        assert!(record.is_live(at(99)));
-        assert!(!record.is_live(at(100)));
+        assert!(record.is_active(at(99)));
+        assert!(!record.is_active(at(100)));
     }
 
     #[test]

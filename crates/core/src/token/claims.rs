@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    error::{AuthError, ClaimsError},
+    error::{ClaimsError, Rejection},
     token::format::{TokenFormat, is_always_reserved},
 };
 
@@ -32,41 +32,41 @@ impl ClaimSet {
         )
     }
 
-    /// When the token ends, as it says itself.
+    /// When the token expires, as it says itself.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
-        self.date("exp").ok().flatten()
+        self.numeric_date("exp").ok().flatten()
     }
 
     /// A NumericDate (RFC 7519 §2), which may have a fraction.
-    pub(crate) fn date(&self, name: &'static str) -> Result<Option<Timestamp>, AuthError> {
+    pub(crate) fn numeric_date(&self, name: &'static str) -> Result<Option<Timestamp>, Rejection> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
-        let date = match value.as_i64() {
+        let time = match value.as_i64() {
             Some(second) => Timestamp::from_second(second).ok(),
             // A float too large for an i64 becomes the largest one, which is no timestamp either.
             None => value.as_f64().and_then(|second| Timestamp::from_microsecond((second * 1e6) as i64).ok()),
         };
-        date.map(Some).ok_or(AuthError::Malformed("`exp`, `nbf` or `iat` is not a date"))
+        time.map(Some).ok_or(Rejection::Malformed("`exp`, `nbf` or `iat` is not a NumericDate"))
     }
 
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, AuthError> {
+    pub(crate) fn string(&self, name: &str) -> Result<Option<&str>, Rejection> {
         match self.0.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(not_text()),
+            Some(Value::String(string)) => Ok(Some(string)),
+            Some(_) => Err(not_a_string()),
         }
     }
 
     /// The audiences; `None` if there is no `aud`.
-    pub(crate) fn audiences(&self) -> Result<Option<Vec<&str>>, AuthError> {
+    pub(crate) fn audiences(&self) -> Result<Option<Vec<&str>>, Rejection> {
         match self.0.get("aud") {
             None => Ok(None),
             Some(Value::String(audience)) => Ok(Some(vec![audience])),
             Some(Value::Array(audiences)) => audiences
                 .iter()
-                .map(|audience| audience.as_str().ok_or_else(not_text))
+                .map(|audience| audience.as_str().ok_or_else(not_a_string))
                 .collect::<Result<_, _>>()
                 .map(Some),
-            Some(_) => Err(not_text()),
+            Some(_) => Err(not_a_string()),
         }
     }
 }
@@ -77,16 +77,16 @@ impl fmt::Debug for ClaimSet {
     }
 }
 
-pub(crate) fn take_text(claims: &mut Map<String, Value>, name: &str) -> Result<Option<String>, AuthError> {
+pub(crate) fn take_string(claims: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Rejection> {
     match claims.remove(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(not_text()),
+        Some(Value::String(string)) => Ok(Some(string)),
+        Some(_) => Err(not_a_string()),
     }
 }
 
-fn not_text() -> AuthError {
-    AuthError::Malformed("a claim that must be text is not")
+fn not_a_string() -> Rejection {
+    Rejection::Malformed("claim is not a string")
 }
 
 fn mismatch(error: serde_json::Error) -> ClaimsError {

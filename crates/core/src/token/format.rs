@@ -1,57 +1,87 @@
-//! What a token looks like: the names of its claims, and how its secret is written and hashed.
+//! What a token looks like: the names of its claims, and how its secret is made, written and hashed.
 
 use std::borrow::Cow;
 
 use crate::{
     error::ConfigError,
-    token::{digest::HashAlgorithm, secret::SecretEncoding},
+    token::{
+        digest::HashAlgorithm,
+        secret::{Secret, SecretEncoding},
+    },
 };
 
-/// What a token looks like: the names of the claims that are the library's own, how the secret is written, and which
-/// hash a token means that names none.
+/// What a token looks like: the names of the claims that are the library's own, and how the secret is made, written and
+/// hashed.
 ///
 /// The names of the registered claims `iss`, `aud`, `exp`, `nbf` and `iat` cannot be changed.
 ///
 /// # Examples
 ///
 /// ```
-/// use jwt_knox::{Knox, MemoryStore, SigningKey, TokenFormat};
+/// use jwt_knox::{ClaimNames, TokenFormat};
 ///
-/// let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
-/// let knox = Knox::builder(key)
-///     .token_format(TokenFormat::default().subject_claim("uid").secret_claim("sid"))
-///     .store(MemoryStore::new())
-///     .build()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let names = ClaimNames { subject: "uid".into(), secret: "sec".into(), ..ClaimNames::default() };
+/// let format = TokenFormat::default().claim_names(names)?.secret_prefix("acme_")?;
+/// # Ok::<(), jwt_knox::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct TokenFormat {
-    pub(crate) subject_claim: Cow<'static, str>,
-    pub(crate) secret_claim: Cow<'static, str>,
-    pub(crate) scope_claim: Cow<'static, str>,
-    pub(crate) secret_encoding: SecretEncoding,
-    pub(crate) implied_hash: HashAlgorithm,
+    names: ClaimNames,
+    secret_bytes: usize,
+    secret_prefix: Cow<'static, str>,
+    secret_encoding: SecretEncoding,
+    /// The hash of new secrets.
+    hash: HashAlgorithm,
+    /// The hash that a token means which names none.
+    implied_hash: HashAlgorithm,
+}
+
+/// The names of the claims that are the library's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// The claim that says who the session is for. Default: `sub`.
+    pub subject: Cow<'static, str>,
+    /// The claim that carries the secret. Default: `jti`.
+    pub secret: Cow<'static, str>,
+    /// The claim that lists scopes. Default: `scope`.
+    pub scope: Cow<'static, str>,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        Self { subject: "sub".into(), secret: "jti".into(), scope: "scope".into() }
+    }
+}
+
+impl ClaimNames {
+    fn all(&self) -> [&str; 3] {
+        [&self.subject, &self.secret, &self.scope]
+    }
 }
 
 /// The claims that an application cannot set: the library writes them, or the signing library reads them (`nonce`).
 /// `jti_alg` is private to this one: the hash of the secret, where that is not the one implied.
 const RESERVED: [&str; 10] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "jti_alg", "nonce", "scope"];
 
-/// Claims of a fixed meaning, which none of the library's own may take the name of.
+/// Claims of a fixed meaning, whose names none of the library's own may take.
 const FIXED: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "jti_alg", "nonce"];
 
 impl TokenFormat {
+    /// The longest prefix of a secret, in bytes.
+    const MAX_PREFIX_BYTES: usize = 32;
+
     /// Tokens and digests as drf-jwt-knox has them beside django-rest-knox 5: the subject in `username`, a hexadecimal
     /// secret in `jti`, hashed with SHA-512.
     ///
     /// With it, a server of this library and one of drf-jwt-knox accept each other's tokens, if they share the key
-    /// (HS256), the issuer, the audience and the table of logins. A subject is then a user name: whoever changes theirs
-    /// is logged out.
+    /// (HS256), the issuer, the audience and the table of sessions. A subject is then a user name: a user who changes
+    /// it is logged out.
     pub fn drf_jwt_knox() -> Self {
         Self {
-            subject_claim: "username".into(),
+            names: ClaimNames { subject: "username".into(), ..ClaimNames::default() },
             secret_encoding: SecretEncoding::Hex,
+            hash: HashAlgorithm::Sha512,
             implied_hash: HashAlgorithm::Sha512,
             ..Self::default()
         }
@@ -60,51 +90,97 @@ impl TokenFormat {
     /// As [`drf_jwt_knox`](Self::drf_jwt_knox), with the digests of django-rest-knox 4, which hashes the bytes that the
     /// hexadecimal secret stands for.
     pub fn drf_jwt_knox_4() -> Self {
-        Self { implied_hash: HashAlgorithm::Sha512OfHex, ..Self::drf_jwt_knox() }
+        Self { hash: HashAlgorithm::Sha512OfHex, implied_hash: HashAlgorithm::Sha512OfHex, ..Self::drf_jwt_knox() }
     }
 
-    /// The claim that says who the token is for. Default: `sub`.
-    pub fn subject_claim(self, name: impl Into<Cow<'static, str>>) -> Self {
-        Self { subject_claim: name.into(), ..self }
-    }
-
-    /// The claim that carries the secret. Default: `jti`.
-    pub fn secret_claim(self, name: impl Into<Cow<'static, str>>) -> Self {
-        Self { secret_claim: name.into(), ..self }
-    }
-
-    /// The claim that lists scopes. Default: `scope`.
-    pub fn scope_claim(self, name: impl Into<Cow<'static, str>>) -> Self {
-        Self { scope_claim: name.into(), ..self }
-    }
-
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let [subject, secret, scope] = self.own_claims();
+    /// The names of the claims. Tokens with other names are rejected.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ClaimNames`] if two are the same, one is empty, or one is that of a claim whose meaning is fixed.
+    pub fn claim_names(self, names: ClaimNames) -> Result<Self, ConfigError> {
+        let [subject, secret, scope] = names.all();
         let is_free = |name: &str| !name.is_empty() && !FIXED.contains(&name);
         let are_free = [subject, secret, scope].into_iter().all(is_free);
         if !are_free || subject == secret || subject == scope || secret == scope {
             return Err(ConfigError::ClaimNames);
         }
-        Ok(())
+        Ok(Self { names, ..self })
     }
 
-    /// Whether an application may put a claim of that name into a token of this format.
+    /// The hash of new secrets. Sessions under another one stay valid. Default: SHA-256.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::HexSecrets`] if the hash needs hexadecimal secrets and these are not.
+    pub fn hash(self, hash: HashAlgorithm) -> Result<Self, ConfigError> {
+        Self { hash, ..self }.checked_hash()
+    }
+
+    /// How many random bytes a secret has, 16 to 128. Default: 32.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SecretBytes`] if it is fewer or more.
+    pub fn secret_bytes(self, bytes: usize) -> Result<Self, ConfigError> {
+        if !Secret::BYTES.contains(&bytes) {
+            return Err(ConfigError::SecretBytes);
+        }
+        Ok(Self { secret_bytes: bytes, ..self })
+    }
+
+    /// What each secret begins with, so that scanners of leaked secrets can tell where it is from. At most 32 letters,
+    /// digits and the characters `-`, `_` and `.`. Default: nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SecretPrefix`] if it is longer or has other characters, [`ConfigError::HexSecrets`] if the hash
+    /// needs hexadecimal secrets.
+    pub fn secret_prefix(self, prefix: impl Into<Cow<'static, str>>) -> Result<Self, ConfigError> {
+        let prefix = prefix.into();
+        let is_plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if prefix.len() > Self::MAX_PREFIX_BYTES || !is_plain {
+            return Err(ConfigError::SecretPrefix);
+        }
+        Self { secret_prefix: prefix, ..self }.checked_hash()
+    }
+
+    /// A hash of hexadecimal secrets goes with nothing else.
+    fn checked_hash(self) -> Result<Self, ConfigError> {
+        let is_hex = self.secret_encoding == SecretEncoding::Hex && self.secret_prefix.is_empty();
+        if self.hash == HashAlgorithm::Sha512OfHex && !is_hex { Err(ConfigError::HexSecrets) } else { Ok(self) }
+    }
+
+    pub(crate) fn names(&self) -> &ClaimNames {
+        &self.names
+    }
+
+    pub(crate) fn secret(&self) -> (&str, usize, SecretEncoding) {
+        (&self.secret_prefix, self.secret_bytes, self.secret_encoding)
+    }
+
+    pub(crate) fn new_hash(&self) -> HashAlgorithm {
+        self.hash
+    }
+
+    pub(crate) fn implied_hash(&self) -> HashAlgorithm {
+        self.implied_hash
+    }
+
+    /// Whether an application may not put a claim of that name into a token of this format.
     pub(crate) fn is_reserved(&self, name: &str) -> bool {
-        is_always_reserved(name) || self.own_claims().contains(&name)
-    }
-
-    fn own_claims(&self) -> [&str; 3] {
-        [&self.subject_claim, &self.secret_claim, &self.scope_claim]
+        is_always_reserved(name) || self.names.all().contains(&name)
     }
 }
 
 impl Default for TokenFormat {
     fn default() -> Self {
         Self {
-            subject_claim: "sub".into(),
-            secret_claim: "jti".into(),
-            scope_claim: "scope".into(),
+            names: ClaimNames::default(),
+            secret_bytes: 32,
+            secret_prefix: "".into(),
             secret_encoding: SecretEncoding::Base64Url,
+            hash: HashAlgorithm::default(),
             implied_hash: HashAlgorithm::default(),
         }
     }
@@ -119,21 +195,36 @@ pub(crate) fn is_always_reserved(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn named(subject: &'static str, secret: &'static str, scope: &'static str) -> Result<TokenFormat, ConfigError> {
+        let names = ClaimNames { subject: subject.into(), secret: secret.into(), scope: scope.into() };
+        TokenFormat::default().claim_names(names)
+    }
+
     #[test]
     fn the_names_of_claims_are_free_and_different() {
-        assert!(TokenFormat::default().check().is_ok());
-        assert!(TokenFormat::drf_jwt_knox().check().is_ok());
-        assert!(TokenFormat::default().subject_claim("uid").secret_claim("sub").scope_claim("jti").check().is_ok());
-        for format in [
-            TokenFormat::default().subject_claim(""),
-            TokenFormat::default().subject_claim("exp"),
-            TokenFormat::default().secret_claim("nonce"),
-            TokenFormat::default().subject_claim("jti"),
-            TokenFormat::default().scope_claim("sub"),
-            TokenFormat::default().scope_claim("a").secret_claim("a"),
+        assert!(named("uid", "sub", "jti").is_ok());
+        for [subject, secret, scope] in [
+            ["", "jti", "scope"],
+            ["exp", "jti", "scope"],
+            ["sub", "nonce", "scope"],
+            ["jti", "jti", "scope"],
+            ["sub", "jti", "sub"],
+            ["sub", "a", "a"],
         ] {
-            assert_eq!(format.check(), Err(ConfigError::ClaimNames), "{format:?}");
+            assert_eq!(named(subject, secret, scope), Err(ConfigError::ClaimNames), "{subject} {secret} {scope}");
         }
+    }
+
+    #[test]
+    fn rejects_invalid_secrets() {
+        let format = TokenFormat::default;
+        assert_eq!(format().secret_bytes(15), Err(ConfigError::SecretBytes));
+        assert_eq!(format().secret_bytes(129), Err(ConfigError::SecretBytes));
+        assert_eq!(format().secret_prefix("a b"), Err(ConfigError::SecretPrefix));
+        assert_eq!(format().secret_prefix("x".repeat(33)), Err(ConfigError::SecretPrefix));
+        assert_eq!(format().hash(HashAlgorithm::Sha512OfHex), Err(ConfigError::HexSecrets));
+        assert_eq!(TokenFormat::drf_jwt_knox_4().secret_prefix("x"), Err(ConfigError::HexSecrets));
+        assert!(TokenFormat::drf_jwt_knox().secret_prefix("x").is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod digest;
 pub(crate) mod format;
 pub(crate) mod id;
 pub(crate) mod jwt;
+pub(crate) mod profile;
 pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod segment;

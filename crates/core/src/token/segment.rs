@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::error::AuthError;
+use crate::error::Rejection;
 
 /// The part of the JOSE header that decides. Keys and key addresses in a header (`jwk`, `jku`, `x5u`) are never used.
 #[derive(Deserialize)]
@@ -23,14 +23,14 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(crate) fn check(&self) -> Result<(), AuthError> {
+    pub(crate) fn check(&self) -> Result<(), Rejection> {
         // RFC 7515 §4.1.11: an extension that is not understood must be refused, and we understand none.
         if self.crit.is_some() {
-            return Err(AuthError::Malformed("`crit` names an extension"));
+            return Err(Rejection::Malformed("`crit` names an extension"));
         }
         // RFC 8725 §3.11: a token of another type, such as an OAuth `at+jwt`, is not one of ours.
         if self.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
-            return Err(AuthError::Malformed("`typ` is not JWT"));
+            return Err(Rejection::Malformed("`typ` is not JWT"));
         }
         Ok(())
     }
@@ -41,19 +41,19 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     T::deserialize(deserializer).map(Some)
 }
 
-pub(crate) fn decode(segment: &str) -> Result<Map<String, Value>, AuthError> {
+pub(crate) fn decode(segment: &str) -> Result<Map<String, Value>, Rejection> {
     let json = Base64UrlUnpadded::decode_vec(segment)
-        .map_err(|_| AuthError::Malformed("a segment is not base64url without padding"))?;
-    // RFC 8725 §3.7. The JSON library looks at no text that it passes over.
+        .map_err(|_| Rejection::Malformed("a segment is not base64url without padding"))?;
+    // RFC 8725 §3.7. The JSON library does not look at strings that it skips.
     let json = std::str::from_utf8(&json).map_err(|_| not_an_object())?;
     serde_json::from_str(json).map(|UniqueNames(object)| object).map_err(|_| not_an_object())
 }
 
-pub(crate) fn not_an_object() -> AuthError {
-    AuthError::Malformed("a segment is not the JSON object of a JWT")
+pub(crate) fn not_an_object() -> Rejection {
+    Rejection::Malformed("a segment is not the JSON object of a JWT")
 }
 
-/// A JSON object in which no name stands twice: of two values, two readers may take different ones (RFC 7515 §4, RFC
+/// A JSON object without duplicate names: of two values, two readers may take different ones (RFC 7515 §4, RFC
 /// 7519 §4).
 struct UniqueNames(Map<String, Value>);
 
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for UniqueNames {
                 let mut object = Map::new();
                 while let Some((name, value)) = members.next_entry::<String, Value>()? {
                     if object.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a name stands twice"));
+                        return Err(A::Error::custom("duplicate name"));
                     }
                 }
                 Ok(UniqueNames(object))

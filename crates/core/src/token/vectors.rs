@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use serde_json::Value;
 
 use crate::{
-    keys::{Algorithm, KeySet, Keys, SigningKey, VerifyingKey},
+    keys::{Algorithm, KeyError, KeySet, KeySetError, SigningKey, VerifyingKey},
     token::jwt::signature_of,
 };
 
@@ -21,7 +21,7 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().unwrap()
 }
 
-fn text(value: &Value) -> &str {
+fn string(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
@@ -29,22 +29,22 @@ fn text(value: &Value) -> &str {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Accepted,
-    Refused,
+    Rejected,
     /// The key is for an algorithm that is not offered, so no key is made, and nothing could be accepted.
     NoSuchAlgorithm,
 }
 
 /// Reads the key, then the token with it.
 fn judge(jwk: &Value, token: &str) -> Verdict {
-    let Ok(algorithm) = text(&jwk["alg"]).parse::<Algorithm>() else { return Verdict::NoSuchAlgorithm };
+    let Ok(algorithm) = string(&jwk["alg"]).parse::<Algorithm>() else { return Verdict::NoSuchAlgorithm };
     match VerifyingKey::from_jwk(algorithm, &jwk.to_string()) {
-        Ok(key) => judge_with(Keys::Set(key.into()), token),
-        Err(_) => Verdict::Refused,
+        Ok(key) => judge_with(&key.into(), token),
+        Err(_) => Verdict::Rejected,
     }
 }
 
-fn judge_with(keys: Keys, token: &str) -> Verdict {
-    if signature_of(keys, token).is_ok() { Verdict::Accepted } else { Verdict::Refused }
+fn judge_with(keys: &KeySet, token: &str) -> Verdict {
+    if signature_of(keys, token).is_ok() { Verdict::Accepted } else { Verdict::Rejected }
 }
 
 /// The cases in which the verdict is not what the label says, by their numbers.
@@ -64,9 +64,9 @@ fn wycheproof_signatures() {
             if jwk.get("alg").is_none() {
                 jwk["alg"] = if jwk["kty"] == "EC" { "ES256" } else { "RS256" }.into();
             }
-            let verdict = judge(&jwk, text(&case["jws"]));
-            let expected = if case["result"] == "valid" { Verdict::Accepted } else { Verdict::Refused };
-            if verdict != expected && !(verdict == Verdict::NoSuchAlgorithm && expected == Verdict::Refused) {
+            let verdict = judge(&jwk, string(&case["jws"]));
+            let expected = if case["result"] == "valid" { Verdict::Accepted } else { Verdict::Rejected };
+            if verdict != expected && !(verdict == Verdict::NoSuchAlgorithm && expected == Verdict::Rejected) {
                 differ.insert(case["tcId"].as_u64().unwrap(), verdict);
             }
         }
@@ -77,12 +77,12 @@ fn wycheproof_signatures() {
 
 /// Why the verdict differs from the label.
 fn known_differences() -> Differences {
-    use Verdict::{Accepted, NoSuchAlgorithm, Refused};
+    use Verdict::{Accepted, NoSuchAlgorithm, Rejected};
     let mut known = Differences::new();
     // These are the valid case 357 once more, byte for byte, and labelled invalid.
     known.extend([367, 370].map(|number| (number, Accepted)));
     // A `?` in the base64url, which RFC 7515 §2 does not allow, and labelled valid.
-    known.extend([372, 373].map(|number| (number, Refused)));
+    known.extend([372, 373].map(|number| (number, Rejected)));
     // The JWK names another algorithm than the header (RFC 7517 §4.4), one that is not offered, and labelled valid.
     known.extend([346, 347, 350, 351].map(|number| (number, NoSuchAlgorithm)));
     // RSA-PSS (PS256, PS384, PS512) is not offered.
@@ -101,20 +101,19 @@ fn wycheproof_keys() {
         // A document of public keys has no symmetric one, so sets of those are made key by key, as an application does.
         let is_symmetric = keys.iter().all(|jwk| jwk["kty"] == "oct");
         let keys = if is_symmetric {
-            let read = |jwk: &Value| {
-                text(&jwk["alg"]).parse().and_then(|algorithm| VerifyingKey::from_jwk(algorithm, &jwk.to_string()))
-            };
-            keys.iter().map(read).collect::<Result<Vec<_>, _>>().and_then(KeySet::new)
+            let read = |jwk: &Value| VerifyingKey::from_jwk(string(&jwk["alg"]).parse()?, &jwk.to_string());
+            let keys: Result<Vec<_>, KeyError> = keys.iter().map(read).collect();
+            keys.map_err(KeySetError::from).and_then(KeySet::new)
         } else {
             KeySet::from_jwks(&set.to_string())
         };
         for case in list(&group["tests"]) {
             count += 1;
             let verdict = match &keys {
-                Ok(keys) => judge_with(Keys::Set(keys.clone()), text(&case["jws"])),
-                Err(_) => Verdict::Refused,
+                Ok(keys) => judge_with(keys, string(&case["jws"])),
+                Err(_) => Verdict::Rejected,
             };
-            let expected = if case["result"] == "valid" { Verdict::Accepted } else { Verdict::Refused };
+            let expected = if case["result"] == "valid" { Verdict::Accepted } else { Verdict::Rejected };
             assert_eq!(verdict, expected, "case {} ({}): {keys:?}", case["tcId"], case["comment"]);
         }
     }
@@ -124,11 +123,11 @@ fn wycheproof_keys() {
 #[test]
 fn examples_of_rfc_7515_and_rfc_8037() {
     for vector in list(&vectors("rfc7515_8037.json")["vectors"]) {
-        let (name, token) = (text(&vector["id"]), text(&vector["compact"]));
+        let (name, token) = (string(&vector["id"]), string(&vector["compact"]));
         let mut jwk = vector["jwk"].clone();
-        let verdict = match text(&vector["alg"]) {
-            // Whatever key there is, a token without a signature is refused.
-            "none" => judge_with(Keys::Set(hmac_of_rfc_7515().into()), token),
+        let verdict = match string(&vector["alg"]) {
+            // Whatever key there is, a token without a signature is rejected.
+            "none" => judge_with(&hmac_of_rfc_7515().into(), token),
             alg => {
                 jwk["alg"] = alg.into();
                 judge(&jwk, token)
@@ -137,7 +136,7 @@ fn examples_of_rfc_7515_and_rfc_8037() {
         let expected = match name {
             "RFC 7515 A.4" => Verdict::NoSuchAlgorithm,
             _ if vector["valid"] == true => Verdict::Accepted,
-            _ => Verdict::Refused,
+            _ => Verdict::Rejected,
         };
         assert_eq!(verdict, expected, "{name}");
     }
@@ -158,7 +157,7 @@ fn examples_of_rfc_7520() {
         let example = vectors(&format!("rfc7520/{file}"));
         let mut jwk = vectors(&format!("rfc7520/{key}"));
         jwk["alg"] = example["input"]["alg"].clone();
-        assert_eq!(judge(&jwk, text(&example["output"]["compact"])), expected, "{file}");
+        assert_eq!(judge(&jwk, string(&example["output"]["compact"])), expected, "{file}");
     }
     // P-521 is not offered.
     let example = vectors("rfc7520/4_3.ecdsa_signature.json");
@@ -172,10 +171,10 @@ fn signatures_of_rfc_7520_come_out_the_same() {
     use jwt_simple::prelude::{HS256Key, MACLike};
 
     let example = vectors("rfc7520/4_4.hmac-sha2_integrity_protection.json");
-    let compact = text(&example["output"]["compact"]);
+    let compact = string(&example["output"]["compact"]);
     let (signed, signature) = compact.rsplit_once('.').unwrap();
     let jwk = vectors("rfc7520/3_5.symmetric_key_mac_computation.json");
-    let key = Base64UrlUnpadded::decode_vec(text(&jwk["k"])).unwrap();
+    let key = Base64UrlUnpadded::decode_vec(string(&jwk["k"])).unwrap();
     let tag = HS256Key::from_bytes(&key).authentication_tag(signed.as_bytes());
     assert_eq!(Base64UrlUnpadded::encode_string(&tag), signature);
     // The private RSA key of §3.4 is the one of §3.3.

@@ -11,18 +11,19 @@ use std::{
 
 use criterion::Criterion;
 use jwt_knox::{
-    InsertOutcome, Knox, MemoryStore, NewToken, SigningKey, Subject, TokenLimit, TokenRecord, TokenStore, async_trait,
+    InsertOutcome, Knox, MemoryStore, NewSession, SessionLimit, SessionRecord, SigningKey, Subject, TokenStore,
+    async_trait,
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// How many logins a subject has.
+/// How many sessions a subject has.
 pub const LIMIT: u32 = 5;
 /// How many subjects there are.
 const SUBJECTS: usize = 2_000;
 /// How many calls of each client the ratio is made of.
 const CALLS: usize = 2_000;
-/// The label of a login.
+/// The label of a session.
 const USER_AGENT: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 
@@ -35,32 +36,32 @@ pub enum Operation {
     Insert,
     /// Removes one that is there.
     Remove,
-    /// Adds one to a subject that has as many as the limit allows, and ends the oldest. Comes last, since it ends those
-    /// that `Find` reads.
+    /// Adds one to a subject that has as many as the limit allows, and evicts the oldest. Comes last, since it evicts
+    /// those that `Find` reads.
     InsertAtLimit,
 }
 
-/// A way to the database. `L` is a login with all that the clients need at hand.
+/// A way to the database. `L` is a session with all that the clients need.
 #[async_trait]
 pub trait Client<L>: Send + Sync {
     /// Does it, or panics.
-    async fn run(&self, operation: Operation, login: &L);
+    async fn run(&self, operation: Operation, session: &L);
 }
 
 /// The way through a store.
 pub struct Store<S>(pub S);
 
 #[async_trait]
-impl<L: Borrow<TokenRecord> + Sync, S: TokenStore> Client<L> for Store<S> {
-    async fn run(&self, operation: Operation, login: &L) {
-        let record: &TokenRecord = login.borrow();
+impl<L: Borrow<SessionRecord> + Sync, S: TokenStore> Client<L> for Store<S> {
+    async fn run(&self, operation: Operation, session: &L) {
+        let record: &SessionRecord = session.borrow();
         let insert = async |limit| self.0.insert(record.clone(), limit, record.created_at).await.unwrap();
         match operation {
-            Operation::Find => assert!(self.0.find(&record.key()).await.unwrap().is_some()),
+            Operation::Find => assert!(self.0.find(&record.session_ref()).await.unwrap().is_some()),
             Operation::Insert => assert_eq!(insert(None).await, InsertOutcome::Inserted { evicted: 0 }),
-            Operation::Remove => assert!(self.0.remove(&record.key()).await.unwrap()),
+            Operation::Remove => assert!(self.0.remove(&record.session_ref()).await.unwrap()),
             Operation::InsertAtLimit => {
-                let limit = Some(TokenLimit::evict_oldest(LIMIT));
+                let limit = Some(SessionLimit::evict_oldest(LIMIT).unwrap());
                 assert_eq!(insert(limit).await, InsertOutcome::Inserted { evicted: 1 });
             }
         }
@@ -75,38 +76,38 @@ pub struct Comparison<'a, L> {
     pub operations: &'a [Operation],
 }
 
-impl<L: From<TokenRecord> + Send + Sync> Comparison<'_, L> {
+impl<L: From<SessionRecord> + Send + Sync> Comparison<'_, L> {
     /// Times each operation, first bare and then through the store. Then both in turn, call by call, for the ratio, so
-    /// that whatever else the machine does meets both.
+    /// that whatever else the machine does affects both.
     pub fn run(&self, criterion: &mut Criterion, runtime: &Runtime) {
         let subjects: Vec<Subject> = (0..SUBJECTS).map(|_| Subject::new(Uuid::new_v4().to_string()).unwrap()).collect();
-        let there: Vec<Arc<L>> = runtime.block_on(new_logins(&subjects, SUBJECTS * LIMIT as usize));
+        let there: Vec<Arc<L>> = runtime.block_on(new_sessions(&subjects, SUBJECTS * LIMIT as usize));
         runtime.block_on(run_all(self.bare, Operation::Insert, &there));
         for &operation in self.operations {
             let prepare = async |count| match operation {
                 // In another order than they were inserted in.
                 Operation::Find => (0..count).map(|call| Arc::clone(&there[call * 7919 % there.len()])).collect(),
-                Operation::Insert | Operation::InsertAtLimit => new_logins(&subjects, count).await,
+                Operation::Insert | Operation::InsertAtLimit => new_sessions(&subjects, count).await,
                 Operation::Remove => {
-                    let new = new_logins(&subjects, count).await;
+                    let new = new_sessions(&subjects, count).await;
                     run_all(self.bare, Operation::Insert, &new).await;
                     new
                 }
             };
-            let tidy = async |logins: &[Arc<L>]| {
+            let tidy = async |sessions: &[Arc<L>]| {
                 if let Operation::Insert = operation {
-                    run_all(self.bare, Operation::Remove, logins).await;
+                    run_all(self.bare, Operation::Remove, sessions).await;
                 }
             };
 
             let mut group = criterion.benchmark_group(format!("{} {operation:?}", self.database));
             for (name, client) in [("bare", self.bare), ("store", self.store)] {
                 let time = async |count| {
-                    let logins = prepare(count).await;
+                    let sessions = prepare(count).await;
                     let start = Instant::now();
-                    run_all(client, operation, &logins).await;
+                    run_all(client, operation, &sessions).await;
                     let time = start.elapsed();
-                    tidy(&logins).await;
+                    tidy(&sessions).await;
                     time
                 };
                 group.bench_function(name, |bencher| {
@@ -116,14 +117,14 @@ impl<L: From<TokenRecord> + Send + Sync> Comparison<'_, L> {
             group.finish();
 
             runtime.block_on(async {
-                let logins = prepare(2 * CALLS).await;
+                let sessions = prepare(2 * CALLS).await;
                 let mut times = [Vec::new(), Vec::new()];
-                for (call, login) in logins.iter().enumerate() {
+                for (call, session) in sessions.iter().enumerate() {
                     let start = Instant::now();
-                    [self.bare, self.store][call % 2].run(operation, login).await;
+                    [self.bare, self.store][call % 2].run(operation, session).await;
                     times[call % 2].push(start.elapsed());
                 }
-                tidy(&logins).await;
+                tidy(&sessions).await;
                 let [bare, store] = times.map(|times| median(times).as_secs_f64() * 1e6);
                 println!(
                     "{} {operation:?}: store/bare = {:.2} ({store:.0} µs / {bare:.0} µs, medians of {CALLS} calls in turn)",
@@ -135,21 +136,21 @@ impl<L: From<TokenRecord> + Send + Sync> Comparison<'_, L> {
     }
 }
 
-async fn run_all<L>(client: &dyn Client<L>, operation: Operation, logins: &[Arc<L>]) {
-    for login in logins {
-        client.run(operation, login).await;
+async fn run_all<L>(client: &dyn Client<L>, operation: Operation, sessions: &[Arc<L>]) {
+    for session in sessions {
+        client.run(operation, session).await;
     }
 }
 
-async fn new_logins<L: From<TokenRecord>>(subjects: &[Subject], count: usize) -> Vec<Arc<L>> {
+async fn new_sessions<L: From<SessionRecord>>(subjects: &[Subject], count: usize) -> Vec<Arc<L>> {
     let key = SigningKey::hs256("a key of the benchmarks, long enough").unwrap();
     let knox = Knox::builder(key).store(MemoryStore::new()).build().unwrap();
-    let mut logins = Vec::with_capacity(count);
+    let mut sessions = Vec::with_capacity(count);
     for subject in subjects.iter().cycle().take(count) {
-        let issued = knox.issue_with(NewToken::for_subject(subject.clone()).label(USER_AGENT)).await.unwrap();
-        logins.push(Arc::new(L::from(issued.record)));
+        let issued = knox.issue(NewSession::new(subject.clone()).label(USER_AGENT)).await.unwrap();
+        sessions.push(Arc::new(L::from(issued.session)));
     }
-    logins
+    sessions
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

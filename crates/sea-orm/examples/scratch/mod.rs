@@ -1,14 +1,14 @@
-//! What the examples and benchmarks share: a database of their own, and typical logins.
+//! What the examples and benchmarks share: a separate database, and typical sessions.
 
 // Each file uses its share of this.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use jwt_knox::{NewToken, SigningKey, Subject};
+use jwt_knox::{NewSession, SigningKey, Subject};
 use jwt_knox_sea_orm::{Migrator, MigratorTrait};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DbErr};
 use uuid::Uuid;
 
-/// What a browser calls itself, as the label of a login.
+/// What a browser calls itself, as the label of a session.
 pub const USER_AGENT: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 
@@ -16,12 +16,12 @@ pub const USER_AGENT: &str =
 pub struct Scratch {
     server: String,
     name: String,
-    /// Where it is, for connections with settings of their own.
+    /// Where it is, for connections with other settings.
     pub url: String,
 }
 
 impl Scratch {
-    /// Makes a database on the server that `url` leads to. For SQLite, a file in the folder for temporary files.
+    /// Makes a database on the server at `url`. For SQLite, a file in the folder for temporary files.
     pub async fn new(url: &str) -> Result<Self, DbErr> {
         let name = format!("jwt_knox_{}", Uuid::new_v4().simple());
         let own = if url.starts_with("sqlite:") {
@@ -68,9 +68,9 @@ pub fn new_subject() -> Subject {
     Subject::new(Uuid::new_v4().to_string()).unwrap()
 }
 
-/// A login as the ready routes make it: ten hours long, with the `User-Agent` as its label and nothing else.
-pub fn typical_login(subject: Subject) -> NewToken {
-    NewToken::for_subject(subject).label(USER_AGENT)
+/// A session as the built-in routes make it: ten hours long, with the `User-Agent` as its label and nothing else.
+pub fn typical_session(subject: Subject) -> NewSession {
+    NewSession::new(subject).label(USER_AGENT)
 }
 
 /// A signing key.

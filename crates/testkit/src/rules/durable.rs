@@ -1,25 +1,28 @@
 //! What a store must do that outlives the process, or that several processes share.
 
-use jwt_knox::{InsertOutcome, TokenLimit, TokenRecord};
+use jwt_knox::{InsertOutcome, SessionRecord};
 
 use crate::{
     Opener,
-    fixture::{Probe, all_at_once, at, login, login_until, subject},
+    fixture::{Probe, all_at_once, at, deny, evict_oldest, session, session_until, subject},
 };
 
-/// Whoever opens the store anew sees every record that was committed before, and none that was removed.
+/// A client that opens the store again sees every record that was committed before, and none that was removed.
 pub async fn reopening_sees_every_committed_record(open: Opener) {
     let subject = subject();
-    let mut records: Vec<TokenRecord> = (0..8).map(|created| login_until(&subject, created, 600)).collect();
-    let removed = login(&subject, 9);
+    let mut records: Vec<SessionRecord> = (0..8).map(|created| session_until(&subject, created, 600)).collect();
+    let removed = session(&subject, 9);
     {
         let store = Probe(open.open().await);
         store.add_all(records.iter().chain([&removed])).await;
-        assert!(store.touch(&records[0].key(), at(20), Some(at(900))).await, "touch: a live record is written");
-        let new = login(&subject, 8);
-        assert!(store.replace(&records[7].key(), &new).await, "replace: a record that is there is replaced");
+        assert!(
+            store.touch(&records[0].session_ref(), at(20), Some(at(900))).await,
+            "touch: an active session is written"
+        );
+        let new = session(&subject, 8);
+        assert!(store.replace(&records[7].session_ref(), &new).await, "replace: a record that is there is replaced");
         records[7] = new;
-        assert!(store.remove(&removed.key()).await, "remove: a record that was there is `true`");
+        assert!(store.remove(&removed.session_ref()).await, "remove: a record that was there is `true`");
     }
     records[0].last_used_at = Some(at(20));
     records[0].expires_at = Some(at(900));
@@ -28,31 +31,31 @@ pub async fn reopening_sees_every_committed_record(open: Opener) {
     let store = Probe(open.open().await);
     let listed = store.list(&subject, at(21)).await;
     assert_eq!(listed, records, "durability: the store must show the same records when it is opened again");
-    assert_eq!(store.find(&removed.key()).await, None, "durability: a removed record stays removed");
+    assert_eq!(store.find(&removed.session_ref()).await, None, "durability: a removed record stays removed");
 }
 
-/// What is removed through one handle is at once gone for the other.
+/// What is removed through one handle is gone for the other at once.
 pub async fn a_removal_is_seen_through_every_handle(open: Opener) {
     let (one, other) = (Probe(open.open().await), Probe(open.open().await));
     let subject = subject();
     for _ in 0..8 {
-        let records: Vec<TokenRecord> = (0..4).map(|created| login(&subject, created)).collect();
+        let records: Vec<SessionRecord> = (0..4).map(|created| session(&subject, created)).collect();
         one.add_all(&records).await;
         for record in &records {
             assert!(other.has(record).await, "two handles: what one has inserted, the other finds");
         }
-        assert!(one.remove(&records[0].key()).await, "remove: a record that was there is `true`");
+        assert!(one.remove(&records[0].session_ref()).await, "remove: a record that was there is `true`");
         assert_eq!(
-            other.find(&records[0].key()).await,
+            other.find(&records[0].session_ref()).await,
             None,
             "two handles: what one has removed, the other does not find"
         );
         assert!(
-            other.replace(&records[1].key(), &login(&subject, 5)).await,
+            other.replace(&records[1].session_ref(), &session(&subject, 5)).await,
             "replace: a record that is there is replaced"
         );
         assert_eq!(
-            one.find(&records[1].key()).await,
+            one.find(&records[1].session_ref()).await,
             None,
             "two handles: what one has replaced, the other does not find"
         );
@@ -64,30 +67,30 @@ pub async fn a_removal_is_seen_through_every_handle(open: Opener) {
 /// A limit holds over two handles.
 pub async fn a_limit_holds_over_two_handles(open: Opener) {
     let handles = [Probe(open.open().await), Probe(open.open().await)];
-    for limit in [TokenLimit::deny(3), TokenLimit::evict_oldest(3)] {
+    for limit in [deny(3), evict_oldest(3)] {
         let subject = subject();
         let outcomes = all_at_once(32, |index| {
-            let (store, record) = (handles[index % 2].clone(), login(&subject, index as i64));
+            let (store, record) = (handles[index % 2].clone(), session(&subject, index as i64));
             async move { store.insert(&record, Some(limit), at(100)).await }
         })
         .await;
         for store in &handles {
-            let live = store.list(&subject, at(100)).await.len();
-            assert_eq!(live, 3, "two handles: 32 parallel logins at {limit:?} leave exactly 3 live records");
+            let active = store.list(&subject, at(100)).await.len();
+            assert_eq!(active, 3, "two handles: 32 parallel logins at {limit:?} leave exactly 3 active sessions");
         }
-        let refused = outcomes.iter().filter(|outcome| **outcome == InsertOutcome::LimitReached).count();
-        let expected = if limit == TokenLimit::deny(3) { 29 } else { 0 };
-        assert_eq!(refused, expected, "two handles: at {limit:?} the outcomes add up");
+        let rejected = outcomes.iter().filter(|outcome| **outcome == InsertOutcome::LimitReached).count();
+        let expected = if limit == deny(3) { 29 } else { 0 };
+        assert_eq!(rejected, expected, "two handles: at {limit:?} the outcomes add up");
     }
 }
 
-/// Of parallel rotations of one login through two handles exactly one wins.
+/// Of parallel rotations of one session through two handles exactly one wins.
 pub async fn a_rotation_has_one_winner_over_two_handles(open: Opener) {
     let handles = [Probe(open.open().await), Probe(open.open().await)];
-    let old = login(&subject(), 0);
+    let old = session(&subject(), 0);
     handles[0].add(&old).await;
     let outcomes = all_at_once(16, |index| {
-        let (store, old, new) = (handles[index % 2].clone(), old.key(), login(&old.subject, 1));
+        let (store, old, new) = (handles[index % 2].clone(), old.session_ref(), session(&old.subject, 1));
         async move { store.replace(&old, &new).await }
     })
     .await;

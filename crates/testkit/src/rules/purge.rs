@@ -1,14 +1,13 @@
-//! What `remove_expired` takes away. It sees the whole store, so these rules live in a time of their own, soon after
-//! 1970.
+//! What `remove_expired` takes away. It sees the whole store, so these rules use a separate time, soon after 1970.
 
 use std::sync::Arc;
 
-use jwt_knox::{TokenRecord, TokenStore};
+use jwt_knox::{SessionRecord, TokenStore};
 use tokio::{sync::Mutex, task::yield_now};
 
-use crate::fixture::{Probe, at, both_at_once, era, login, login_long_over, login_until, since_1970, subject};
+use crate::fixture::{Probe, at, both_at_once, era, session, session_long_expired, session_until, since_1970, subject};
 
-/// Held by the rule that purges. Another one at the same time would take its records away.
+/// Held by a rule that purges. Another one at the same time would take its records away.
 pub(super) static PURGING: Mutex<()> = Mutex::const_new(());
 
 /// How often a rule is tried that a purge in another process can disturb.
@@ -26,47 +25,54 @@ async fn purge(store: &Probe, era: i64, batch: u32) {
             return;
         }
     }
-    panic!("remove_expired: it never says that it is through");
+    panic!("remove_expired: it never says that it is done");
 }
 
-async fn how_many_are_there(store: &Probe, records: &[TokenRecord]) -> usize {
+async fn how_many_are_there(store: &Probe, records: &[SessionRecord]) -> usize {
     let mut count = 0;
     for record in records {
-        count += usize::from(store.find(&record.key()).await.is_some());
+        count += usize::from(store.find(&record.session_ref()).await.is_some());
     }
     count
 }
 
-/// `remove_expired` removes what is over, from its deadline on, and nothing that is live.
-pub async fn remove_expired_removes_only_what_is_over(store: Arc<dyn TokenStore>) {
+/// `remove_expired` removes what has expired, from its expiry on, and nothing that is active.
+pub async fn remove_expired_removes_only_what_has_expired(store: Arc<dyn TokenStore>) {
     let _alone = PURGING.lock().await;
     let store = Probe(store);
     let (subject, era) = (subject(), era());
-    let over =
-        [login_long_over(&subject, era), login_long_over(&subject, era - 1), login_long_over(&subject, era - 3600)];
-    let mut endless = login(&subject, 0);
-    endless.created_at = since_1970(era - 3600);
-    let live = [login_until(&subject, 0, 600), login(&subject, 0), endless];
-    store.add_all(over.iter().chain(&live)).await;
+    let expired = [
+        session_long_expired(&subject, era),
+        session_long_expired(&subject, era - 1),
+        session_long_expired(&subject, era - 3600),
+    ];
+    let mut unlimited = session(&subject, 0);
+    unlimited.created_at = since_1970(era - 3600);
+    let active = [session_until(&subject, 0, 600), session(&subject, 0), unlimited];
+    store.add_all(expired.iter().chain(&active)).await;
     purge(&store, era, 100).await;
-    assert_eq!(how_many_are_there(&store, &over).await, 0, "remove_expired: what is over goes, from its deadline on");
-    for record in &live {
+    assert_eq!(
+        how_many_are_there(&store, &expired).await,
+        0,
+        "remove_expired: what has expired goes, from its expiry on"
+    );
+    for record in &active {
         assert!(
             store.has(record).await,
-            "remove_expired: what is live stays as it is, and so does what has no deadline"
+            "remove_expired: what is active stays as it is, and so does what never expires"
         );
     }
 
-    // One that is live for a moment yet. A store that drops records by its own clock, or another process, may take it.
+    // One that is still active. A store that drops records by its own clock, or another process, may take it.
     for attempt in 1..=TRIES {
-        let soon = login_long_over(&subject, era + 1);
+        let soon = session_long_expired(&subject, era + 1);
         store.add(&soon).await;
         let was_there = store.has(&soon).await;
         purge(&store, era, 100).await;
         if !was_there || store.has(&soon).await {
             break;
         }
-        assert!(attempt < TRIES, "remove_expired: a record stays until its deadline has come");
+        assert!(attempt < TRIES, "remove_expired: a record stays until its expiry");
     }
 }
 
@@ -77,14 +83,14 @@ pub async fn remove_expired_keeps_to_its_batch(store: Arc<dyn TokenStore>) {
     for attempt in 1..=TRIES {
         let (subject, era) = (subject(), era());
         purge(&store, era, 100).await;
-        let over: Vec<TokenRecord> = (0..8).map(|age| login_long_over(&subject, era - age)).collect();
-        store.add_all(&over).await;
-        let there = how_many_are_there(&store, &over).await;
+        let expired: Vec<SessionRecord> = (0..8).map(|age| session_long_expired(&subject, era - age)).collect();
+        store.add_all(&expired).await;
+        let there = how_many_are_there(&store, &expired).await;
         let removed = store.remove_expired(since_1970(era), 3).await;
         assert!(removed <= 3, "remove_expired: a call removes at most a batch of 3 records, not {removed}");
-        let left = how_many_are_there(&store, &over).await;
+        let left = how_many_are_there(&store, &expired).await;
         purge(&store, era, 3).await;
-        let rest = how_many_are_there(&store, &over).await;
+        let rest = how_many_are_there(&store, &expired).await;
         assert_eq!(rest, 0, "remove_expired: fewer than a batch means that nothing is left");
         // A store that drops records by its own clock returns 0, and has had none of them.
         if left + removed as usize == there && (removed == 3 || there == 0) {
@@ -92,64 +98,64 @@ pub async fn remove_expired_keeps_to_its_batch(store: Arc<dyn TokenStore>) {
         }
         assert!(
             attempt < TRIES,
-            "remove_expired: of {there} records that are over, a batch of 3 left {left} and said {removed}"
+            "remove_expired: of {there} expired records, a batch of 3 left {left} and said {removed}"
         );
     }
 }
 
-/// A purge in batches loses no login that happens meanwhile.
-pub async fn remove_expired_loses_no_login_that_happens_meanwhile(store: Arc<dyn TokenStore>) {
+/// A purge in batches loses no session that begins in the meantime.
+pub async fn remove_expired_loses_no_parallel_login(store: Arc<dyn TokenStore>) {
     let _alone = PURGING.lock().await;
     let store = Probe(store);
     let (subject, era) = (subject(), era());
-    let over: Vec<TokenRecord> = (0..40).map(|age| login_long_over(&subject, era - age)).collect();
-    store.add_all(&over).await;
+    let expired: Vec<SessionRecord> = (0..40).map(|age| session_long_expired(&subject, era - age)).collect();
+    store.add_all(&expired).await;
 
     let (purging, adding, owner) = (store.clone(), store.clone(), subject.clone());
-    let ((), live) = both_at_once(
+    let ((), active) = both_at_once(
         async move {
             for _ in 0..10 {
                 purge(&purging, era, 5).await;
             }
         },
         async move {
-            let mut live = Vec::new();
+            let mut active = Vec::new();
             for index in 0..40 {
-                let record = if index % 2 == 0 { login(&owner, index) } else { login_until(&owner, index, 600) };
+                let record = if index % 2 == 0 { session(&owner, index) } else { session_until(&owner, index, 600) };
                 adding.add(&record).await;
-                live.push(record);
+                active.push(record);
             }
-            live
+            active
         },
     )
     .await;
     purge(&store, era, 5).await;
-    for record in &live {
-        assert!(store.has(record).await, "remove_expired: a login that happens during the purge stays");
+    for record in &active {
+        assert!(store.has(record).await, "remove_expired: a session that begins during the purge stays");
     }
     assert_eq!(
         store.list(&subject, at(100)).await.len(),
-        live.len(),
-        "remove_expired: the list is that of the live logins"
+        active.len(),
+        "remove_expired: the list is that of the active sessions"
     );
     assert_eq!(
-        how_many_are_there(&store, &over).await,
+        how_many_are_there(&store, &expired).await,
         0,
         "remove_expired: fewer than a batch means that nothing is left"
     );
 }
 
-/// A use that slides the deadline of a login and meets a purge for which it is over: the login is used or purged, not
-/// both. Two servers need not agree on the time to the second.
-pub async fn remove_expired_spares_a_login_that_is_used_meanwhile(store: Arc<dyn TokenStore>) {
+/// A use that moves the expiry of a session and meets a purge for which it has expired: the session is used or purged,
+/// not both. Two servers need not agree on the time to the second.
+pub async fn remove_expired_spares_a_session_that_is_used_in_parallel(store: Arc<dyn TokenStore>) {
     let _alone = PURGING.lock().await;
     let store = Probe(store);
     for round in 0..40 {
         let era = era();
-        let record = login_long_over(&subject(), era);
+        let record = session_long_expired(&subject(), era);
         store.add(&record).await;
-        let (purging, using, key) = (store.clone(), store.clone(), record.key());
-        let (_, noted) = both_at_once(
+        let (purging, using, key) = (store.clone(), store.clone(), record.session_ref());
+        let (_, used) = both_at_once(
             async move {
                 for _ in 0..round % 4 {
                     yield_now().await;
@@ -159,10 +165,10 @@ pub async fn remove_expired_spares_a_login_that_is_used_meanwhile(store: Arc<dyn
             async move { using.touch(&key, since_1970(era - 1), Some(at(600))).await },
         )
         .await;
-        let is_there = store.find(&record.key()).await.is_some();
+        let is_there = store.find(&record.session_ref()).await.is_some();
         assert_eq!(
-            is_there, noted,
-            "remove_expired: a login whose deadline moves meanwhile is used or purged, not both"
+            is_there, used,
+            "remove_expired: a session whose expiry moves in the meantime is used or purged, not both"
         );
     }
 }

@@ -1,64 +1,65 @@
-//! What holds when calls meet.
+//! What holds when calls run at the same time.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jwt_knox::{InsertOutcome, Subject, TokenKey, TokenLimit, TokenRecord, TokenStore};
+use jwt_knox::{InsertOutcome, SessionLimit, SessionRecord, SessionRef, Subject, TokenStore};
 use tokio::task::yield_now;
 
 use super::purge::PURGING;
 use crate::fixture::{
-    Probe, all_at_once, at, both_at_once, era, ids, labelled, login, login_long_over, login_until, since_1970, subject,
+    Probe, all_at_once, at, both_at_once, deny, era, evict_least_recently_used, evict_oldest, ids, labelled, session,
+    session_long_expired, session_until, since_1970, subject,
 };
 
-/// How often two calls are made to meet.
+/// How often two calls are run against each other.
 const ROUNDS: usize = 40;
 
-/// Of 64 parallel logins at a denying limit of 3, exactly 3 get in.
+/// Of 64 parallel logins at a denying limit of 3, exactly 3 succeed.
 pub async fn parallel_logins_keep_to_a_denying_limit(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     let subject = subject();
-    let outcomes = log_in_at_once(&store, &subject, TokenLimit::deny(3)).await;
-    let live = store.list(&subject, at(100)).await.len();
-    assert_eq!(live, 3, "limit: 64 parallel logins at a denying limit of 3 leave exactly 3 live records");
+    let outcomes = log_in_at_once(&store, &subject, deny(3)).await;
+    let active = store.list(&subject, at(100)).await.len();
+    assert_eq!(active, 3, "limit: 64 parallel logins at a denying limit of 3 leave exactly 3 active sessions");
     let added = outcomes.iter().filter(|outcome| **outcome == InsertOutcome::Inserted { evicted: 0 }).count();
-    assert_eq!(added, 3, "limit: of 64 parallel logins at a denying limit of 3, exactly 3 get in");
-    let denied = outcomes.iter().filter(|outcome| **outcome == InsertOutcome::LimitReached).count();
-    assert_eq!(denied, 61, "limit: of 64 parallel logins at a denying limit of 3, all others are denied");
+    assert_eq!(added, 3, "limit: of 64 parallel logins at a denying limit of 3, exactly 3 succeed");
+    let rejected = outcomes.iter().filter(|outcome| **outcome == InsertOutcome::LimitReached).count();
+    assert_eq!(rejected, 61, "limit: of 64 parallel logins at a denying limit of 3, all others are rejected");
 }
 
 /// 64 parallel logins at an evicting limit of 3 leave exactly 3.
 pub async fn parallel_logins_keep_to_an_evicting_limit(store: Arc<dyn TokenStore>) {
-    keeps_to_an_evicting_limit(Probe(store), TokenLimit::evict_oldest(3)).await;
+    keeps_to_an_evicting_limit(Probe(store), evict_oldest(3)).await;
 }
 
 /// 64 parallel logins at a limit of 3 by last use leave exactly 3.
 pub async fn parallel_logins_keep_to_a_limit_by_use(store: Arc<dyn TokenStore>) {
-    keeps_to_an_evicting_limit(Probe(store), TokenLimit::evict_longest_unused(3)).await;
+    keeps_to_an_evicting_limit(Probe(store), evict_least_recently_used(3)).await;
 }
 
-async fn keeps_to_an_evicting_limit(store: Probe, limit: TokenLimit) {
+async fn keeps_to_an_evicting_limit(store: Probe, limit: SessionLimit) {
     let subject = subject();
     let outcomes = log_in_at_once(&store, &subject, limit).await;
-    let live = store.list(&subject, at(100)).await.len();
-    assert_eq!(live, 3, "limit: 64 parallel logins at an evicting limit of 3 leave exactly 3 live records");
-    assert_eq!(all_evicted(&outcomes), 61, "limit: each record that was evicted is counted once");
+    let active = store.list(&subject, at(100)).await.len();
+    assert_eq!(active, 3, "limit: 64 parallel logins at an evicting limit of 3 leave exactly 3 active sessions");
+    assert_eq!(all_evicted(&outcomes), 61, "limit: each session that was evicted is counted once");
 }
 
-/// How many records the logins have evicted, none of which may have been denied.
+/// How many sessions the logins have evicted, none of which may have been rejected.
 fn all_evicted(outcomes: &[InsertOutcome]) -> u64 {
     let evicted = outcomes.iter().map(|outcome| match outcome {
         InsertOutcome::Inserted { evicted } => *evicted,
-        InsertOutcome::LimitReached => panic!("limit: an evicting limit denies nobody, and nor does one that has room"),
+        InsertOutcome::LimitReached => panic!("limit: neither an evicting limit nor one that has room rejects a login"),
     });
     evicted.sum()
 }
 
-async fn log_in_at_once(store: &Probe, subject: &Subject, limit: TokenLimit) -> Vec<InsertOutcome> {
+async fn log_in_at_once(store: &Probe, subject: &Subject, limit: SessionLimit) -> Vec<InsertOutcome> {
     all_at_once(64, |index| {
-        let (store, record) = (store.clone(), login(subject, index as i64 % 8));
+        let (store, record) = (store.clone(), session(subject, index as i64 % 8));
         async move { store.insert(&record, Some(limit), at(100)).await }
     })
     .await
@@ -70,7 +71,7 @@ pub async fn parallel_logins_of_one_label_leave_one(store: Arc<dyn TokenStore>) 
     let subject = subject();
     let other = labelled(&subject, "laptop", 0);
     store.add(&other).await;
-    let limit = Some(TokenLimit::deny(40).replacing_same_label());
+    let limit = Some(deny(40).one_per_label());
     let outcomes = all_at_once(32, |index| {
         let (store, record) = (store.clone(), labelled(&subject, "phone", index as i64 % 8));
         async move { store.insert(&record, limit, at(100)).await }
@@ -78,45 +79,45 @@ pub async fn parallel_logins_of_one_label_leave_one(store: Arc<dyn TokenStore>) 
     .await;
     let listed = store.list(&subject, at(100)).await;
     let phones = listed.iter().filter(|record| record.label.as_deref() == Some("phone")).count();
-    assert_eq!(phones, 1, "label: 32 parallel logins with the same label leave exactly one live record of it");
-    assert!(store.has(&other).await, "label: a record with another label stays");
-    assert_eq!(all_evicted(&outcomes), 31, "label: each record that was replaced is counted once");
+    assert_eq!(phones, 1, "label: 32 parallel logins with the same label leave exactly one active session of it");
+    assert!(store.has(&other).await, "label: a session with another label stays");
+    assert_eq!(all_evicted(&outcomes), 31, "label: each session that was replaced is counted once");
 }
 
-/// A use that meets an eviction by last use either comes first and saves the login, or finds it gone.
-pub async fn a_use_that_is_noted_saves_from_eviction(store: Arc<dyn TokenStore>) {
+/// A use that meets an eviction by last use either comes first and saves the session, or finds it gone.
+pub async fn a_recorded_use_saves_from_eviction(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
-    let limit = Some(TokenLimit::evict_longest_unused(2));
+    let limit = Some(evict_least_recently_used(2));
     for round in 0..ROUNDS {
         let subject = subject();
-        let records = [login(&subject, 0), login(&subject, 1)];
+        let records = [session(&subject, 0), session(&subject, 1)];
         store.add_all(&records).await;
-        let (touching, adding, key) = (store.clone(), store.clone(), records[0].key());
-        let (noted, outcome) = both_at_once(
+        let (touching, adding, key) = (store.clone(), store.clone(), records[0].session_ref());
+        let (used, outcome) = both_at_once(
             async move {
                 for _ in 0..round % 4 {
                     yield_now().await;
                 }
                 touching.touch(&key, at(20), None).await
             },
-            async move { adding.insert(&login(&subject, 10), limit, at(20)).await },
+            async move { adding.insert(&session(&subject, 10), limit, at(20)).await },
         )
         .await;
         assert_eq!(outcome, InsertOutcome::Inserted { evicted: 1 }, "evict: one too many evicts one");
-        let saved = store.find(&records[0].key()).await.is_some();
-        assert_eq!(saved, noted, "evict: a login is evicted by its last use, also if that happens meanwhile");
+        let saved = store.find(&records[0].session_ref()).await.is_some();
+        assert_eq!(saved, used, "evict: a session is evicted by its last use, also if that comes in the meantime");
     }
 }
 
-/// A removal that meets an eviction: no record is counted by both.
-pub async fn a_record_is_removed_or_evicted_and_not_both(store: Arc<dyn TokenStore>) {
+/// A removal that meets an eviction: no session is counted by both.
+pub async fn a_session_is_removed_or_evicted_and_not_both(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
-    let limit = Some(TokenLimit::evict_oldest(2));
+    let limit = Some(evict_oldest(2));
     for round in 0..ROUNDS {
         let subject = subject();
-        let records = [login(&subject, 0), login(&subject, 1)];
+        let records = [session(&subject, 0), session(&subject, 1)];
         store.add_all(&records).await;
-        let (removing, adding, key, owner) = (store.clone(), store.clone(), records[0].key(), subject.clone());
+        let (removing, adding, key, owner) = (store.clone(), store.clone(), records[0].session_ref(), subject.clone());
         let (removed, outcome) = both_at_once(
             async move {
                 for _ in 0..round % 4 {
@@ -124,23 +125,23 @@ pub async fn a_record_is_removed_or_evicted_and_not_both(store: Arc<dyn TokenSto
                 }
                 removing.remove(&key).await
             },
-            async move { adding.insert(&login(&owner, 10), limit, at(20)).await },
+            async move { adding.insert(&session(&owner, 10), limit, at(20)).await },
         )
         .await;
         let left = store.list(&subject, at(20)).await.len() as u64;
         let gone = u64::from(removed) + all_evicted(&[outcome]);
-        assert_eq!(gone + left, 3, "evict: a record that is removed meanwhile is not counted as evicted too");
+        assert_eq!(gone + left, 3, "evict: a session that is removed in the meantime is not counted as evicted too");
     }
 }
 
-/// Of 32 parallel rotations of one login exactly one wins.
+/// Of 32 parallel rotations of one session exactly one wins.
 pub async fn parallel_rotations_have_one_winner(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for _ in 0..4 {
-        let old = login(&subject(), 0);
+        let old = session(&subject(), 0);
         store.add(&old).await;
         let outcomes = all_at_once(32, |_| {
-            let (store, old, new) = (store.clone(), old.key(), login(&old.subject, 1));
+            let (store, old, new) = (store.clone(), old.session_ref(), session(&old.subject, 1));
             async move { store.replace(&old, &new).await.then_some(new.id()) }
         })
         .await;
@@ -151,20 +152,20 @@ pub async fn parallel_rotations_have_one_winner(store: Arc<dyn TokenStore>) {
     }
 }
 
-/// Of 16 parallel removals of one record exactly one removed it.
+/// Of 16 parallel removals of one record exactly one says that it removed it.
 pub async fn parallel_removals_have_one_winner(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for _ in 0..8 {
-        let record = login(&subject(), 0);
+        let record = session(&subject(), 0);
         store.add(&record).await;
         let outcomes = all_at_once(16, |_| {
-            let (store, key) = (store.clone(), record.key());
+            let (store, key) = (store.clone(), record.session_ref());
             async move { store.remove(&key).await }
         })
         .await;
         let winners = outcomes.iter().filter(|removed| **removed).count();
         assert_eq!(winners, 1, "remove: of parallel calls exactly one removed the record");
-        assert_eq!(store.find(&record.key()).await, None, "remove: what is removed is not found any more");
+        assert_eq!(store.find(&record.session_ref()).await, None, "remove: what is removed is not found any more");
     }
 }
 
@@ -172,9 +173,9 @@ pub async fn parallel_removals_have_one_winner(store: Arc<dyn TokenStore>) {
 pub async fn a_touch_revives_nothing(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for round in 0..ROUNDS {
-        let record = login_until(&subject(), 0, 600);
+        let record = session_until(&subject(), 0, 600);
         store.add(&record).await;
-        let (touching, removing, key, gone) = (store.clone(), store.clone(), record.key(), record.clone());
+        let (touching, removing, key, gone) = (store.clone(), store.clone(), record.session_ref(), record.clone());
         let (_, removed) = both_at_once(
             async move {
                 for used in 1..4 {
@@ -186,7 +187,7 @@ pub async fn a_touch_revives_nothing(store: Arc<dyn TokenStore>) {
                     yield_now().await;
                 }
                 if round % 2 == 0 {
-                    u64::from(removing.remove(&gone.key()).await)
+                    u64::from(removing.remove(&gone.session_ref()).await)
                 } else {
                     removing.remove_all(&gone.subject, None, at(1)).await
                 }
@@ -195,7 +196,7 @@ pub async fn a_touch_revives_nothing(store: Arc<dyn TokenStore>) {
         .await;
         assert_eq!(removed, 1, "touch: a logout during a use removes the record");
         assert_eq!(
-            store.find(&record.key()).await,
+            store.find(&record.session_ref()).await,
             None,
             "touch: a use during a logout does not bring the record back"
         );
@@ -203,36 +204,40 @@ pub async fn a_touch_revives_nothing(store: Arc<dyn TokenStore>) {
     }
 }
 
-/// Logins that meet a logout of all are removed whole or there whole, and those before it are gone.
-pub async fn a_login_is_removed_whole_or_there_whole(store: Arc<dyn TokenStore>) {
+/// Sessions that begin during a logout of all are removed whole or there whole, and those before it are gone.
+pub async fn a_session_is_removed_whole_or_there_whole(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for _ in 0..ROUNDS / 4 {
         let Meeting { before, during, .. } = logins_meet_remove_all(&store).await;
         let Some(subject) = before.first().map(|record| &record.subject) else { return };
         for record in &before {
-            assert_eq!(store.find(&record.key()).await, None, "remove_all: a record that was there before is gone");
+            assert_eq!(
+                store.find(&record.session_ref()).await,
+                None,
+                "remove_all: a record that was there before is gone"
+            );
         }
         let listed = store.list(subject, at(100)).await;
         for record in &during {
-            let found = store.find(&record.key()).await;
+            let found = store.find(&record.session_ref()).await;
             let in_list = listed.contains(record);
             assert_eq!(
                 found.as_ref() == Some(record),
                 in_list,
-                "remove_all: a login that happens meanwhile is removed whole or there whole, for find and list alike"
+                "remove_all: a session that begins in the meantime is removed whole or there whole, for find and list alike"
             );
             assert_eq!(
                 found.is_some(),
                 in_list,
-                "remove_all: a login that happens meanwhile is there whole or not at all"
+                "remove_all: a session that begins in the meantime is there whole or not at all"
             );
         }
         assert!(listed.iter().all(|record| during.contains(record)), "list: gives only what was inserted");
     }
 }
 
-/// `remove_all` counts each live login that it ends, also one that happens meanwhile.
-pub async fn remove_all_counts_every_login_it_ends(store: Arc<dyn TokenStore>) {
+/// `remove_all` counts each active session that it ends, also one that begins in the meantime.
+pub async fn remove_all_counts_every_session_it_ends(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for _ in 0..ROUNDS / 4 {
         let Meeting { before, during, removed } = logins_meet_remove_all(&store).await;
@@ -241,20 +246,20 @@ pub async fn remove_all_counts_every_login_it_ends(store: Arc<dyn TokenStore>) {
         assert_eq!(
             removed as usize + left,
             before.len() + during.len(),
-            "remove_all: the count is that of the live logins it has ended, also of those that happened meanwhile"
+            "remove_all: the count is that of the active sessions it has ended, also of those that began in the meantime"
         );
     }
 }
 
 struct Meeting {
-    before: Vec<TokenRecord>,
-    during: Vec<TokenRecord>,
+    before: Vec<SessionRecord>,
+    during: Vec<SessionRecord>,
     removed: u64,
 }
 
 async fn logins_meet_remove_all(store: &Probe) -> Meeting {
     let subject = subject();
-    let before: Vec<TokenRecord> = (0..8).map(|created| login(&subject, created)).collect();
+    let before: Vec<SessionRecord> = (0..8).map(|created| session(&subject, created)).collect();
     store.add_all(&before).await;
     let results = all_at_once(9, |index| {
         let (store, subject) = (store.clone(), subject.clone());
@@ -262,7 +267,7 @@ async fn logins_meet_remove_all(store: &Probe) -> Meeting {
             if index == 4 {
                 return (Vec::new(), store.remove_all(&subject, None, at(50)).await);
             }
-            let records: Vec<TokenRecord> = (0..4).map(|created| login(&subject, 10 + created)).collect();
+            let records: Vec<SessionRecord> = (0..4).map(|created| session(&subject, 10 + created)).collect();
             store.add_all(&records).await;
             (records, 0)
         }
@@ -272,24 +277,24 @@ async fn logins_meet_remove_all(store: &Probe) -> Meeting {
     Meeting { before, during: results.into_iter().flat_map(|(records, _)| records).collect(), removed }
 }
 
-/// A rotation that meets a logout of all leaves no login: whichever comes first, the subject has none afterwards.
+/// A rotation that meets a logout of all leaves no session: whichever comes first, the subject has none afterwards.
 pub async fn a_rotation_does_not_outlive_remove_all(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for round in 0..ROUNDS {
         let subject = subject();
-        let records: Vec<TokenRecord> = (0..3).map(|created| login(&subject, created)).collect();
+        let records: Vec<SessionRecord> = (0..3).map(|created| session(&subject, created)).collect();
         store.add_all(&records).await;
         let (rotating, removing, owner) = (store.clone(), store.clone(), subject.clone());
-        let mut old = records[round % 3].key();
+        let mut old = records[round % 3].session_ref();
         both_at_once(
             async move {
                 // One rotation after the other, until there is nothing left to rotate.
                 for created in 10..14 {
-                    let new = login(&old.subject, created);
+                    let new = session(&old.subject, created);
                     if !rotating.replace(&old, &new).await {
                         return;
                     }
-                    old = new.key();
+                    old = new.session_ref();
                 }
             },
             async move {
@@ -303,39 +308,38 @@ pub async fn a_rotation_does_not_outlive_remove_all(store: Arc<dyn TokenStore>) 
         assert_eq!(
             store.list(&subject, at(50)).await,
             [],
-            "remove_all: a login that is rotated meanwhile does not outlive it"
+            "remove_all: a session that is rotated in the meantime does not outlive it"
         );
     }
 }
 
-/// A login at an evicting limit that meets a rotation leaves no more records than the limit allows.
+/// A login at an evicting limit that meets a rotation leaves no more sessions than the limit allows.
 pub async fn a_rotation_does_not_slip_past_the_limit(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
-    let limit = Some(TokenLimit::evict_oldest(2));
+    let limit = Some(evict_oldest(2));
     for round in 0..ROUNDS {
         let subject = subject();
-        let records = [login(&subject, 0), login(&subject, 1)];
+        let records = [session(&subject, 0), session(&subject, 1)];
         store.add_all(&records).await;
         let (rotating, adding, owner) = (store.clone(), store.clone(), subject.clone());
-        let old = records[0].key();
+        let old = records[0].session_ref();
         let (_, outcome) = both_at_once(
             async move {
                 for _ in 0..round % 4 {
                     yield_now().await;
                 }
-                rotating.replace(&old, &login(&old.subject, 5)).await
+                rotating.replace(&old, &session(&old.subject, 5)).await
             },
-            async move { adding.insert(&login(&owner, 10), limit, at(50)).await },
+            async move { adding.insert(&session(&owner, 10), limit, at(50)).await },
         )
         .await;
         assert_eq!(outcome, InsertOutcome::Inserted { evicted: 1 }, "evict: one too many evicts one");
-        let live = store.list(&subject, at(50)).await.len();
-        assert_eq!(live, 2, "limit: a rotation that meets a login at a limit of 2 leaves exactly 2 live records");
+        let active = store.list(&subject, at(50)).await.len();
+        assert_eq!(active, 2, "limit: a rotation that meets a login at a limit of 2 leaves exactly 2 active sessions");
     }
 }
 
-/// Calls of all kinds for one subject at the same moment: each is answered, and what is left at the end is of one
-/// piece.
+/// Calls of all kinds for one subject at the same time: each is answered, and what is left at the end is consistent.
 pub async fn calls_of_all_kinds_at_once_are_answered(store: Arc<dyn TokenStore>) {
     let _alone = PURGING.lock().await;
     let store = Probe(store);
@@ -355,28 +359,28 @@ pub async fn calls_of_all_kinds_at_once_are_answered(store: Arc<dyn TokenStore>)
         assert!(store.has(record).await, "list: what is listed is found");
     }
     let removed = store.remove_all(&owner, None, at(100)).await;
-    assert_eq!(removed, listed.len() as u64, "remove_all: the count is that of the live records");
+    assert_eq!(removed, listed.len() as u64, "remove_all: the count is that of the active sessions");
     assert_eq!(store.list(&owner, at(100)).await, [], "remove_all: after it there are none");
 }
 
-/// Keys that were inserted, the latest last. Some are gone already.
-type Known = Mutex<VecDeque<TokenKey>>;
+/// Sessions that were inserted, the latest last. Some are gone already.
+type Known = Mutex<VecDeque<SessionRef>>;
 
 async fn one_of_all_kinds(store: &Probe, owner: &Subject, era: i64, known: &Known, step: usize) {
-    let new = login_until(owner, step as i64, 600);
-    let note = |record: &TokenRecord| lock(known).push_back(record.key());
+    let new = session_until(owner, step as i64, 600);
+    let remember = |record: &SessionRecord| lock(known).push_back(record.session_ref());
     let oldest = || lock(known).pop_front();
     let newest = || lock(known).back().cloned();
     match step % 9 {
         0 => {
             store.add(&new).await;
-            note(&new);
+            remember(&new);
         }
         1 | 2 => {
-            let limits = [TokenLimit::evict_oldest(6), TokenLimit::evict_longest_unused(6)];
+            let limits = [evict_oldest(6), evict_least_recently_used(6)];
             let outcome = store.insert(&new, Some(limits[step % 2]), at(100)).await;
-            assert_ne!(outcome, InsertOutcome::LimitReached, "limit: an evicting limit denies nobody");
-            note(&new);
+            assert_ne!(outcome, InsertOutcome::LimitReached, "limit: an evicting limit rejects no login");
+            remember(&new);
         }
         3 => {
             if let Some(key) = newest() {
@@ -387,7 +391,7 @@ async fn one_of_all_kinds(store: &Probe, owner: &Subject, era: i64, known: &Know
             if let Some(old) = oldest()
                 && store.replace(&old, &new).await
             {
-                note(&new);
+                remember(&new);
             }
         }
         5 => {
@@ -395,7 +399,7 @@ async fn one_of_all_kinds(store: &Probe, owner: &Subject, era: i64, known: &Know
                 store.remove(&key).await;
             }
         }
-        6 => store.add(&login_long_over(owner, era)).await,
+        6 => store.add(&session_long_expired(owner, era)).await,
         7 => {
             store.remove_expired(since_1970(era), 3).await;
         }
@@ -406,6 +410,6 @@ async fn one_of_all_kinds(store: &Probe, owner: &Subject, era: i64, known: &Know
     }
 }
 
-fn lock(known: &Known) -> MutexGuard<'_, VecDeque<TokenKey>> {
+fn lock(known: &Known) -> MutexGuard<'_, VecDeque<SessionRef>> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,66 @@
+//! What holds for keys that are held together, in a ring or in a set.
+
+use std::fmt;
+
+use crate::keys::{
+    VerifyingKey,
+    error::{KeyRingError, KeySetError},
+    verifying::is_key_id,
+};
+
+/// Something that has keys to verify with.
+pub(crate) trait VerifyingKeys: fmt::Debug + Send + Sync {
+    /// The key for a token with that `kid`. A token without one can only mean the one key of a collection of one.
+    fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey>;
+}
+
+/// The key with that id or, without an id, the only one.
+pub(super) fn select<'a>(
+    mut keys: impl Iterator<Item = &'a VerifyingKey>,
+    key_id: Option<&str>,
+) -> Option<VerifyingKey> {
+    match key_id {
+        // No key has an id that is not of this form, and nothing else is looked up.
+        Some(key_id) if !is_key_id(key_id) => None,
+        Some(key_id) => keys.find(|key| key.key_id() == key_id).cloned(),
+        None => keys.next().filter(|_| keys.next().is_none()).cloned(),
+    }
+}
+
+/// Why a key cannot join others.
+pub(super) enum Conflict {
+    DuplicateKeyId(String),
+    TwoAlgorithms(String),
+}
+
+/// Checks that no two keys have one id, and no key is there for two algorithms (RFC 8725 §3.1).
+pub(super) fn check_joins<'a>(
+    new: &VerifyingKey,
+    others: impl Iterator<Item = &'a VerifyingKey> + Clone,
+) -> Result<(), Conflict> {
+    if others.clone().any(|key| key.key_id() == new.key_id()) {
+        return Err(Conflict::DuplicateKeyId(new.key_id().to_owned()));
+    }
+    match others.clone().find(|key| key.is_for_another_algorithm_than(new)) {
+        Some(twin) => Err(Conflict::TwoAlgorithms(twin.key_id().to_owned())),
+        None => Ok(()),
+    }
+}
+
+impl From<Conflict> for KeyRingError {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::DuplicateKeyId(key_id) => Self::DuplicateKeyId { key_id },
+            Conflict::TwoAlgorithms(key_id) => Self::TwoAlgorithms { key_id },
+        }
+    }
+}
+
+impl From<Conflict> for KeySetError {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::DuplicateKeyId(key_id) => Self::DuplicateKeyId { key_id },
+            Conflict::TwoAlgorithms(key_id) => Self::TwoAlgorithms { key_id },
+        }
+    }
+}

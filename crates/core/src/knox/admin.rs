@@ -1,0 +1,191 @@
+//! What an operator does, without a signing key.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    error::{ConfigError, StoreError},
+    observer::{Event, Observer, RevocationCause},
+    store::{
+        TokenStore,
+        record::{SessionRecord, whole_microseconds},
+    },
+    subject::Subject,
+    timer::{TimeLimit, Timer},
+    token::{
+        id::{SessionId, SessionRef},
+        profile::{TokenProfile, expiry_cutoff},
+    },
+};
+
+/// Lists, revokes and purges sessions without a signing key: for command-line tools and purge jobs.
+///
+/// Cheap to clone. [`Knox::admin`](crate::Knox::admin) gives that of a handle.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox::{KnoxAdmin, MemoryStore, Subject};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let admin = KnoxAdmin::new(MemoryStore::new());
+/// let subject = Subject::from(42);
+/// for session in admin.sessions(&subject).await? {
+///     println!("{} since {}", session.id(), session.created_at);
+/// }
+/// println!("revoked {}", admin.revoke_all(&subject).await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct KnoxAdmin {
+    store: Arc<dyn TokenStore>,
+    observer: Option<Arc<dyn Observer>>,
+    clock: Arc<dyn Clock>,
+    leeway: Duration,
+    limit: TimeLimit,
+}
+
+impl KnoxAdmin {
+    /// A handle on the sessions in `store`.
+    #[must_use]
+    pub fn new(store: impl TokenStore) -> Self {
+        Self::with_store(Arc::new(store))
+    }
+
+    pub(super) fn with_store(store: Arc<dyn TokenStore>) -> Self {
+        Self {
+            store,
+            observer: None,
+            clock: Arc::new(SystemClock),
+            leeway: Duration::ZERO,
+            limit: TimeLimit::default(),
+        }
+    }
+
+    /// The leeway of the servers on this store, at most 10 minutes: a session counts as active for so long after its
+    /// expiry. Default: 0.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::LeewayTooLong`] if it is longer.
+    pub fn leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
+        let leeway = TokenProfile::new().leeway(leeway)?.get_leeway();
+        Ok(Self { leeway, ..self })
+    }
+
+    /// Where events go. Default: nowhere.
+    #[must_use]
+    pub fn observer(self, observer: impl Observer) -> Self {
+        self.with_observer(Some(Arc::new(observer)))
+    }
+
+    pub(super) fn with_observer(self, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// Where the time comes from. Default: [`SystemClock`].
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with_clock(Arc::new(clock))
+    }
+
+    pub(super) fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// How long a call of the store may take, and the timer to wait by. Default: 5 seconds.
+    #[must_use]
+    pub fn time_limit(self, limit: TimeLimit) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// The active sessions of `subject`, newest first: the list of devices.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot answer.
+    pub async fn sessions(&self, subject: &Subject) -> Result<Vec<SessionRecord>, StoreError> {
+        self.limit.apply(self.store.list(subject, self.expiry_cutoff())).await
+    }
+
+    /// Revokes one session. `true`: it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the session has ended.
+    #[tracing::instrument(name = "knox.revoke", level = "debug", skip_all, fields(subject = %session.subject, session_id = %session.id))]
+    pub async fn revoke(&self, session: &SessionRef) -> Result<bool, StoreError> {
+        let removed = self.limit.apply(self.store.remove(session)).await?;
+        self.emit_revoked(&session.subject, Some(&session.id), u64::from(removed), RevocationCause::One);
+        Ok(removed)
+    }
+
+    /// Revokes all sessions of `subject`, and says how many were active.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the sessions have ended.
+    pub async fn revoke_all(&self, subject: &Subject) -> Result<u64, StoreError> {
+        self.remove_all(subject, None, RevocationCause::All).await
+    }
+
+    #[tracing::instrument(name = "knox.revoke_all", level = "debug", skip_all, fields(%subject))]
+    pub(super) async fn remove_all(
+        &self,
+        subject: &Subject,
+        except: Option<&SessionId>,
+        cause: RevocationCause,
+    ) -> Result<u64, StoreError> {
+        let count = self.limit.apply(self.store.remove_all(subject, except, self.expiry_cutoff())).await?;
+        self.emit_revoked(subject, except, count, cause);
+        Ok(count)
+    }
+
+    pub(super) fn emit(&self, event: Event<'_>) {
+        event.log();
+        if let Some(observer) = &self.observer {
+            observer.observe(&event);
+        }
+    }
+
+    pub(super) fn emit_revoked(&self, subject: &Subject, id: Option<&SessionId>, count: u64, cause: RevocationCause) {
+        if count > 0 {
+            self.emit(Event::Revoked { subject, id, count, cause });
+        }
+    }
+
+    pub(super) fn store(&self) -> &dyn TokenStore {
+        &*self.store
+    }
+
+    pub(super) fn limit(&self) -> &TimeLimit {
+        &self.limit
+    }
+
+    pub(super) fn timer(&self) -> &dyn Timer {
+        self.limit.timer()
+    }
+
+    pub(super) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        whole_microseconds(self.clock.now())
+    }
+
+    /// What expires at this time or before has expired now.
+    pub(super) fn expiry_cutoff(&self) -> Timestamp {
+        expiry_cutoff(self.now(), self.leeway)
+    }
+}
+
+impl fmt::Debug for KnoxAdmin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnoxAdmin").field("leeway", &self.leeway).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,228 @@
+//! Stores around stores.
+
+use std::{future::Future, num::NonZeroU32};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    error::StoreError,
+    named::named,
+    store::{InsertOutcome, TokenStore, limit::SessionLimit, record::SessionRecord},
+    subject::Subject,
+    timer::TimeLimit,
+    token::id::{SessionId, SessionRef},
+};
+
+/// A store whose calls all go through `W`: to limit their time, to count them, to let them fail.
+///
+/// # Examples
+///
+/// ```
+/// use std::{future::Future, sync::atomic::{AtomicU64, Ordering}};
+/// use jwt_knox::{Around, MemoryStore, Operation, StoreError, WrappedStore};
+///
+/// /// Counts the calls that fail.
+/// #[derive(Default)]
+/// struct CountFailures(AtomicU64);
+///
+/// impl Around for CountFailures {
+///     async fn around<T: Send>(
+///         &self,
+///         _: Operation,
+///         call: impl Future<Output = Result<T, StoreError>> + Send,
+///     ) -> Result<T, StoreError> {
+///         call.await.inspect_err(|_| {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         })
+///     }
+/// }
+///
+/// let store = WrappedStore::new(MemoryStore::new(), CountFailures::default());
+/// # let _ = store;
+/// ```
+#[derive(Debug, Clone)]
+pub struct WrappedStore<S, W> {
+    store: S,
+    around: W,
+}
+
+impl<S, W> WrappedStore<S, W> {
+    /// Puts `around` around the calls of `store`.
+    #[must_use]
+    pub const fn new(store: S, around: W) -> Self {
+        Self { store, around }
+    }
+
+    /// The store inside.
+    pub const fn inner(&self) -> &S {
+        &self.store
+    }
+
+    /// What is around it.
+    pub const fn around(&self) -> &W {
+        &self.around
+    }
+}
+
+/// What a [`WrappedStore`] does around each call. It sees which operation it is and not what is stored.
+pub trait Around: Send + Sync + 'static {
+    /// Makes the call, or does something else in its place. Dropping `call` before it is done may leave its work done
+    /// or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] of the call, or one of its own.
+    fn around<T: Send>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+}
+
+impl<W: Around> Around for std::sync::Arc<W> {
+    fn around<T: Send>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        (**self).around(operation, call)
+    }
+}
+
+/// Fails a call that takes longer than the limit.
+impl Around for TimeLimit {
+    async fn around<T: Send>(
+        &self,
+        _: Operation,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.apply(call).await
+    }
+}
+
+/// An operation of a [`TokenStore`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`TokenStore::insert`].
+    Insert,
+    /// [`TokenStore::find`].
+    Find,
+    /// [`TokenStore::list`].
+    List,
+    /// [`TokenStore::touch`].
+    Touch,
+    /// [`TokenStore::replace`].
+    Replace,
+    /// [`TokenStore::remove`].
+    Remove,
+    /// [`TokenStore::remove_all`].
+    RemoveAll,
+    /// [`TokenStore::remove_expired`].
+    RemoveExpired,
+}
+
+named! { Operation {
+    Insert = "insert",
+    Find = "find",
+    List = "list",
+    Touch = "touch",
+    Replace = "replace",
+    Remove = "remove",
+    RemoveAll = "remove_all",
+    RemoveExpired = "remove_expired",
+} }
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: TokenStore, W: Around> TokenStore for WrappedStore<S, W> {
+    async fn insert(
+        &self,
+        record: SessionRecord,
+        limit: Option<SessionLimit>,
+        now: Timestamp,
+    ) -> Result<InsertOutcome, StoreError> {
+        self.around.around(Operation::Insert, self.store.insert(record, limit, now)).await
+    }
+
+    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+        self.around.around(Operation::Find, self.store.find(session)).await
+    }
+
+    async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
+        self.around.around(Operation::List, self.store.list(subject, now)).await
+    }
+
+    async fn touch(
+        &self,
+        session: &SessionRef,
+        last_used_at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        self.around.around(Operation::Touch, self.store.touch(session, last_used_at, expires_at)).await
+    }
+
+    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
+        self.around.around(Operation::Replace, self.store.replace(old, new)).await
+    }
+
+    async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
+        self.around.around(Operation::Remove, self.store.remove(session)).await
+    }
+
+    async fn remove_all(
+        &self,
+        subject: &Subject,
+        except: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.around.around(Operation::RemoveAll, self.store.remove_all(subject, except, now)).await
+    }
+
+    async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
+        self.around.around(Operation::RemoveExpired, self.store.remove_expired(now, batch)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    /// Records the operations, and performs none.
+    #[derive(Default)]
+    struct RejectAll(Mutex<Vec<Operation>>);
+
+    impl Around for RejectAll {
+        async fn around<T: Send>(
+            &self,
+            operation: Operation,
+            _: impl Future<Output = Result<T, StoreError>> + Send,
+        ) -> Result<T, StoreError> {
+            self.0.lock().unwrap().push(operation);
+            Err(StoreError::new("no"))
+        }
+    }
+
+    #[tokio::test]
+    async fn every_call_goes_through_the_wrapper() {
+        let store = WrappedStore::new(MemoryStore::new(), RejectAll::default());
+        let digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let record = SessionRecord::new(Subject::from(1), digest, now);
+        let (session, subject) = (record.session_ref(), record.subject.clone());
+        assert!(store.insert(record.clone(), None, now).await.is_err());
+        assert!(store.find(&session).await.is_err());
+        assert!(store.list(&subject, now).await.is_err());
+        assert!(store.touch(&session, now, None).await.is_err());
+        assert!(store.replace(&session, record).await.is_err());
+        assert!(store.remove(&session).await.is_err());
+        assert!(store.remove_all(&subject, None, now).await.is_err());
+        assert!(store.remove_expired(now, NonZeroU32::MIN).await.is_err());
+        let names: Vec<&str> = store.around().0.lock().unwrap().iter().map(|operation| operation.as_str()).collect();
+        assert_eq!(names, ["insert", "find", "list", "touch", "replace", "remove", "remove_all", "remove_expired"]);
+    }
+}

@@ -1,0 +1,166 @@
+//! Waiting: timers that work on any runtime, and limits on how long a call may take.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use crate::error::{ConfigError, StoreError};
+
+/// Waits for time to pass. [`SystemTimer`] works on any runtime; a closure such as `tokio::time::sleep` is a timer too.
+pub trait Timer: Send + Sync + 'static {
+    /// A future that is ready after `duration`.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+impl<F, Sleep> Timer for F
+where
+    F: Fn(Duration) -> Sleep + Send + Sync + 'static,
+    Sleep: Future<Output = ()> + Send + 'static,
+{
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self(duration))
+    }
+}
+
+/// A timer of its own thread, which needs no runtime. The default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemTimer;
+
+impl Timer for SystemTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(futures_timer::Delay::new(duration))
+    }
+}
+
+/// How long a call may take. One that takes longer is an error: it may or may not have done its work.
+///
+/// It costs nothing where the call is ready at once.
+#[derive(Clone)]
+pub struct TimeLimit {
+    limit: Duration,
+    timer: Arc<dyn Timer>,
+}
+
+impl TimeLimit {
+    /// A limit of `limit`, by the [`SystemTimer`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::TimeLimitIsZero`] if `limit` is zero.
+    pub fn new(limit: Duration) -> Result<Self, ConfigError> {
+        Self::default().with_limit(limit)
+    }
+
+    /// Another limit by the same timer.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::TimeLimitIsZero`] if `limit` is zero.
+    pub fn with_limit(self, limit: Duration) -> Result<Self, ConfigError> {
+        if limit.is_zero() { Err(ConfigError::TimeLimitIsZero) } else { Ok(Self { limit, ..self }) }
+    }
+
+    /// The same limit by another timer.
+    #[must_use]
+    pub fn with_timer(self, timer: impl Timer) -> Self {
+        Self { timer: Arc::new(timer), ..self }
+    }
+
+    /// The limit.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// The timer, to wait by.
+    pub(crate) fn timer(&self) -> &dyn Timer {
+        &*self.timer
+    }
+
+    /// Waits for `call`, but no longer than the limit. What has not come by then is dropped.
+    ///
+    /// # Errors
+    ///
+    /// What `call` gives, or a [`StoreError`] when the time is over.
+    pub async fn apply<T, E: From<StoreError>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let mut call = pin!(call);
+        let mut sleep = None;
+        poll_fn(|context| {
+            if let Poll::Ready(answer) = call.as_mut().poll(context) {
+                return Poll::Ready(answer);
+            }
+            let sleep = sleep.get_or_insert_with(|| self.timer.sleep(self.limit));
+            sleep.as_mut().poll(context).map(|()| Err(StoreError::new(TimedOut(self.limit)).into()))
+        })
+        .await
+    }
+}
+
+impl Default for TimeLimit {
+    /// 5 seconds.
+    fn default() -> Self {
+        Self { limit: Duration::from_secs(5), timer: Arc::new(SystemTimer) }
+    }
+}
+
+impl std::fmt::Debug for TimeLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("TimeLimit").field(&self.limit).finish()
+    }
+}
+
+/// Lets the other tasks of the thread have their turn.
+pub(crate) async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The call took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("timed out after {0:?}")]
+struct TimedOut(Duration);
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_is_ready_starts_no_timer() {
+        let limit = TimeLimit::default().with_timer(|_| -> std::future::Ready<()> { panic!("a timer was started") });
+        assert_eq!(limit.apply(ready(Ok::<_, StoreError>(1))).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_hangs_is_an_error() {
+        let limit = TimeLimit::new(Duration::from_secs(7)).unwrap().with_timer(|limit| {
+            assert_eq!(limit, Duration::from_secs(7));
+            ready(())
+        });
+        let error = limit.apply(pending::<Result<(), StoreError>>()).await.unwrap_err();
+        assert_eq!(format!("{error:?}"), "the store could not answer: timed out after 7s");
+    }
+
+    #[tokio::test]
+    async fn the_system_timer_needs_no_runtime() {
+        SystemTimer.sleep(Duration::ZERO).await;
+        SystemTimer.sleep(Duration::from_millis(1)).await;
+    }
+
+    #[test]
+    fn rejects_a_limit_of_nothing() {
+        assert_eq!(TimeLimit::new(Duration::ZERO).err(), Some(ConfigError::TimeLimitIsZero));
+    }
+}

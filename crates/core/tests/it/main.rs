@@ -1,0 +1,26 @@
+//! The whole handle, through its public API, on a store in memory and a clock that stands still.
+
+#![allow(clippy::unwrap_used)]
+
+mod admin;
+mod audience;
+mod authenticate;
+mod claims;
+mod fixture;
+mod forgery;
+mod format;
+mod issue;
+mod keys;
+mod lifetime;
+mod limit;
+mod model;
+mod names;
+mod observe;
+mod purge;
+mod record;
+mod requirements;
+mod revoke;
+mod rotate;
+mod subject;
+mod time_limit;
+mod verifier;

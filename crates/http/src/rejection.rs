@@ -1,0 +1,334 @@
+//! Why a request is rejected or fails, and what the client is told.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use jwt_knox::{
+    AuthenticateError, ClaimsError, ConfigError, IssueError, KeyError, KeyRingError, KeySetError, MissingScope,
+    Rejection, SessionIdError, StoreError, SubjectError,
+};
+
+use crate::{challenge::Challenge, response::Response};
+
+/// A request that is rejected or cannot be decided, and the response that says so.
+///
+/// Every error of the core converts into one, so that `?` works in a handler; [`KnoxHttp::reject`] does the same with
+/// the scheme and realm of the handle in the challenge.
+///
+/// The client learns little: whether a token was never issued, was revoked, or belongs to a deleted user is one and the
+/// same answer. The reason is the [`source`](Error::source), for logs. Cheap to clone.
+///
+/// [`KnoxHttp::reject`]: crate::KnoxHttp::reject
+#[derive(Clone)]
+pub struct HttpRejection(Arc<Inner>);
+
+struct Inner {
+    cause: Cause,
+    challenge: Challenge,
+}
+
+pub(crate) enum Cause {
+    /// No bearer token was sent.
+    MissingToken,
+    /// The token is rejected.
+    Token(Rejection),
+    /// The token lacks a scope.
+    Scope(MissingScope),
+    /// The token is valid, and its claims or its subject are not what the handler asks for.
+    Claims(ClaimsError),
+    /// The store cannot tell whether the token is valid. The core has told the log already.
+    Undecided(StoreError),
+    /// A store, or the time limit, did not let the request be carried out.
+    Unavailable(StoreError),
+    /// The session limit is reached, or no token could be made.
+    Issue(IssueError),
+    /// The credentials of a login are missing or wrong, and `detail` says which. With `offer_basic`, a browser may ask
+    /// its user for them.
+    Credentials { detail: &'static str, offer_basic: bool },
+    /// The handler itself failed.
+    Internal(Box<dyn Error + Send + Sync>),
+    /// The request itself is wrong, and the response says how.
+    Request(Response),
+}
+
+impl HttpRejection {
+    /// The response that says so. An adapter calls this once, when it sends it: a failure of the server goes to the log
+    /// here.
+    #[must_use]
+    pub fn to_response(&self) -> Response {
+        self.log();
+        let challenge = &self.0.challenge;
+        match &self.0.cause {
+            Cause::MissingToken => {
+                let scheme = &challenge.scheme;
+                let detail = format!("No token was sent. Send it in the header `Authorization: {scheme} <token>`.");
+                challenge.add_to(Response::problem(401, &detail), "")
+            }
+            Cause::Token(_) | Cause::Claims(_) | Cause::Issue(IssueError::Rejected(_)) => challenge.add_to(
+                Response::problem(401, "The token is not valid: malformed, expired or revoked. Log in again."),
+                r#", error="invalid_token""#,
+            ),
+            Cause::Scope(MissingScope { scope, .. }) => {
+                // A string that is not a scope could end the quotes.
+                let parameter = if jwt_knox::is_scope(scope) { format!(r#", scope="{scope}""#) } else { String::new() };
+                challenge.add_to(
+                    Response::problem(403, &format!("The token lacks the scope `{scope}`.")),
+                    &format!(r#", error="insufficient_scope"{parameter}"#),
+                )
+            }
+            Cause::Undecided(_)
+            | Cause::Unavailable(_)
+            | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => unavailable(),
+            Cause::Issue(IssueError::LimitReached { max }) => {
+                let sessions = if *max == 1 { "session" } else { "sessions" };
+                let detail = format!("You already have {max} active {sessions}, the maximum. End one of them first.");
+                Response::problem(403, &detail)
+            }
+            Cause::Issue(_) => Response::problem(500, "The server could not issue a token."),
+            Cause::Credentials { detail, offer_basic } => {
+                let realm = &challenge.realm;
+                let basic =
+                    if *offer_basic { format!(r#", Basic realm="{realm}", charset="UTF-8""#) } else { String::new() };
+                challenge.add_to(Response::problem(401, detail), &basic)
+            }
+            Cause::Internal(_) => Response::problem(500, "Internal server error."),
+            Cause::Request(response) => response.clone(),
+        }
+    }
+
+    /// The status code of the response.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match &self.0.cause {
+            Cause::MissingToken
+            | Cause::Token(_)
+            | Cause::Claims(_)
+            | Cause::Credentials { .. }
+            | Cause::Issue(IssueError::Rejected(_)) => 401,
+            Cause::Scope(_) | Cause::Issue(IssueError::LimitReached { .. }) => 403,
+            Cause::Undecided(_)
+            | Cause::Unavailable(_)
+            | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => 503,
+            Cause::Issue(_) | Cause::Internal(_) => 500,
+            Cause::Request(response) => response.status(),
+        }
+    }
+
+    /// Whether the request simply came without a bearer token.
+    #[must_use]
+    pub fn is_missing_token(&self) -> bool {
+        matches!(self.0.cause, Cause::MissingToken)
+    }
+
+    /// The answer of an adapter that finds no [`KnoxHttp`](crate::KnoxHttp) where its framework keeps such things: 500.
+    /// `remedy`, what is to be done about it, goes to the log.
+    #[must_use]
+    pub fn unconfigured(remedy: &str) -> Self {
+        tracing::error!(remedy, "no `KnoxHttp` configured; rejecting every request");
+        Cause::Request(Response::problem(500, "Authentication is not configured on this server.")).into()
+    }
+
+    /// The answer for a status of which no reason is known; see [`KnoxHttp::for_status`](crate::KnoxHttp::for_status).
+    pub(crate) fn for_status(status: u16) -> Self {
+        match status {
+            401 => Cause::MissingToken.into(),
+            403 => Cause::Request(Response::problem(403, "Forbidden.")).into(),
+            _ => Cause::Request(unavailable()).into(),
+        }
+    }
+
+    /// The same with another challenge.
+    pub(crate) fn with_challenge(self, challenge: &Challenge) -> Self {
+        let challenge = challenge.clone();
+        Self(match Arc::try_unwrap(self.0) {
+            Ok(inner) => Arc::new(Inner { challenge, ..inner }),
+            // Somebody else has it, and so it has been given its challenge before.
+            Err(shared) => shared,
+        })
+    }
+
+    fn log(&self) {
+        let (error, message): (&dyn Error, _) = match &self.0.cause {
+            Cause::Unavailable(error) => (error, "a request could not be carried out"),
+            Cause::Issue(IssueError::Rejected(_) | IssueError::LimitReached { .. }) => return,
+            Cause::Issue(error) => (error, "no token could be issued"),
+            Cause::Claims(error) => (error, "the claims of a token do not fit the handler"),
+            Cause::Internal(error) => (&**error, "a handler failed"),
+            _ => return,
+        };
+        tracing::error!(error, "{message}");
+    }
+}
+
+fn unavailable() -> Response {
+    Response::problem(503, "The service is temporarily unavailable. Try again in a few seconds.")
+        .with_header("retry-after", "5")
+}
+
+impl From<Cause> for HttpRejection {
+    fn from(cause: Cause) -> Self {
+        Self(Arc::new(Inner { cause, challenge: Challenge::default() }))
+    }
+}
+
+impl From<Response> for HttpRejection {
+    fn from(response: Response) -> Self {
+        Cause::Request(response).into()
+    }
+}
+
+/// 401 `invalid_token`.
+impl From<Rejection> for HttpRejection {
+    fn from(reason: Rejection) -> Self {
+        Cause::Token(reason).into()
+    }
+}
+
+/// 401, or 503 if the store cannot tell.
+impl From<AuthenticateError> for HttpRejection {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            AuthenticateError::Rejected(reason) => Cause::Token(reason).into(),
+            AuthenticateError::Store(error) => Cause::Undecided(error).into(),
+        }
+    }
+}
+
+/// 403 if the limit is reached, 401 if the subject or the token is rejected, 503 if the store cannot tell, else 500.
+impl From<IssueError> for HttpRejection {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::Claims(error) => error.into(),
+            error => Cause::Issue(error).into(),
+        }
+    }
+}
+
+/// 503, with nothing of what the store said.
+impl From<StoreError> for HttpRejection {
+    fn from(error: StoreError) -> Self {
+        Cause::Unavailable(error).into()
+    }
+}
+
+/// 403 `insufficient_scope`.
+impl From<MissingScope> for HttpRejection {
+    fn from(error: MissingScope) -> Self {
+        Cause::Scope(error).into()
+    }
+}
+
+/// 401 `invalid_token` if the claims of a token are not what the handler asks for; 500 if a new session has claims or
+/// scopes that it cannot have.
+impl From<ClaimsError> for HttpRejection {
+    fn from(error: ClaimsError) -> Self {
+        match error {
+            ClaimsError::Mismatch(_) => Cause::Claims(error).into(),
+            error => Cause::Internal(error.into()).into(),
+        }
+    }
+}
+
+/// 400.
+impl From<SubjectError> for HttpRejection {
+    fn from(error: SubjectError) -> Self {
+        Response::problem(400, &format!("Not a valid subject: {error}.")).into()
+    }
+}
+
+/// 404, as for an id that nobody has.
+impl From<SessionIdError> for HttpRejection {
+    fn from(_: SessionIdError) -> Self {
+        Response::no_such_session().into()
+    }
+}
+
+macro_rules! internal {
+    ($($error:ty)*) => {
+        $(
+            /// 500, and the log says why.
+            impl From<$error> for HttpRejection {
+                fn from(error: $error) -> Self {
+                    Cause::Internal(error.into()).into()
+                }
+            }
+        )*
+    };
+}
+
+internal! { ConfigError KeyError KeyRingError KeySetError }
+
+impl fmt::Debug for HttpRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRejection").field("status", &self.status()).field("source", &self.source()).finish()
+    }
+}
+
+impl fmt::Display for HttpRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the request is answered with status {}", self.status())
+    }
+}
+
+impl Error for HttpRejection {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0.cause {
+            Cause::Token(error) => Some(error),
+            Cause::Scope(error) => Some(error),
+            Cause::Claims(error) => Some(error),
+            Cause::Undecided(error) | Cause::Unavailable(error) => Some(error),
+            Cause::Issue(error) => Some(error),
+            Cause::Internal(error) => Some(&**error),
+            Cause::MissingToken | Cause::Credentials { .. } | Cause::Request(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(error: impl Into<HttpRejection>) -> u16 {
+        let rejection = error.into();
+        assert_eq!(rejection.status(), rejection.to_response().status(), "{rejection:?}");
+        rejection.status()
+    }
+
+    #[test]
+    fn every_error_of_the_core_has_an_answer() {
+        let mismatch = || ClaimsError::Mismatch("a number".into());
+        assert_eq!(status(Rejection::Expired), 401);
+        assert_eq!(status(AuthenticateError::Rejected(Rejection::Revoked)), 401);
+        assert_eq!(status(AuthenticateError::Store(StoreError::new("down"))), 503);
+        assert_eq!(status(IssueError::Rejected(Rejection::SubjectInactive)), 401);
+        assert_eq!(status(IssueError::LimitReached { max: 1 }), 403);
+        assert_eq!(status(IssueError::Store(StoreError::new("down"))), 503);
+        assert_eq!(status(IssueError::Random("no entropy".into())), 503);
+        assert_eq!(status(IssueError::TooLarge { bytes: 9000, max: 8192 }), 500);
+        assert_eq!(status(IssueError::Signing("no key".into())), 500);
+        assert_eq!(status(IssueError::Claims(mismatch())), 401);
+        assert_eq!(status(StoreError::new("down")), 503);
+        assert_eq!(status(mismatch()), 401);
+        assert_eq!(status(ClaimsError::NotAnObject), 500);
+        assert_eq!(status(SubjectError::Empty), 400);
+        assert_eq!(status(SessionIdError), 404);
+        assert_eq!(status(ConfigError::NoStore), 500);
+        assert_eq!(status(KeyError::NotPrivate), 500);
+        assert_eq!(status(KeyRingError::UnknownKeyId { key_id: "x".into() }), 500);
+        assert_eq!(status(KeySetError::NoKey), 500);
+    }
+
+    #[test]
+    fn what_the_store_said_reaches_no_client() {
+        let secret = "password=hunter2";
+        let rejections: [HttpRejection; 3] = [
+            StoreError::new(secret).into(),
+            IssueError::Random(secret.into()).into(),
+            ClaimsError::Mismatch(secret.into()).into(),
+        ];
+        for rejection in rejections {
+            let response = rejection.to_response();
+            let headers: String = response.headers().map(|(_, value)| value).collect();
+            assert!(!response.body().contains(secret) && !headers.contains(secret), "{rejection:?}");
+        }
+    }
+}

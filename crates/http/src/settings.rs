@@ -1,0 +1,19 @@
+//! The settings that a handle keeps as they are given.
+
+use std::{sync::Arc, time::Duration};
+
+use jwt_knox::Issued;
+
+use crate::{challenge::Challenge, login::Login, response::Response};
+
+/// The settings that the handle keeps as they are given.
+pub(crate) struct Settings {
+    pub(crate) challenge: Challenge,
+    pub(crate) login: Option<Arc<dyn Login>>,
+    pub(crate) token_response: Option<TokenResponse>,
+    pub(crate) debug_verify: bool,
+    pub(crate) jwks_max_age: Duration,
+}
+
+/// Makes the answer to a login, from the token and the scheme to send it with.
+pub(crate) type TokenResponse = Box<dyn Fn(&Issued, &str) -> Response + Send + Sync>;

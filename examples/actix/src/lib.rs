@@ -1,0 +1,73 @@
+//! A server with users in a database, revocable sessions and one route of its own.
+//!
+//! `cargo run --example actix`, then follow what it prints.
+//!
+//! [`configure`] and [`connect`] are what jwt-knox needs. An application has the rest already, or does it its own way.
+//! See in [`users`] how a users table becomes a `Login` and a `SubjectCheck`.
+
+pub mod database;
+pub mod passwords;
+pub mod settings;
+pub mod users;
+
+use std::{error::Error, fmt};
+
+use actix_web::web::{self, ServiceConfig};
+use jwt_knox_actix::{KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
+use jwt_knox_sea_orm::SeaOrmStore;
+use serde_json::{Value, json};
+
+use crate::{passwords::Passwords, settings::Settings, users::Users};
+
+/// Who sends the request? Without a valid token this does not run, and the client gets a 401.
+async fn me(auth: KnoxAuth) -> web::Json<Value> {
+    web::Json(json!({"subject": auth.subject().as_str(), "session_id": auth.session_id().as_str()}))
+}
+
+/// The routes of the application.
+pub fn configure(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        config
+            // Where the guards look for it.
+            .app_data(web::Data::new(knox.clone()))
+            .route("/me", web::get().to(me))
+            // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
+            .configure(routes(knox.clone()))
+            // /.well-known/jwks.json: an empty list, since this server signs with HMAC
+            .configure(jwks_route(knox));
+    }
+}
+
+/// Opens the database, with its tables and users, and makes the handle for the routes and guards.
+///
+/// # Errors
+///
+/// [`Failure`] if the database cannot be used.
+pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
+    let connection = database::open(&settings.database_url).await?;
+    let users = Users::new(connection.clone(), Passwords::new()?);
+
+    let mut builder = Knox::builder(settings.key)
+        .store(SeaOrmStore::new(connection))
+        .subject_check(users.clone())
+        .lifetime(settings.lifetime);
+    if let Some(limit) = settings.limit {
+        builder = builder.limit(limit);
+    }
+    Ok(KnoxHttp::builder(builder.build()?).login(users).debug_verify(settings.debug_verify).build()?)
+}
+
+/// Why the server does not start. `main` prints the `Debug` of it, so that is for people.
+pub struct Failure(String);
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}

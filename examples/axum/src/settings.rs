@@ -1,0 +1,97 @@
+//! The environment variables.
+
+use std::{env, fmt::Display, net::SocketAddr, time::Duration};
+
+use jwt_knox_axum::jwt_knox::{Lifetime, SessionLimit, SigningKey};
+
+use crate::Failure;
+
+/// What the environment says.
+// No `Debug`: the URL of the database may have a password in it.
+#[allow(missing_debug_implementations)]
+pub struct Settings {
+    /// `LISTEN`: the address and port. Default: `127.0.0.1:8000`.
+    pub listen: SocketAddr,
+    /// `DATABASE_URL`. Default: a SQLite file in the current folder.
+    pub database_url: String,
+    /// `KNOX_SECRET`: its UTF-8 bytes are the HS256 key. Unset: a random key for this run.
+    pub key: SigningKey,
+    /// `KNOX_LIMIT`: `deny:3`, `evict:3` or `evict_unused:3`. Unset: none.
+    pub limit: Option<SessionLimit>,
+    /// `KNOX_LIFETIME_SECONDS`. Default: 10 hours.
+    pub lifetime: Lifetime,
+    /// `KNOX_DEBUG_VERIFY`: `1` switches `/debug_verify` on.
+    pub debug_verify: bool,
+}
+
+impl Settings {
+    /// Reads all variables.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] names the variable that is wrong and the form that it should have.
+    pub fn from_env() -> Result<Self, Failure> {
+        Ok(Self {
+            listen: match variable("LISTEN")? {
+                None => SocketAddr::from(([127, 0, 0, 1], 8000)),
+                Some(value) => value.parse().map_err(|_| wrong("LISTEN", "127.0.0.1:8000"))?,
+            },
+            database_url: variable("DATABASE_URL")?.unwrap_or_else(|| "sqlite:quickstart.sqlite".to_owned()),
+            key: match variable("KNOX_SECRET")? {
+                None => random_key()?,
+                Some(secret) => SigningKey::hs256(secret).map_err(invalid("KNOX_SECRET"))?,
+            },
+            limit: variable("KNOX_LIMIT")?.map(|value| limit(&value)).transpose()?,
+            lifetime: match variable("KNOX_LIFETIME_SECONDS")? {
+                None => Lifetime::default(),
+                Some(value) => {
+                    let seconds = value.parse().map_err(|_| wrong("KNOX_LIFETIME_SECONDS", "3600"))?;
+                    Lifetime::expires_after(Duration::from_secs(seconds)).map_err(invalid("KNOX_LIFETIME_SECONDS"))?
+                }
+            },
+            debug_verify: match variable("KNOX_DEBUG_VERIFY")?.as_deref() {
+                None | Some("0") => false,
+                Some("1") => true,
+                Some(_) => return Err(wrong("KNOX_DEBUG_VERIFY", "1")),
+            },
+        })
+    }
+}
+
+/// The variable, if it is set and not empty.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(Failure(format!("{name} is not UTF-8"))),
+    }
+}
+
+fn limit(value: &str) -> Result<SessionLimit, Failure> {
+    let wrong = || wrong("KNOX_LIMIT", "deny:3, evict:3 or evict_unused:3");
+    let (action, max) = value.split_once(':').ok_or_else(wrong)?;
+    let max = max.parse().map_err(|_| wrong())?;
+    let limit = match action {
+        "deny" => SessionLimit::deny(max),
+        "evict" => SessionLimit::evict_oldest(max),
+        "evict_unused" => SessionLimit::evict_least_recently_used(max),
+        _ => return Err(wrong()),
+    };
+    limit.map_err(invalid("KNOX_LIMIT"))
+}
+
+fn random_key() -> Result<SigningKey, Failure> {
+    #![allow(clippy::print_stdout)]
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)?;
+    println!("KNOX_SECRET is not set: signing with a random key. A restart makes all tokens of this run worthless.");
+    Ok(SigningKey::hs256(key)?)
+}
+
+fn invalid<E: Display>(name: &str) -> impl FnOnce(E) -> Failure {
+    move |error| Failure(format!("{name}: {error}"))
+}
+
+fn wrong(name: &str, example: &str) -> Failure {
+    Failure(format!("{name} must be of the form {example}"))
+}

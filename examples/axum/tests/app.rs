@@ -1,0 +1,116 @@
+//! The application, without a socket: requests go straight into the router.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use base64ct::{Base64, Encoding};
+use example_axum::{app, database, passwords::Passwords, users::Users};
+use jwt_knox_axum::{
+    KnoxHttp,
+    jwt_knox::{Knox, MemoryStore, SigningKey},
+};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// The application, on a database that only this test uses.
+struct TestApp {
+    router: Router,
+    passwords: Passwords,
+    connection: DatabaseConnection,
+}
+
+impl TestApp {
+    async fn new(name: &str) -> Self {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("example-axum-{name}.sqlite"));
+        // One that an earlier run has left.
+        let _ = std::fs::remove_file(&file);
+        let connection = database::open(&format!("sqlite:{}", file.display())).await.unwrap();
+        let passwords = Passwords::new().unwrap();
+        let users = Users::new(connection.clone(), passwords.clone());
+        let key = SigningKey::hs256("a key of the tests, 32 bytes or more!").unwrap();
+        let knox = Knox::builder(key).store(MemoryStore::new()).subject_check(users.clone()).build().unwrap();
+        let router = app(KnoxHttp::builder(knox).login(users).build().unwrap());
+        Self { router, passwords, connection }
+    }
+
+    async fn send(&self, method: &str, path: &str, authorization: &str) -> (StatusCode, Value) {
+        let request = Request::builder().method(method).uri(path).header("authorization", authorization);
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn log_in(&self, username: &str, password: &str) -> (StatusCode, Value) {
+        let basic = Base64::encode_string(format!("{username}:{password}").as_bytes());
+        self.send("POST", "/get_token", &format!("Basic {basic}")).await
+    }
+
+    async fn sql(&self, statement: &str) {
+        assert_eq!(self.connection.execute_unprepared(statement).await.unwrap().rows_affected(), 1, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_lasts_from_the_login_to_the_logout() {
+    let app = TestApp::new("session").await;
+    assert_eq!(app.log_in("alice", "builder").await.0, 401);
+    let (status, login) = app.log_in("alice", "wonderland").await;
+    assert_eq!(status, 200);
+    let bearer = format!("Bearer {}", login["access_token"].as_str().unwrap());
+
+    let (status, me) = app.send("GET", "/me", &bearer).await;
+    assert_eq!((status, &me["session_id"]), (StatusCode::OK, &login["session_id"]));
+    let (_, sessions) = app.send("GET", "/sessions", &bearer).await;
+    assert_eq!(sessions[0]["id"], login["session_id"]);
+    assert_eq!(app.send("POST", "/logout", &bearer).await.0, 204);
+    assert_eq!(app.send("GET", "/me", &bearer).await.0, 401);
+}
+
+#[tokio::test]
+async fn an_inactive_user_has_no_session() {
+    let app = TestApp::new("inactive").await;
+    let (_, login) = app.log_in("alice", "wonderland").await;
+    let bearer = format!("Bearer {}", login["access_token"].as_str().unwrap());
+    app.sql("UPDATE users SET active = 0 WHERE username = 'alice'").await;
+    assert_eq!(app.send("GET", "/me", &bearer).await.0, 401);
+    assert_eq!(app.log_in("alice", "wonderland").await.0, 401);
+}
+
+/// Otherwise the time that a login takes would tell which users there are.
+#[tokio::test]
+async fn every_login_hashes_once() {
+    let app = TestApp::new("hashing").await;
+    let hashings = async |username, password| {
+        let before = app.passwords.hashed();
+        let (status, _) = app.log_in(username, password).await;
+        (status.as_u16(), app.passwords.hashed() - before)
+    };
+    assert_eq!(hashings("alice", "wonderland").await, (200, 1));
+    assert_eq!(hashings("alice", "builder").await, (401, 1));
+    assert_eq!(hashings("nobody", "wonderland").await, (401, 1));
+
+    for unusable in [
+        "",
+        "!",
+        "*",
+        "wonderland",
+        "$argon2id$v=19$m=19456,t=2,p=1",
+        "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ",
+        "$argon2id$v=19$m=1,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+        "$pbkdf2-sha256$i=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+        "$2b$12$c2FsdHNhbHRzYWx0c2FsdO8Xn4Xn4Xn4Xn4Xn4Xn4Xn4Xn4Xn4Xn",
+    ] {
+        app.sql(&format!("UPDATE users SET password_hash = '{unusable}' WHERE username = 'alice'")).await;
+        for password in ["wonderland", "nobody's password", "", unusable] {
+            assert_eq!(hashings("alice", password).await, (401, 1), "{unusable}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the program says if it cannot start.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{env, process::Command, thread};
+
+/// The program, with this environment variable.
+fn start_with(variable: &str, value: &str) -> String {
+    // target/debug/deps/start-… is the test; target/debug/examples/axum the program.
+    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
+    let mut program = Command::new(folder.join(format!("axum{}", env::consts::EXE_SUFFIX)));
+    program.current_dir(env!("CARGO_TARGET_TMPDIR")).env("LISTEN", "127.0.0.1:0");
+    for unset in ["DATABASE_URL", "KNOX_SECRET", "KNOX_LIMIT", "KNOX_LIFETIME_SECONDS", "KNOX_DEBUG_VERIFY"] {
+        program.env_remove(unset);
+    }
+    let output = program.env(variable, value).output().unwrap();
+    assert!(!output.status.success());
+    let said = [output.stdout, output.stderr].concat();
+    String::from_utf8(said).unwrap()
+}
+
+#[test]
+fn a_wrong_setting_is_named() {
+    for (variable, value, hint) in [
+        ("KNOX_SECRET", "too short", "at least 32 bytes"),
+        ("KNOX_LIMIT", "three", "deny:3, evict:3 or evict_unused:3"),
+        ("KNOX_LIMIT", "deny:0", "limit of 0"),
+        ("KNOX_LIFETIME_SECONDS", "soon", "3600"),
+        ("KNOX_LIFETIME_SECONDS", "0", "at least 1 second"),
+        ("KNOX_DEBUG_VERIFY", "yes", "of the form 1"),
+        ("LISTEN", "localhost", "127.0.0.1:8000"),
+    ] {
+        let said = start_with(variable, value);
+        assert!(said.contains(variable) && said.contains(hint), "{said}");
+    }
+}
+
+#[test]
+fn the_password_of_the_database_is_not_shown() {
+    let cases = [
+        ("sqlite:/no/such/folder/x.sqlite", "(sqlite:/no/such/folder/x.sqlite)"),
+        ("postgres://alice:hunter2@127.0.0.1:1/x", "(postgres://127.0.0.1:1/x)"),
+        ("mysql://alice:hunter2@127.0.0.1:1/x", "(mysql://127.0.0.1:1/x)"),
+        ("postgres://127.0.0.1:1/x?password=hunter2", "(postgres://127.0.0.1:1/x)"),
+        ("postgres://127.0.0.1:1/x?password=p@hunter2", "cannot be shown"),
+        ("postgres://alice:hunter2@127.0.0.1:1/x?sslmode=hunter2", "(postgres://127.0.0.1:1/x)"),
+        // Mistakes that one makes.
+        ("nosuch://alice:hunter2@127.0.0.1/x", "(nosuch://127.0.0.1/x) cannot be used: there is no driver"),
+        ("postgres://alice:hunter2", "cannot be shown"),
+        ("postgres://alice:hunter2/x", "cannot be shown"),
+        ("postgres://alice:1/hunter2@127.0.0.1/x", "cannot be shown"),
+        ("postgres://alice:1?hunter2@127.0.0.1/x", "cannot be shown"),
+        ("postgres:alice:hunter2@127.0.0.1/x", "cannot be shown"),
+        ("postgres:alice:hunter2", "cannot be shown"),
+        ("postgres//alice:hunter2@127.0.0.1/x", "cannot be shown"),
+        ("alice:hunter2@127.0.0.1/x", "cannot be shown"),
+        ("alice:hunter2", "cannot be shown"),
+        ("hunter2", "cannot be shown"),
+    ];
+    // Some take their time.
+    thread::scope(|scope| {
+        for (url, hint) in cases {
+            scope.spawn(move || {
+                let said = start_with("DATABASE_URL", url);
+                assert!(said.contains("DATABASE_URL") && said.contains(hint), "{url}: {said}");
+                assert!(!said.contains("hunter2"), "{url}: {said}");
+            });
+        }
+    });
+}

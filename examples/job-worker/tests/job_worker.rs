@@ -1,0 +1,26 @@
+//! The program, as a reader runs it.
+//!
+//! `cargo test` builds the examples of a package together with its tests.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{env, process::Command};
+
+#[test]
+fn the_worker_does_drops_and_keeps_jobs() {
+    // target/debug/deps/… is the test; target/debug/examples/job_worker the program.
+    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
+    let path = folder.join(format!("job_worker{}", env::consts::EXE_SUFFIX));
+    let output = Command::new(path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines: Vec<_> = str::from_utf8(&output.stdout).unwrap().lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "thumbnails: put back, the users store could not answer",
+            "backup: dropped, the token lacks the scope `jobs`",
+            "newsletter: dropped, the token was revoked or never issued",
+            "thumbnails: done for alice",
+        ]
+    );
+}

@@ -1,0 +1,29 @@
+//! The program, as a reader runs it.
+//!
+//! `cargo test` builds the examples of a package together with its tests.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{env, process::Command};
+
+#[test]
+fn the_metrics_count_what_happens() {
+    // target/debug/deps/… is the test; target/debug/examples/metrics the program.
+    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
+    let path = folder.join(format!("metrics{}", env::consts::EXE_SUFFIX));
+    let output = Command::new(path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines: Vec<_> = str::from_utf8(&output.stdout).unwrap().lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "knox_logins_total{} 3",
+            "knox_rotations_total{} 1",
+            "knox_sessions_purged_total{} 0",
+            "knox_sessions_revoked_total{cause=evicted} 1",
+            "knox_sessions_revoked_total{cause=one} 1",
+            "knox_tokens_rejected_total{reason=malformed} 1",
+            "knox_tokens_rejected_total{reason=revoked} 1",
+        ]
+    );
+}

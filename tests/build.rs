@@ -1,0 +1,57 @@
+//! Tells the tests which servers and programs there are, so that those that need one can be ignored without it.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+fn main() {
+    // Without this, a change of any file of the package runs this again.
+    println!("cargo::rerun-if-changed=build.rs");
+    for (name, variable) in [
+        ("knox_postgres", "KNOX_TEST_POSTGRES_URL"),
+        ("knox_mysql", "KNOX_TEST_MYSQL_URL"),
+        ("knox_redis", "KNOX_TEST_REDIS_URL"),
+    ] {
+        set(name, variable_of(variable).is_some());
+    }
+    set("knox_redis_server", redis_server().is_some_and(|program| is_there(&program)));
+
+    // What `install.sh` leaves when it is done. If it must be there, the tests run and fail without it.
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop");
+    let is_required = variable_of("KNOX_TEST_INTEROP").is_some_and(|value| value == "required");
+    let is_installed = ["python.stamp", "node.stamp"].map(|stamp| is_there(&installed.join(stamp))) == [true; 2];
+    set("knox_interop", is_required || is_installed);
+}
+
+/// Sets `cfg(name)`, or only makes the name known.
+fn set(name: &str, is_set: bool) {
+    println!("cargo::rustc-check-cfg=cfg({name})");
+    if is_set {
+        println!("cargo::rustc-cfg={name}");
+    }
+}
+
+fn variable_of(name: &str) -> Option<String> {
+    println!("cargo::rerun-if-env-changed={name}");
+    env::var(name).ok()
+}
+
+/// The program in `KNOX_TEST_REDIS_SERVER`, or the first `redis-server` in `PATH`.
+fn redis_server() -> Option<PathBuf> {
+    let program = variable_of("KNOX_TEST_REDIS_SERVER").unwrap_or_else(|| "redis-server".to_owned());
+    if program.contains('/') {
+        return Some(program.into());
+    }
+    let path = variable_of("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(&program)).find(|file| file.is_file())
+}
+
+/// Whether the file exists. If it does, this runs again when it changes or goes away. If it does not, this does not
+/// watch it, since Cargo would build everything again each time: touch `tests/build.rs` after an installation.
+fn is_there(file: &Path) -> bool {
+    if file.exists() {
+        println!("cargo::rerun-if-changed={}", file.display());
+    }
+    file.exists()
+}
