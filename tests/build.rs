@@ -1,7 +1,7 @@
 //! Tells the tests which servers and programs there are, so that those that need one can be ignored without it.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,9 @@ fn main() {
         set(name, variable_of(variable).is_some());
     }
     set("knox_redis_server", redis_server().is_some_and(|program| is_there(&program)));
+
+    let has_programs = postgres_programs().is_some_and(|folder| is_there(&folder.join("postgres")));
+    set("knox_postgres_programs", has_programs && variable_of("KNOX_TEST_POSTGRES_URL").is_some());
 
     // What `install.sh` leaves when it is done. If it must be there, the tests run and fail without it.
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop");
@@ -45,6 +48,13 @@ fn redis_server() -> Option<PathBuf> {
     }
     let path = variable_of("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(&program)).find(|file| file.is_file())
+}
+
+/// The folder of the newest installed PostgreSQL server's programs.
+fn postgres_programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let folders = versions.flatten().map(|version| version.path().join("bin"));
+    folders.filter(|folder| folder.join("initdb").exists() && folder.join("postgres").exists()).max()
 }
 
 /// Whether the file exists. If it does, this runs again when it changes or goes away. If it does not, this does not

@@ -21,14 +21,9 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 
 use crate::world::on_another_thread;
 
-/// The value of a variable. Says so if it is not set, since the tests that need it are then skipped.
-#[allow(clippy::print_stdout)]
-pub fn variable(name: &str) -> Option<String> {
-    let value = env::var(name).ok();
-    if value.is_none() {
-        println!("skipped: {name} is not set");
-    }
-    value
+/// The value of a variable. The tests that need it are ignored where it is not set.
+pub fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
 }
 
 /// A name that no other test uses.
@@ -69,15 +64,15 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// On the server of `KNOX_TEST_POSTGRES_URL`, if that is set.
-    pub fn postgres() -> Option<Self> {
+    /// On the server of `KNOX_TEST_POSTGRES_URL`.
+    pub fn postgres() -> Self {
         // Servers under test run to the end of the process, and keep their connections.
-        Some(Self::new(variable("KNOX_TEST_POSTGRES_URL")?, "WITH (FORCE)"))
+        Self::new(variable("KNOX_TEST_POSTGRES_URL"), "WITH (FORCE)")
     }
 
-    /// On the server of `KNOX_TEST_MYSQL_URL`, if that is set.
-    pub fn mysql() -> Option<Self> {
-        Some(Self::new(variable("KNOX_TEST_MYSQL_URL")?, ""))
+    /// On the server of `KNOX_TEST_MYSQL_URL`.
+    pub fn mysql() -> Self {
+        Self::new(variable("KNOX_TEST_MYSQL_URL"), "")
     }
 
     fn new(server: String, drop: &'static str) -> Self {
@@ -94,10 +89,32 @@ impl TestDatabase {
         SeaOrmStore::new(self.connect())
     }
 
-    fn connect(&self) -> DatabaseConnection {
+    /// A store whose connections go through a proxy.
+    pub fn store_through(&self, proxy: SocketAddr, connections: u32) -> SeaOrmStore {
+        let url = self.url().replace(&self.host_and_port(), &proxy.to_string());
+        SeaOrmStore::new(connect(&url, connections))
+    }
+
+    /// The address of the server.
+    pub fn server(&self) -> SocketAddr {
+        self.host_and_port().parse().unwrap()
+    }
+
+    /// As in `postgres://user@127.0.0.1:5432/name`.
+    fn host_and_port(&self) -> String {
+        let (_, rest) = self.server.split_once("://").unwrap();
+        let (authority, _) = rest.split_once('/').unwrap();
+        authority.rsplit('@').next().unwrap().to_owned()
+    }
+
+    fn url(&self) -> String {
         let (address, options) = self.server.split_once('?').unwrap_or((&self.server, ""));
         let (host, _) = address.rsplit_once('/').unwrap();
-        connect(&format!("{host}/{}?{options}", self.name), 4)
+        format!("{host}/{}?{options}", self.name)
+    }
+
+    fn connect(&self) -> DatabaseConnection {
+        connect(&self.url(), 4)
     }
 }
 
@@ -115,10 +132,11 @@ pub struct TestKeys {
 }
 
 impl TestKeys {
-    /// None yet; `None` if the variable is not set.
-    pub fn new() -> Option<Self> {
-        let client = redis::Client::open(variable("KNOX_TEST_REDIS_URL")?).unwrap();
-        Some(Self { client, prefix: unique_name() })
+    /// None yet.
+    #[expect(clippy::new_without_default, reason = "it needs a server")]
+    pub fn new() -> Self {
+        let client = redis::Client::open(variable("KNOX_TEST_REDIS_URL")).unwrap();
+        Self { client, prefix: unique_name() }
     }
 
     /// A store with a connection of its own, as another process would have.
@@ -152,14 +170,9 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one with the tables in it, where PostgreSQL is tested at all and its programs are installed.
-    #[allow(clippy::print_stdout)]
-    pub fn start() -> Option<Self> {
-        variable("KNOX_TEST_POSTGRES_URL")?;
-        let Some(programs) = programs() else {
-            println!("skipped: the programs of a PostgreSQL server are not installed");
-            return None;
-        };
+    /// Starts one with the tables in it.
+    pub fn start() -> Self {
+        let programs = programs().unwrap_or_else(|| panic!("the programs of a PostgreSQL server are not installed"));
         let folder = env::temp_dir().join(unique_name());
         // One that a killed run has left.
         let _ = fs::remove_dir_all(&folder);
@@ -172,7 +185,7 @@ impl Postgres {
         let server = Self { programs, folder, port, child };
         server.wait_until_up();
         migrate(connect(&server.url(), 1));
-        Some(server)
+        server
     }
 
     /// Where to connect.

@@ -29,18 +29,17 @@ impl Library {
 pub struct Peer(Program);
 
 impl Peer {
-    /// Starts it; `None` if it is not installed, which is then said.
-    pub fn start(library: Library) -> Option<Self> {
-        Program::start(match library {
-            Library::PyJwt => python("pyjwt_peer.py")?,
-            Library::Jose => node("jose_peer.mjs")?,
-        })
-        .map(Self)
+    /// Starts it.
+    pub fn start(library: Library) -> Self {
+        Self(Program::start(match library {
+            Library::PyJwt => python("pyjwt_peer.py"),
+            Library::Jose => node("jose_peer.mjs"),
+        }))
     }
 
-    /// All that are installed.
+    /// All of them.
     pub fn all() -> Vec<(Library, Self)> {
-        Library::ALL.into_iter().filter_map(|library| Some((library, Self::start(library)?))).collect()
+        Library::ALL.into_iter().map(|library| (library, Self::start(library))).collect()
     }
 
     /// Has a request answered, or says why it was refused.
@@ -73,18 +72,17 @@ pub struct DjangoSite {
 }
 
 impl DjangoSite {
-    /// Starts it on a SQLite file, in which it makes its tables and users; `None` if it is not installed, which is then
-    /// said. `settings` are its environment variables.
-    pub fn start(version: KnoxVersion, database: &Path, settings: &[(&str, &str)]) -> Option<Self> {
-        let mut command = python("django_site.py")?;
+    /// Starts it on a SQLite file, in which it makes its tables and users. `settings` are its environment variables.
+    pub fn start(version: KnoxVersion, database: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = python("django_site.py");
         command.arg(database).envs(settings.iter().copied());
         if version == KnoxVersion::Four {
             command.env("PYTHONPATH", installed().join("knox4"));
         }
-        let mut program = Program::start(command)?;
+        let mut program = Program::start(command);
         let line = program.read_line();
         let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("no address: {line}"));
-        Some(Self { address: address.parse().unwrap(), _program: program })
+        Self { address: address.parse().unwrap(), _program: program }
     }
 }
 
@@ -97,15 +95,9 @@ struct Program {
 }
 
 impl Program {
-    fn start(mut command: Command) -> Option<Self> {
-        match command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
-            Err(error) => skip(&format!("{} cannot be started: {error}", command.get_program().display())),
-            Ok(mut child) => Some(Self {
-                stdin: child.stdin.take().unwrap(),
-                stdout: BufReader::new(child.stdout.take().unwrap()),
-                child,
-            }),
-        }
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self { stdin: child.stdin.take().unwrap(), stdout: BufReader::new(child.stdout.take().unwrap()), child }
     }
 
     fn write_line(&mut self, line: &str) {
@@ -127,33 +119,22 @@ impl Drop for Program {
     }
 }
 
-fn python(script: &str) -> Option<Command> {
+fn python(script: &str) -> Command {
     program(installed().join("venv/bin/python"), "python.stamp", script)
 }
 
-fn node(script: &str) -> Option<Command> {
+fn node(script: &str) -> Command {
     program("node".into(), "node.stamp", script)
 }
 
-fn program(interpreter: PathBuf, stamp: &str, script: &str) -> Option<Command> {
-    if !installed().join(stamp).exists() {
-        return skip("tests/interop/install.sh has not been run");
-    }
+fn program(interpreter: PathBuf, stamp: &str, script: &str) -> Command {
+    assert!(installed().join(stamp).exists(), "tests/interop/install.sh has not been run");
     let mut command = Command::new(interpreter);
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(script));
-    Some(command)
+    command
 }
 
 /// Where `tests/interop/install.sh` installs.
 fn installed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop")
-}
-
-/// Says why a test is skipped, or fails it if it must not be.
-#[allow(clippy::print_stdout)]
-fn skip<T>(reason: &str) -> Option<T> {
-    let is_required = env::var("KNOX_TEST_INTEROP").is_ok_and(|value| value == "required");
-    assert!(!is_required, "{reason}");
-    println!("skipped: {reason}");
-    None
 }

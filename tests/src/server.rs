@@ -113,7 +113,7 @@ mod on_axum {
     }
 
     async fn again(State(knox): State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
-        Ok(knox.issue(auth.subject().clone()).await?.session.id().to_string())
+        Ok(knox.issue(auth.subject().clone()).await?.session.id.to_string())
     }
 
     async fn leave(State(knox): State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
@@ -184,7 +184,7 @@ mod on_actix {
     }
 
     async fn again(knox: Data<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
-        Ok(knox.issue(auth.subject().clone()).await?.session.id().to_string())
+        Ok(knox.issue(auth.subject().clone()).await?.session.id.to_string())
     }
 
     async fn leave(knox: Data<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
@@ -276,7 +276,7 @@ mod on_rocket {
 
     #[get("/again")]
     async fn again(knox: &State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
-        Ok(knox.issue(auth.subject().clone()).await?.session.id().to_string())
+        Ok(knox.issue(auth.subject().clone()).await?.session.id.to_string())
     }
 
     #[get("/leave")]
@@ -364,7 +364,7 @@ mod on_hyper {
             }
             "/again" => {
                 let auth = authenticate(&mut parts, knox).await?;
-                knox.issue(auth.subject().clone()).await?.session.id().to_string()
+                knox.issue(auth.subject().clone()).await?.session.id.to_string()
             }
             "/leave" => {
                 let auth = authenticate(&mut parts, knox).await?;

@@ -42,7 +42,8 @@ pub enum StoreKind {
 pub struct World {
     /// Stands still until a test moves it.
     pub clock: ManualClock,
-    /// alice (wonderland), bob (builder), and root (toor), who has the scopes `admin` and `read`.
+    /// alice (wonderland), bob (builder), and root (toor), who has the scopes `admin`,
+    /// `read` and `sessions`; carol (singer), who has the scope `read`.
     pub users: Arc<Users>,
     /// Counts reads and can be made to fail.
     pub store: Arc<Watch>,
@@ -138,19 +139,76 @@ pub fn on_another_thread<T: Send + 'static>(future: impl Future<Output = T> + Se
 pub struct Users {
     status: Mutex<HashMap<&'static str, SubjectStatus>>,
     is_down: AtomicBool,
+    gate: Mutex<Option<Gate>>,
 }
 
-const PASSWORDS: [(&str, &str, &str); 3] =
-    [("alice", "wonderland", ""), ("bob", "builder", ""), ("root", "toor", "admin read")];
+/// Holds logins between the check of the password and the beginning of the session.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<GateState>);
+
+#[derive(Debug)]
+struct GateState {
+    is_open: AtomicBool,
+    held: tokio::sync::Semaphore,
+    opened: tokio::sync::Semaphore,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let (held, opened) = (tokio::sync::Semaphore::new(0), tokio::sync::Semaphore::new(0));
+        Self(Arc::new(GateState { is_open: AtomicBool::new(false), held, opened }))
+    }
+
+    async fn pass(&self) {
+        if !self.0.is_open.load(SeqCst) {
+            self.0.held.add_permits(1);
+            self.0.opened.acquire().await.unwrap().forget();
+        }
+    }
+
+    /// Runs `login` with the gate open, and closes it again.
+    pub fn let_through<T>(&self, login: impl FnOnce() -> T) -> T {
+        self.0.is_open.store(true, SeqCst);
+        let outcome = login();
+        self.0.is_open.store(false, SeqCst);
+        outcome
+    }
+
+    /// Waits until a login stands at the gate.
+    pub fn wait_until_held(&self) {
+        let gate = self.clone();
+        on_another_thread(async move { gate.0.held.acquire().await.unwrap().forget() });
+    }
+
+    /// Opens the gate for good.
+    pub fn open(&self) {
+        self.0.is_open.store(true, SeqCst);
+        self.0.opened.add_permits(100);
+    }
+}
+
+const PASSWORDS: [(&str, &str, &str); 4] = [
+    ("alice", "wonderland", ""),
+    ("bob", "builder", ""),
+    ("root", "toor", "admin read sessions"),
+    ("carol", "singer", "read"),
+];
 
 impl Default for Users {
     fn default() -> Self {
         let status = PASSWORDS.map(|(name, ..)| (name, SubjectStatus::Active)).into();
-        Self { status: Mutex::new(status), is_down: AtomicBool::new(false) }
+        Self { status: Mutex::new(status), is_down: AtomicBool::new(false), gate: Mutex::default() }
     }
 }
 
 impl Users {
+    /// Holds all logins from now on at the gate that it gives.
+    pub fn hold_logins(&self) -> Gate {
+        let gate = Gate::new();
+        *self.gate.lock().unwrap() = Some(gate.clone());
+        gate
+    }
+
     /// Says what the application shall think of a user from now on.
     pub fn set(&self, name: &'static str, status: SubjectStatus) {
         self.status.lock().unwrap().insert(name, status);
@@ -173,6 +231,10 @@ impl Login for Users {
         let sent = (credentials.username(), credentials.password());
         let user = PASSWORDS.iter().find(|(name, password, _)| (*name, *password) == sent);
         let (name, _, scope) = user.ok_or(LoginError::InvalidCredentials)?;
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.pass().await;
+        }
         Ok(NewSession::new(Subject::new(*name)?).scopes(scope.split_whitespace())?)
     }
 }

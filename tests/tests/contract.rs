@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use jwt_knox::{
-    Algorithm, KeyRing, KeySet, Lifetime, NewSession, SessionLimit, SigningKey, Subject, SubjectStatus, TokenProfile,
-    Verifier,
+    Algorithm, KeyRing, KeySet, KnoxBuilder, Lifetime, NewSession, ReuseAction, SessionLimit, SigningKey, Subject,
+    SubjectStatus, TokenProfile, Verifier,
 };
+use jwt_knox_http::KnoxHttpBuilder;
 use jwt_knox_tests::{
     Call, Framework, Reply, Server, StoreKind, World, forge,
-    world::{START, STORE_SECRET, on_another_thread},
+    world::{Gate, START, STORE_SECRET, on_another_thread},
 };
 use serde_json::{Value, json};
 
@@ -43,6 +44,11 @@ impl Fixture {
 
     fn alice(&self) -> String {
         self.login("alice", "wonderland")
+    }
+
+    /// A login of alice that the gate does not hold.
+    fn alice_past(&self, gate: &Gate) -> String {
+        gate.let_through(|| self.alice())
     }
 
     fn send(&self, call: &Call) -> Reply {
@@ -298,15 +304,18 @@ fn rotating_gives_a_new_token_for_the_same_session(fixture: &Fixture) {
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     assert_eq!(reply.json()["expires_in"], 36_000 - 600);
     assert_eq!(reply.json()["expires_at"], "2027-01-15T18:00:00Z");
-    assert_eq!((fixture.verify(&old), fixture.verify(&new)), (401, 204));
-    assert_invalid(&fixture.send(&Call::post("/rotate").bearer(&old)));
+    // The old token stays valid for the grace, and gives the same new secret again.
+    assert_eq!((fixture.verify(&old), fixture.verify(&new)), (204, 204));
+    let again = fixture.send(&Call::post("/rotate").bearer(&old)).token();
+    assert_eq!(forge::claims(&again)["jti"], forge::claims(&new)["jti"]);
+    assert_ne!(forge::claims(&new)["jti"], forge::claims(&old)["jti"]);
     assert_eq!(fixture.status(&Call::get("/admin").bearer(&new)), 200);
     let after = fixture.sessions(&new);
     assert_eq!(after.len(), 1);
-    assert_ne!(after[0]["id"], before[0]["id"]);
-    for member in ["label", "created_at", "expires_at"] {
+    for member in ["id", "label", "created_at", "expires_at"] {
         assert_eq!(after[0][member], before[0][member]);
     }
+    assert_eq!(reply.json()["session_id"], before[0]["id"]);
 
     let address = fixture.address;
     let rotations: Vec<_> = (0..16)
@@ -315,11 +324,88 @@ fn rotating_gives_a_new_token_for_the_same_session(fixture: &Fixture) {
             std::thread::spawn(move || call.send(address))
         })
         .collect();
-    let replies: Vec<Reply> = rotations.into_iter().map(|rotation| rotation.join().unwrap()).collect();
-    let winners: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 200).collect();
-    assert_eq!(winners.len(), 1);
-    assert!(replies.iter().all(|reply| matches!(reply.status, 200 | 401)));
-    assert_eq!(fixture.verify(&winners[0].token()), 204);
+    let tokens: Vec<String> = rotations.into_iter().map(|rotation| rotation.join().unwrap().token()).collect();
+    let secrets: BTreeSet<String> = tokens.iter().map(|token| forge::claims(token)["jti"].to_string()).collect();
+    assert_eq!(secrets.len(), 1, "parallel rotations of one token give one new secret");
+    assert!(tokens.iter().all(|token| fixture.verify(token) == 204));
+}
+
+fn a_token_that_was_rotated_away_ends_the_session_when_it_is_used_again(fixture: &Fixture) {
+    let old = fixture.alice();
+    let new = fixture.send(&Call::post("/rotate").bearer(&old)).token();
+    fixture.world.set_clock(9);
+    assert_eq!((fixture.verify(&old), fixture.verify(&new)), (204, 204));
+    fixture.world.set_clock(10);
+    assert_eq!(fixture.verify(&new), 204);
+    assert_invalid(&fixture.send(&Call::get("/verify").bearer(&old)));
+    assert_invalid(&fixture.send(&Call::get("/verify").bearer(&new)));
+}
+
+fn without_a_grace_the_old_token_is_revoked_at_once(fixture: &Fixture) {
+    let settings = |core: KnoxBuilder| core.rotation_grace(Duration::ZERO).on_reuse(ReuseAction::Reject);
+    let fixture = fixture.with(World::with(fixture.kind, settings, |http| http));
+    let old = fixture.alice();
+    let new = fixture.send(&Call::post("/rotate").bearer(&old)).token();
+    assert_invalid(&fixture.send(&Call::get("/verify").bearer(&old)));
+    assert_invalid(&fixture.send(&Call::post("/rotate").bearer(&old)));
+    assert_eq!(fixture.verify(&new), 204);
+}
+
+fn a_logout_holds_however_often_the_token_was_rotated(fixture: &Fixture) {
+    let first = fixture.alice();
+    let second = fixture.send(&Call::post("/rotate").bearer(&first)).token();
+    let third = fixture.send(&Call::post("/rotate").bearer(&second)).token();
+    assert_eq!(fixture.status(&Call::post("/logout").bearer(&second)), 204);
+    for token in [&first, &second, &third] {
+        assert_invalid(&fixture.send(&Call::get("/verify").bearer(token)));
+    }
+}
+
+fn a_login_under_way_does_not_survive_a_logout_everywhere(fixture: &Fixture) {
+    let world = World::new(fixture.kind);
+    let gate = world.users.hold_logins();
+    let fixture = fixture.with(world);
+    let (mine, address) = (fixture.alice_past(&gate), fixture.address);
+    let late = std::thread::spawn(move || Call::login("alice", "wonderland").send(address));
+    gate.wait_until_held();
+    // The password is changed here, and then all sessions are revoked.
+    fixture.world.set_clock(1);
+    assert_eq!(fixture.status(&Call::post("/logout_all").bearer(&mine)), 204);
+    gate.open();
+    assert_problem(&late.join().unwrap(), 401);
+    assert_eq!(fixture.verify(&fixture.alice()), 204);
+}
+
+/// A token with scopes is confined to them: it may verify and log out, and needs the session scope for the rest.
+fn a_narrow_token_is_confined(fixture: &Fixture) {
+    let settings = |http: KnoxHttpBuilder| http.debug_verify(true);
+    let fixture = fixture.with(World::with(fixture.kind, |core| core, settings));
+    let routes = [
+        ("GET", "/sessions"),
+        ("GET", "/debug_verify"),
+        ("DELETE", "/sessions/00112233445566778899aabbccddeeff"),
+        ("POST", "/rotate"),
+        ("POST", "/logout_other"),
+        ("POST", "/logout_all"),
+    ];
+    let narrow = fixture.login("carol", "singer");
+    assert_eq!(fixture.verify(&narrow), 204);
+    for (method, path) in routes {
+        let reply = fixture.send(&Call::new(method, path).bearer(&narrow));
+        assert_problem(&reply, 403);
+        let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="sessions""#;
+        assert_eq!(reply.header("www-authenticate"), Some(challenge), "{path}");
+    }
+    assert_eq!(fixture.status(&Call::post("/logout").bearer(&narrow)), 204);
+    assert_eq!(fixture.verify(&narrow), 401);
+
+    for (name, password) in [("alice", "wonderland"), ("root", "toor")] {
+        for (method, path) in routes {
+            let token = fixture.login(name, password);
+            let status = fixture.status(&Call::new(method, path).bearer(&token));
+            assert!(matches!(status, 200 | 204 | 404), "{name} {path}: {status}");
+        }
+    }
 }
 
 fn logging_out_the_others_keeps_this_session(fixture: &Fixture) {
@@ -377,9 +463,11 @@ fn the_list_of_sessions_is_ones_own(fixture: &Fixture) {
 fn the_use_of_a_session_shows_in_the_list(fixture: &Fixture) {
     let token = fixture.alice();
     fixture.world.set_clock(59);
-    assert_eq!(fixture.sessions(&token)[0]["last_used_at"], Value::Null);
-    fixture.world.set_clock(90);
-    assert_eq!(fixture.sessions(&token)[0]["last_used_at"], "2027-01-15T08:01:30Z");
+    assert_eq!(fixture.sessions(&token)[0]["last_used_at"], "2027-01-15T08:00:59Z", "the first use shows at once");
+    fixture.world.set_clock(118);
+    assert_eq!(fixture.sessions(&token)[0]["last_used_at"], "2027-01-15T08:00:59Z", "later ones once a minute");
+    fixture.world.set_clock(119);
+    assert_eq!(fixture.sessions(&token)[0]["last_used_at"], "2027-01-15T08:01:59Z");
 }
 
 fn a_label_is_the_user_agent_cut_and_cleaned(fixture: &Fixture) {
@@ -664,7 +752,7 @@ fn optional_authentication_fails_closed(fixture: &Fixture) {
 
 fn a_missing_scope_is_403(fixture: &Fixture) {
     let (alice, root) = (fixture.alice(), fixture.login("root", "toor"));
-    assert_eq!(forge::claims(&root)["scope"], "admin read");
+    assert_eq!(forge::claims(&root)["scope"], "admin read sessions");
     for path in ["/admin", "/guarded_admin/hello"] {
         assert_eq!(fixture.status(&Call::get(path).bearer(&root)), 200);
         let reply = fixture.send(&Call::get(path).bearer(&alice));
@@ -825,6 +913,11 @@ contract! {
     the_header_is_read_by_the_rules
     logging_out_ends_this_session_and_no_other
     rotating_gives_a_new_token_for_the_same_session
+    a_token_that_was_rotated_away_ends_the_session_when_it_is_used_again
+    without_a_grace_the_old_token_is_revoked_at_once
+    a_logout_holds_however_often_the_token_was_rotated
+    a_login_under_way_does_not_survive_a_logout_everywhere
+    a_narrow_token_is_confined
     logging_out_the_others_keeps_this_session
     logging_out_everywhere_ends_all_of_the_user
     the_list_of_sessions_is_ones_own

@@ -209,7 +209,7 @@ fn traffic_through(mut postgres: Postgres, outage: impl FnOnce(&mut Postgres, &T
 
 /// Traffic while the server goes away, for a while, and comes back.
 fn traffic_through_an_absence(go: impl FnOnce(&mut Postgres), come_back: impl FnOnce(&mut Postgres)) {
-    let Some(postgres) = Postgres::start() else { return };
+    let postgres = Postgres::start();
     traffic_through(postgres, |postgres, traffic| {
         traffic.enter(Phase::Between);
         go(postgres);
@@ -221,23 +221,27 @@ fn traffic_through_an_absence(go: impl FnOnce(&mut Postgres), come_back: impl Fn
 }
 
 #[test]
+#[cfg_attr(not(knox_postgres_programs), ignore = "the programs of a PostgreSQL server are not installed")]
 fn a_database_that_is_killed_makes_503_and_service_resumes() {
     traffic_through_an_absence(Postgres::kill, Postgres::restart);
 }
 
 #[test]
+#[cfg_attr(not(knox_postgres_programs), ignore = "the programs of a PostgreSQL server are not installed")]
 fn a_database_that_is_stopped_at_once_makes_503_and_service_resumes() {
     traffic_through_an_absence(Postgres::stop_at_once, Postgres::restart);
 }
 
 #[test]
+#[cfg_attr(not(knox_postgres_programs), ignore = "the programs of a PostgreSQL server are not installed")]
 fn a_database_that_hangs_makes_503_and_service_resumes() {
     traffic_through_an_absence(Postgres::freeze, Postgres::thaw);
 }
 
 #[test]
+#[cfg_attr(not(knox_postgres_programs), ignore = "the programs of a PostgreSQL server are not installed")]
 fn connections_that_are_ended_are_made_anew() {
-    let Some(postgres) = Postgres::start() else { return };
+    let postgres = Postgres::start();
     traffic_through(postgres, |postgres, traffic| {
         traffic.enter(Phase::Between);
         for _ in 0..20 {

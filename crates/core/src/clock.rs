@@ -68,3 +68,25 @@ impl Clock for ManualClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The time cut to the microseconds that every store keeps.
+pub(crate) fn whole_microseconds(time: Timestamp) -> Timestamp {
+    // In the last second that there is, only its beginning can be read from microseconds.
+    let last = || Timestamp::from_second(time.as_second()).unwrap_or(time);
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or_else(|_| last())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_cut_to_what_can_be_read_again() {
+        let nanosecond = |nanos| Timestamp::from_nanosecond(nanos).unwrap();
+        assert_eq!(whole_microseconds(nanosecond(1_999)), nanosecond(1_000));
+        for time in [Timestamp::MIN, Timestamp::MAX] {
+            let cut = whole_microseconds(time);
+            assert_eq!(Timestamp::from_microsecond(cut.as_microsecond()).unwrap(), cut);
+        }
+    }
+}

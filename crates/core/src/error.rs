@@ -38,6 +38,9 @@ pub enum Rejection {
     /// The store has no such record, or one with another digest or scope: logged out, evicted, forged or never issued.
     #[error("the token was revoked or never issued")]
     Revoked,
+    /// The token was rotated away longer ago than the grace: two parties have it, and one of them should not.
+    #[error("the token was replaced by a rotation and is used again")]
+    Reused,
     /// The application's [`SubjectCheck`](crate::SubjectCheck) calls the subject inactive.
     #[error("the subject is inactive")]
     SubjectInactive,
@@ -60,6 +63,7 @@ impl Rejection {
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
             Self::Revoked => "revoked",
+            Self::Reused => "reused",
             Self::SubjectInactive => "subject_inactive",
             Self::SubjectUnknown => "subject_unknown",
         }
@@ -129,6 +133,9 @@ pub enum IssueError {
     /// The operating system gave no random bytes.
     #[error("the operating system's random source failed; no token was issued")]
     Random(#[source] BoxError),
+    /// All sessions of the subject were revoked after this login began, as when its password was changed.
+    #[error("all sessions of the subject were revoked after this login began")]
+    Superseded,
     /// A claim has a name to which the token format gives another meaning.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
@@ -176,6 +183,9 @@ pub enum ClaimsError {
     /// An audience that is the empty string.
     #[error("an audience must not be empty")]
     EmptyAudience,
+    /// An attribute whose name or value is too long, or attributes that are too long together.
+    #[error("attributes are limited to 255 bytes a name, 4096 bytes a value and 16 KiB together")]
+    AttributeTooLong,
     /// The value does not serialize, or the token's claims are not of the type asked for.
     #[error("the claims do not fit the type")]
     Mismatch(#[source] BoxError),
@@ -214,7 +224,7 @@ pub enum ConfigError {
     EmptyName,
     /// Two claims of the same name, an empty one, or that of a claim whose meaning is fixed.
     #[error(
-        "the claims for subject, secret and scope need three different names, none of iss, aud, exp, nbf, iat, jti_alg, nonce"
+        "the claims for subject, secret and scope need three different names, none of iss, aud, exp, nbf, iat, jti_alg, nonce, sid"
     )]
     ClaimNames,
     /// A hash of hexadecimal secrets, and secrets that are not.

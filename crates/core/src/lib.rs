@@ -34,24 +34,27 @@ pub use knox::{
     authenticate::Authenticated,
     builder::KnoxBuilder,
     issue::{Issued, NewSession},
+    settings::ReuseAction,
 };
 pub use lifetime::Lifetime;
 pub use observer::{Event, Observer, RevocationCause, observer_fn};
 pub use store::{
-    InsertOutcome, TokenStore,
+    InsertOutcome, MAX_LISTED, TokenStore,
     limit::{LimitAction, LimitReached, SessionLimit},
     memory::MemoryStore,
-    record::{Session, SessionRecord},
+    record::{Rotation, Session, SessionRecord},
     wrapped::{Around, Operation, WrappedStore},
 };
 pub use subject::{Subject, SubjectCheck, SubjectError, SubjectStatus, subject_check_fn};
 pub use timer::{SystemTimer, TimeLimit, Timer};
 pub use token::{
+    claims_digest::{ClaimsDigest, ClaimsDigestError},
     digest::{DigestError, HashAlgorithm, TokenDigest},
     format::{ClaimNames, TokenFormat},
     id::{SessionId, SessionIdError, SessionRef},
     jwt::Token,
     profile::TokenProfile,
+    rotation::{PreviousSecret, PreviousSecretError},
     scope::is_scope,
 };
 pub use verifier::{StatelessToken, Verifier};

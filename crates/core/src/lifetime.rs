@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::error::ConfigError;
+use crate::{clock::whole_microseconds, error::ConfigError};
 
 /// How long a session lives.
 ///
@@ -115,6 +115,11 @@ pub(crate) fn expiry(start: Timestamp, lifetime: Duration) -> Timestamp {
     Timestamp::from_second(end.as_second()).unwrap_or(Timestamp::MAX)
 }
 
+/// The time `duration` after `start`, to the microsecond.
+pub(crate) fn expiry_exact(start: Timestamp, duration: Duration) -> Timestamp {
+    whole_microseconds(start.checked_add(duration).unwrap_or(Timestamp::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +132,13 @@ mod tests {
         assert_eq!(expiry, Some(Timestamp::from_second(1_060).unwrap()));
         assert_eq!(Lifetime::never().absolute_expiry(start), None);
         assert_eq!(Lifetime::idle_after(minute).unwrap().absolute_expiry(start), None);
+    }
+
+    #[test]
+    fn a_grace_ends_at_a_time_that_every_store_can_keep() {
+        let start = Timestamp::from_microsecond(7).unwrap();
+        assert_eq!(expiry_exact(start, Duration::from_nanos(1_999)), Timestamp::from_microsecond(8).unwrap());
+        assert_eq!(expiry_exact(start, Duration::MAX), whole_microseconds(Timestamp::MAX));
     }
 
     #[test]

@@ -94,22 +94,28 @@ pub enum Event<'a> {
         /// When it expires now unless it is used again. `None`: never.
         expires_at: Option<Timestamp>,
     },
-    /// A session has a new secret and so a new session id.
+    /// A session has a new token.
     #[non_exhaustive]
     Rotated {
-        /// The session as it was called before.
-        old: &'a SessionRef,
-        /// The session as it is called now.
-        new: &'a SessionRef,
+        /// The session.
+        session: &'a SessionRef,
+    },
+    /// A token was presented that was rotated away longer ago than the grace: two parties have it. Unless set otherwise,
+    /// the session is revoked, of which another event tells.
+    #[non_exhaustive]
+    Reused {
+        /// The session.
+        session: &'a SessionRef,
     },
     /// Sessions were revoked.
     #[non_exhaustive]
     Revoked {
         /// Whose sessions.
         subject: &'a Subject,
-        /// The one session that was revoked ([`RevocationCause::One`]), or the one that was spared
-        /// ([`RevocationCause::Others`]).
-        id: Option<&'a SessionId>,
+        /// Which ones, as far as that is known: not for [`RevocationCause::All`] and [`RevocationCause::Others`].
+        ids: &'a [SessionId],
+        /// The one session that was spared, for [`RevocationCause::Others`].
+        spared: Option<SessionId>,
         /// How many active sessions were revoked, never 0.
         count: u64,
         /// On what occasion.
@@ -132,6 +138,7 @@ impl Event<'_> {
             Self::Rejected { .. } => "rejected",
             Self::Renewed { .. } => "renewed",
             Self::Rotated { .. } => "rotated",
+            Self::Reused { .. } => "reused",
             Self::Revoked { .. } => "revoked",
             Self::Purged { .. } => "purged",
         }
@@ -147,12 +154,14 @@ impl Event<'_> {
             Self::Renewed { session: SessionRef { subject, id }, .. } => {
                 tracing::trace!(%subject, session_id = %id, "session renewed");
             }
-            Self::Rotated { old, new } => {
-                tracing::debug!(subject = %new.subject, old_session_id = %old.id, session_id = %new.id, "token rotated");
+            Self::Rotated { session: SessionRef { subject, id } } => {
+                tracing::debug!(%subject, session_id = %id, "token rotated");
             }
-            Self::Revoked { subject, id, count, cause } => {
-                let session_id = id.map(SessionId::as_str);
-                tracing::debug!(%subject, session_id, count, cause = cause.as_str(), "sessions revoked");
+            Self::Reused { session: SessionRef { subject, id } } => {
+                tracing::warn!(%subject, session_id = %id, "a token that was rotated away is used again");
+            }
+            Self::Revoked { subject, ids, count, cause, .. } => {
+                tracing::debug!(%subject, ?ids, count, cause = cause.as_str(), "sessions revoked");
             }
             Self::Purged { count } => tracing::debug!(count, "expired sessions purged"),
         }
@@ -171,6 +180,8 @@ pub enum RevocationCause {
     All,
     /// A new session has taken the place of older ones, as the limit says.
     Evicted,
+    /// The previous token of a session was used again after its grace.
+    Reused,
 }
 
 named! { RevocationCause {
@@ -178,4 +189,5 @@ named! { RevocationCause {
     Others = "others",
     All = "all",
     Evicted = "evicted",
+    Reused = "reused",
 } }

@@ -70,6 +70,11 @@ impl TimeLimit {
         Self { timer: Arc::new(timer), ..self }
     }
 
+    /// The same timer with this limit, or a lower one as it is.
+    pub(crate) fn at_most(&self, limit: Duration) -> Self {
+        Self { limit: self.limit.min(limit), timer: Arc::clone(&self.timer) }
+    }
+
     /// The limit.
     #[must_use]
     pub fn limit(&self) -> Duration {

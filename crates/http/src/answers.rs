@@ -27,7 +27,7 @@ impl<'a> TokenAnswer<'a> {
             token_type,
             expires_in: record.expires_at.map(|expires_at| (expires_at.as_second() - issued_at.as_second()).max(0)),
             expires_at: record.expires_at.map(rfc_3339),
-            session_id: record.id().to_string(),
+            session_id: record.id.to_string(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Putting a [`KnoxHttp`] together.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{
         Arc,
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use jwt_knox::{Issued, Knox};
+use jwt_knox::{Issued, Knox, is_scope};
 use serde::Serialize;
 
 use crate::{
@@ -42,6 +43,7 @@ impl KnoxHttp {
                 login: None,
                 token_response: None,
                 debug_verify: false,
+                session_scope: "sessions".into(),
                 jwks_max_age: Duration::from_secs(300),
             },
         }
@@ -85,7 +87,7 @@ impl KnoxHttpBuilder {
     /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
     /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
     /// let http = KnoxHttp::builder(knox)
-    ///     .token_response(|issued| serde_json::json!({"jwt": issued.token.expose(), "id": issued.session.id().as_str()}))
+    ///     .token_response(|issued| serde_json::json!({"jwt": issued.token.expose(), "id": issued.session.id.as_str()}))
     ///     .build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -117,6 +119,13 @@ impl KnoxHttpBuilder {
         self
     }
 
+    /// The scope that a token with scopes needs at the routes that list, end and rotate sessions. A token without scopes
+    /// needs none. Default: `sessions`.
+    pub fn session_scope(mut self, scope: impl Into<Cow<'static, str>>) -> Self {
+        self.settings.session_scope = scope.into();
+        self
+    }
+
     /// Makes the handle.
     ///
     /// # Errors
@@ -130,6 +139,9 @@ impl KnoxHttpBuilder {
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
         if !realm.bytes().all(is_plain) {
             return Err(HttpConfigError::Realm);
+        }
+        if !is_scope(&self.settings.session_scope) {
+            return Err(HttpConfigError::SessionScope);
         }
         if self.settings.jwks_max_age > Duration::from_secs(24 * 3600) {
             return Err(HttpConfigError::JwksMaxAge);
@@ -166,6 +178,9 @@ pub enum HttpConfigError {
     /// Public keys would be kept for more than a day.
     #[error("`jwks_max_age` must not exceed one day")]
     JwksMaxAge,
+    /// The session scope is not a scope.
+    #[error("`session_scope` must be printable ASCII without spaces, quotes and backslashes")]
+    SessionScope,
     /// A login that may take no time at all.
     #[error("`login_time_limit` must be longer than 0")]
     LoginTimeLimit,

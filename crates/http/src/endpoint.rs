@@ -58,6 +58,17 @@ impl Endpoint {
         }
     }
 
+    /// Whether a token with scopes needs the session scope here: all routes that show or change sessions, but for the one
+    /// that ends its own.
+    pub(crate) fn is_about_sessions(self) -> bool {
+        match self {
+            Self::GetToken | Self::Verify | Self::Logout | Self::Jwks => false,
+            Self::LogoutOther | Self::LogoutAll | Self::Rotate | Self::DebugVerify | Self::Sessions | Self::Session => {
+                true
+            }
+        }
+    }
+
     /// The methods that are answered, as in the header `Allow`.
     pub(crate) fn allow(self) -> &'static str {
         match self {

@@ -157,6 +157,10 @@ impl KnoxHttp {
         self.0.settings.login.as_deref().map(|login| (login, &self.0.login_limit))
     }
 
+    pub(crate) fn session_scope(&self) -> &str {
+        &self.0.settings.session_scope
+    }
+
     /// In seconds.
     pub(crate) fn jwks_max_age(&self) -> u64 {
         self.0.settings.jwks_max_age.as_secs()

@@ -83,6 +83,9 @@ impl HttpRejection {
                 let detail = format!("You already have {max} active {sessions}, the maximum. End one of them first.");
                 Response::problem(403, &detail)
             }
+            Cause::Issue(IssueError::Superseded) => {
+                challenge.add_to(Response::problem(401, "All sessions were ended in the meantime. Log in again."), "")
+            }
             Cause::Issue(_) => Response::problem(500, "The server could not issue a token."),
             Cause::Credentials { detail, offer_basic } => {
                 let realm = &challenge.realm;
@@ -103,7 +106,7 @@ impl HttpRejection {
             | Cause::Token(_)
             | Cause::Claims(_)
             | Cause::Credentials { .. }
-            | Cause::Issue(IssueError::Rejected(_)) => 401,
+            | Cause::Issue(IssueError::Rejected(_) | IssueError::Superseded) => 401,
             Cause::Scope(_) | Cause::Issue(IssueError::LimitReached { .. }) => 403,
             Cause::Undecided(_)
             | Cause::Unavailable(_)
@@ -149,7 +152,7 @@ impl HttpRejection {
     fn log(&self) {
         let (error, message): (&dyn Error, _) = match &self.0.cause {
             Cause::Unavailable(error) => (error, "a request could not be carried out"),
-            Cause::Issue(IssueError::Rejected(_) | IssueError::LimitReached { .. }) => return,
+            Cause::Issue(IssueError::Rejected(_) | IssueError::LimitReached { .. } | IssueError::Superseded) => return,
             Cause::Issue(error) => (error, "no token could be issued"),
             Cause::Claims(error) => (error, "the claims of a token do not fit the handler"),
             Cause::Internal(error) => (&**error, "a handler failed"),
@@ -301,6 +304,7 @@ mod tests {
         assert_eq!(status(AuthenticateError::Store(StoreError::new("down"))), 503);
         assert_eq!(status(IssueError::Rejected(Rejection::SubjectInactive)), 401);
         assert_eq!(status(IssueError::LimitReached { max: 1 }), 403);
+        assert_eq!(status(IssueError::Superseded), 401);
         assert_eq!(status(IssueError::Store(StoreError::new("down"))), 503);
         assert_eq!(status(IssueError::Random("no entropy".into())), 503);
         assert_eq!(status(IssueError::TooLarge { bytes: 9000, max: 8192 }), 500);

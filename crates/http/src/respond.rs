@@ -52,13 +52,16 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     };
     let rejected = |error: LoginError| knox.reject(error.into_rejection(offer_basic));
     let credentials = credentials.ok_or_else(|| rejected(LoginError::InvalidCredentials))?;
-    let mut new = time_limit.apply(login.login(&credentials)).await.map_err(rejected)?;
+    // Before the password hash is read, so that a session of an old password does not outlive a change of it.
+    let began_at = knox.now();
+    let mut new = time_limit.apply(login.login(&credentials)).await.map_err(rejected)?.default_began_at(began_at);
     if let Some(user_agent) = request.user_agent {
         new = new.default_label(String::from_utf8_lossy(user_agent));
     }
     let issued = knox.issue(new).await.map_err(|error| match error {
-        // An inactive user with the right password is told what one with a wrong password is told.
-        IssueError::Rejected(_) => rejected(LoginError::InvalidCredentials),
+        // An inactive user with the right password, or one whose password was changed in the meantime, is told what one
+        // with a wrong password is told.
+        IssueError::Rejected(_) | IssueError::Superseded => rejected(LoginError::InvalidCredentials),
         error => knox.reject(error),
     })?;
     Ok(knox.token_response(&issued))
@@ -77,8 +80,7 @@ async fn verify(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 
 async fn logout(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Logout, request).await?;
-    // Not there any more: it was revoked in the meantime, or rotated, and then it lives on under another token. No
-    // reason to say that it has ended.
+    // Not there any more: it was revoked in the meantime.
     if !knox.revoke(&auth.session_ref()).await? {
         return Err(knox.reject(Rejection::Revoked));
     }
@@ -131,6 +133,10 @@ async fn authenticate_for(
 ) -> Result<Authenticated, HttpRejection> {
     let auth = knox.authenticate(request).await?;
     check_method(endpoint, request)?;
+    // A token without scopes is its owner's; one with scopes is confined to them.
+    if endpoint.is_about_sessions() && auth.scopes().next().is_some() {
+        knox.require_scope(&auth, knox.session_scope())?;
+    }
     Ok(auth)
 }
 
@@ -149,9 +155,9 @@ mod tests {
     use super::*;
     use crate::slot::AuthSlot;
 
-    /// A rotation comes between the guard and the route: the session lives on under another token, so it has not ended.
+    /// A rotation comes between the guard and the route: it is the same session, so it ends.
     #[tokio::test]
-    async fn a_logout_that_ended_nothing_does_not_say_so() {
+    async fn a_logout_that_meets_a_rotation_ends_the_session() {
         let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
         let http = KnoxHttp::builder(knox.clone()).build().unwrap();
         let issued = knox.issue(1).await.unwrap();
@@ -163,7 +169,9 @@ mod tests {
         let rotated = knox.rotate(&guarded).await.unwrap();
 
         let response = http.respond(Endpoint::Logout, &request).await;
-        assert_eq!(response.status(), 401);
-        assert!(knox.authenticate(rotated.token.expose()).await.is_ok());
+        assert_eq!(response.status(), 204);
+        assert!(knox.authenticate(rotated.token.expose()).await.is_err());
+        let response = http.respond(Endpoint::Logout, &request).await;
+        assert_eq!(response.status(), 401, "nothing was ended");
     }
 }

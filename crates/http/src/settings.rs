@@ -1,6 +1,6 @@
 //! The settings that a handle keeps as they are given.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jwt_knox::Issued;
 
@@ -12,6 +12,7 @@ pub(crate) struct Settings {
     pub(crate) login: Option<Arc<dyn Login>>,
     pub(crate) token_response: Option<TokenResponse>,
     pub(crate) debug_verify: bool,
+    pub(crate) session_scope: Cow<'static, str>,
     pub(crate) jwks_max_age: Duration,
 }
 

@@ -31,7 +31,7 @@ impl Client<SessionRecord> for Bare {
     async fn run(&self, operation: Operation, session: &SessionRecord) {
         let subject = Base64UrlUnpadded::encode_string(session.subject.as_str().as_bytes());
         let index = format!("{}:{{{subject}}}", self.prefix);
-        let key = format!("{index}:{}", session.id());
+        let key = format!("{index}:{}", session.id);
         let mut connection = self.connection.clone();
         match operation {
             Operation::Find => {
@@ -53,7 +53,7 @@ impl Client<SessionRecord> for Bare {
                 let mut commands = pipe();
                 commands
                     .atomic()
-                    .zadd(&index, session.id().as_str(), session.created_at.as_microsecond())
+                    .zadd(&index, session.id.as_str(), session.created_at.as_microsecond())
                     .hset_multiple(&key, &fields)
                     .pexpire_at(&key, expires_at.as_millisecond())
                     .pexpire_at(&index, expires_at.as_millisecond());
@@ -61,7 +61,7 @@ impl Client<SessionRecord> for Bare {
             }
             Operation::Remove => {
                 let mut commands = pipe();
-                commands.atomic().zrem(&index, session.id().as_str()).del(&key);
+                commands.atomic().zrem(&index, session.id.as_str()).del(&key);
                 let removed: (bool, bool) = commands.query_async(&mut connection).await.unwrap();
                 assert_eq!(removed, (true, true));
             }

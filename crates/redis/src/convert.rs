@@ -1,60 +1,85 @@
-//! Records as the fields of a hash and back.
+//! Records as the lines of a value and back.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use jwt_knox::{SessionRecord, StoreError, Subject, Timestamp, TokenDigest};
+use jwt_knox::{SessionId, SessionRecord, StoreError, Subject, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// A failure of this store.
 pub(crate) fn store_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::new(error).in_store("Redis")
 }
 
-/// A hash that is not a record.
+/// The value of a session is not one.
 #[derive(Debug, thiserror::Error)]
-#[error("a session in Redis lacks the field `{0}`")]
-struct MissingField(&'static str);
+#[error("a session in Redis cannot be read")]
+struct Unreadable;
 
-/// The names and values of a record, in turn. What is absent has no field.
-pub(crate) fn fields(record: &SessionRecord) -> Result<Vec<String>, StoreError> {
-    let attributes = serde_json::to_string(&record.attributes).map_err(store_error)?;
-    let present = [
-        ("subject", Some(record.subject.as_str().to_owned())),
-        ("digest", Some(record.digest.to_string())),
-        ("created_at", Some(microseconds(record.created_at))),
-        ("expires_at", record.expires_at.map(microseconds)),
-        ("last_used_at", record.last_used_at.map(microseconds)),
-        ("absolute_expires_at", record.absolute_expires_at.map(microseconds)),
-        ("idle_seconds", record.idle_timeout.map(|timeout| timeout.as_secs().to_string())),
-        ("scope", record.scope.clone()),
-        ("label", record.label.clone()),
-        ("attributes", Some(attributes)),
-    ];
-    Ok(present.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten().collect())
+/// The version of the value, its first line.
+const VERSION: &str = "1";
+
+/// What no script looks at, in the last line.
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    #[serde(rename = "abs", skip_serializing_if = "Option::is_none")]
+    absolute_expires_at: Option<i64>,
+    #[serde(rename = "idle", skip_serializing_if = "Option::is_none")]
+    idle_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<String>,
+    #[serde(rename = "attr", default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
 }
 
-/// The record of a hash.
-pub(crate) fn record(mut hash: HashMap<String, String>) -> Result<SessionRecord, StoreError> {
-    let mut take = |name: &'static str| hash.remove(name);
-    let needed = |name, value: Option<String>| value.ok_or_else(|| store_error(MissingField(name)));
-    let subject = Subject::new(needed("subject", take("subject"))?).map_err(store_error)?;
-    let digest: TokenDigest = needed("digest", take("digest"))?.parse().map_err(store_error)?;
-    let created_at = timestamp(needed("created_at", take("created_at"))?)?;
-    let attributes: BTreeMap<String, String> =
-        serde_json::from_str(&needed("attributes", take("attributes"))?).map_err(store_error)?;
-    let mut record = SessionRecord::new(subject, digest, created_at);
-    record.expires_at = take("expires_at").map(timestamp).transpose()?;
-    record.last_used_at = take("last_used_at").map(timestamp).transpose()?;
-    record.absolute_expires_at = take("absolute_expires_at").map(timestamp).transpose()?;
-    record.idle_timeout = match take("idle_seconds") {
-        None => None,
-        Some(seconds) => Some(Duration::from_secs(seconds.parse().map_err(store_error)?)),
+/// The value of a record: lines in the order that `common.lua` says. None of them has a line break: labels have no control
+/// characters, and JSON escapes them.
+pub(crate) fn encode(record: &SessionRecord) -> Result<String, StoreError> {
+    let rest = Rest {
+        absolute_expires_at: record.absolute_expires_at.map(Timestamp::as_microsecond),
+        idle_seconds: record.idle_timeout.map(|timeout| timeout.as_secs()),
+        scope: record.scope.clone(),
+        claims: record.claims.map(|digest| digest.to_string()),
+        attributes: record.attributes.clone(),
     };
-    record.scope = take("scope");
-    record.label = take("label");
-    record.attributes = attributes;
+    let label = record.label.clone().unwrap_or_default();
+    if label.contains('\n') {
+        return Err(store_error("a label must not have a line break"));
+    }
+    Ok([
+        VERSION.to_owned(),
+        time_argument(record.expires_at),
+        time_argument(record.last_used_at),
+        microseconds(record.created_at),
+        record.digest.to_string(),
+        record.previous.as_ref().map(ToString::to_string).unwrap_or_default(),
+        // The request that wrote it, which the script fills in.
+        String::new(),
+        label,
+        serde_json::to_string(&rest).map_err(store_error)?,
+    ]
+    .join("\n"))
+}
+
+/// The record of a value.
+pub(crate) fn decode(subject: &Subject, id: SessionId, value: &str) -> Result<SessionRecord, StoreError> {
+    let lines: Vec<&str> = value.split('\n').collect();
+    let [VERSION, expires_at, last_used_at, created_at, digest, previous, _, label, rest] = lines[..] else {
+        return Err(store_error(Unreadable));
+    };
+    let rest: Rest = serde_json::from_str(rest).map_err(store_error)?;
+    let mut record = SessionRecord::new(subject.clone(), digest.parse().map_err(store_error)?, time(created_at)?);
+    record.id = id;
+    record.expires_at = optional(expires_at).map(time).transpose()?;
+    record.last_used_at = optional(last_used_at).map(time).transpose()?;
+    record.previous = optional(previous).map(|text| text.parse().map_err(store_error)).transpose()?;
+    record.label = optional(label).map(str::to_owned);
+    record.absolute_expires_at = rest.absolute_expires_at.map(timestamp).transpose()?;
+    record.idle_timeout = rest.idle_seconds.map(Duration::from_secs);
+    record.scope = rest.scope;
+    record.claims = rest.claims.map(|text| text.parse().map_err(store_error)).transpose()?;
+    record.attributes = rest.attributes;
     Ok(record)
 }
 
@@ -67,6 +92,14 @@ pub(crate) fn microseconds(time: Timestamp) -> String {
     time.as_microsecond().to_string()
 }
 
-fn timestamp(microseconds: String) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(microseconds.parse().map_err(store_error)?).map_err(store_error)
+fn optional(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn time(text: &str) -> Result<Timestamp, StoreError> {
+    timestamp(text.parse().map_err(store_error)?)
+}
+
+fn timestamp(microseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(microseconds).map_err(store_error)
 }

@@ -1,29 +1,31 @@
 //! The store.
 
 use std::{
-    collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
     num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_knox::{
-    InsertOutcome, LimitAction, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject, Timestamp,
-    TokenStore, async_trait,
+    InsertOutcome, LimitAction, MAX_LISTED, Rotation, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError,
+    Subject, Timestamp, TokenStore, async_trait,
 };
-use redis::{FromRedisValue, ScriptInvocation, aio::ConnectionLike, cmd};
+use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, aio::ConnectionLike, cmd};
 
 use crate::{
-    convert::{fields, microseconds, record, store_error, time_argument},
-    scripts::{INSERT, LIST, REMOVE, REMOVE_ALL, REPLACE, TOUCH},
+    convert::{decode, encode, microseconds, store_error, time_argument},
+    scripts::{self, Call},
 };
 
-/// Keeps sessions in Redis 7 or Valkey.
+/// Keeps sessions in Redis 7 or Valkey: one key per subject, a hash of session id -> session.
 ///
 /// `C` is any connection that can be cloned and shared: a `ConnectionManager`, which reconnects automatically, a
-/// `MultiplexedConnection`, or a `ClusterConnection`. The application makes it and sets its timeouts, so that a server
-/// that hangs becomes an error. Cheap to clone.
+/// `MultiplexedConnection`, or a `ClusterConnection`. The application makes it and sets its timeouts. Cheap to clone.
 ///
 /// # Examples
 ///
@@ -44,6 +46,8 @@ use crate::{
 pub struct RedisStore<C> {
     connection: C,
     prefix: String,
+    /// Whether the server was asked if it evicts keys.
+    is_policy_known: Arc<AtomicBool>,
 }
 
 impl<C> RedisStore<C> {
@@ -53,24 +57,56 @@ impl<C> RedisStore<C> {
         Self::with_prefix(connection, "jwt-knox")
     }
 
-    /// A store whose keys begin with `prefix`, for several applications on one server. Braces in it are dropped, since
-    /// they would make another hash tag.
+    /// A store whose keys begin with `prefix`, for several applications on one server. Braces in it are left out, since
+    /// they would mark another hash tag.
     #[must_use]
     pub fn with_prefix(connection: C, prefix: impl Into<String>) -> Self {
-        Self { connection, prefix: prefix.into().replace(['{', '}'], "") }
+        let prefix = prefix.into().replace(['{', '}'], "");
+        Self { connection, prefix, is_policy_known: Arc::default() }
     }
 
-    /// The key of the subject's index. The part in braces is its hash tag, which all keys of the subject share. The
-    /// subject is encoded, so that none can close the brace.
-    fn index(&self, subject: &Subject) -> String {
+    /// The key of a subject. The part in braces is its hash tag; encoded, so that no subject can close the brace.
+    fn key(&self, subject: &Subject) -> String {
         format!("{}:{{{}}}", self.prefix, Base64UrlUnpadded::encode_string(subject.as_str().as_bytes()))
     }
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync> RedisStore<C> {
-    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        script.invoke_async(&mut self.connection.clone()).await.map_err(store_error)
+    async fn run<T: FromRedisValue>(&self, call: &Call) -> Result<T, StoreError> {
+        let mut connection = self.connection.clone();
+        let outcome = call.run(&mut connection).await;
+        if let Err(error) = &outcome
+            && is_read_only(error)
+        {
+            // The server has become a replica and the connection stays open. Closed, it is opened again, to the new
+            // primary. This call is an error, and did nothing.
+            let _: Result<Value, RedisError> = cmd("QUIT").query_async(&mut connection).await;
+        }
+        outcome
     }
+
+    /// Warns once if the server evicts keys: it then ends sessions.
+    async fn check_policy(&self) {
+        if self.is_policy_known.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut info = cmd("INFO");
+        info.arg("memory");
+        // A cluster answers for each node, and a user may not be allowed to ask.
+        let Ok(answer) = info.query_async::<Value>(&mut self.connection.clone()).await else { return };
+        let text = format!("{answer:?}");
+        let policy = text.split("maxmemory_policy:").nth(1).unwrap_or_default();
+        let policy: String = policy.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+        if !policy.is_empty() && policy != "noeviction" {
+            tracing::warn!(policy, "this Redis evicts keys, which ends sessions; set maxmemory-policy to noeviction");
+        }
+    }
+}
+
+/// Whether the server said that it is a replica.
+fn is_read_only(error: &StoreError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<RedisError>());
+    source.is_some_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly))
 }
 
 #[async_trait]
@@ -81,42 +117,51 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
         limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
+        self.check_policy().await;
         let (max, action) = match limit {
             None => (String::new(), ""),
             Some(limit) => (limit.max().to_string(), action(limit)?),
         };
-        let replaced = record.label.as_deref().filter(|_| limit.is_some_and(|limit| limit.is_one_per_label()));
-        let mut script = INSERT.key(self.index(&record.subject));
-        script
+        let replaces = record.label.is_some() && limit.is_some_and(|limit| limit.is_one_per_label());
+        let call = scripts::INSERT
+            .on(self.key(&record.subject))
+            .arg(record.id.as_str())
             .arg(request_id())
-            .arg(record.id().as_str())
-            .arg(microseconds(record.created_at))
-            .arg(time_argument(record.expires_at))
             .arg(microseconds(now))
             .arg(max)
             .arg(action)
-            .arg(if replaced.is_some() { "replace" } else { "" })
-            .arg(replaced.unwrap_or_default())
-            .arg(fields(&record)?);
-        let evicted: i64 = self.run(&script).await?;
-        Ok(match u64::try_from(evicted) {
-            Ok(evicted) => InsertOutcome::Inserted { evicted },
-            Err(_) => InsertOutcome::LimitReached,
-        })
+            .arg(if replaces { "replace" } else { "" })
+            .arg(encode(&record)?);
+        match self.run(&call).await? {
+            Value::SimpleString(status) if status == "limit" => Ok(InsertOutcome::LimitReached),
+            Value::SimpleString(status) if status == "superseded" => Ok(InsertOutcome::Superseded),
+            evicted => {
+                let ids: Vec<String> = redis::from_redis_value(evicted).map_err(store_error)?;
+                let evicted = ids.iter().map(|id| id.parse().map_err(store_error)).collect::<Result<_, _>>()?;
+                Ok(InsertOutcome::Inserted { evicted })
+            }
+        }
     }
 
     async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
-        let key = format!("{}:{}", self.index(&session.subject), session.id);
-        let hash: HashMap<String, String> =
-            cmd("HGETALL").arg(key).query_async(&mut self.connection.clone()).await.map_err(store_error)?;
-        if hash.is_empty() { Ok(None) } else { record(hash).map(Some) }
+        let value: Option<String> =
+            self.run(&scripts::FIND.on(self.key(&session.subject)).arg(session.id.as_str())).await?;
+        value.map(|value| decode(&session.subject, session.id, &value)).transpose()
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
-        let mut script = LIST.key(self.index(subject));
-        script.arg(microseconds(now));
-        let hashes: Vec<HashMap<String, String>> = self.run(&script).await?;
-        hashes.into_iter().map(record).collect()
+        let call = scripts::LIST.on(self.key(subject)).arg(microseconds(now)).arg(MAX_LISTED);
+        let found: Vec<(String, String)> = self.run(&call).await?;
+        let read = |(id, value): &(String, String)| decode(subject, id.parse().map_err(store_error)?, value);
+        let readable = found.iter().filter_map(|found| {
+            read(found)
+                .inspect_err(|error| {
+                    let error = error as &dyn std::error::Error;
+                    tracing::error!(error, %subject, session_id = found.0, "a session cannot be read and is left out");
+                })
+                .ok()
+        });
+        Ok(readable.collect())
     }
 
     async fn touch(
@@ -125,27 +170,28 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
         last_used_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        let mut script = TOUCH.key(self.index(&session.subject));
-        script.arg(session.id.as_str()).arg(microseconds(last_used_at)).arg(time_argument(expires_at));
-        self.run(&script).await
+        let call = scripts::TOUCH
+            .on(self.key(&session.subject))
+            .arg(session.id.as_str())
+            .arg(microseconds(last_used_at))
+            .arg(time_argument(expires_at));
+        self.run(&call).await
     }
 
-    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
-        let mut script = REPLACE.key(self.index(&old.subject));
-        script
-            .arg(request_id())
-            .arg(old.id.as_str())
-            .arg(new.id().as_str())
-            .arg(microseconds(new.created_at))
-            .arg(time_argument(new.expires_at))
-            .arg(fields(&new)?);
-        self.run(&script).await
+    async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
+        let call = scripts::ROTATE
+            .on(self.key(&session.subject))
+            .arg(session.id.as_str())
+            .arg(rotation.previous.digest().to_string())
+            .arg(rotation.digest.to_string())
+            .arg(rotation.previous.to_string())
+            .arg(microseconds(rotation.last_used_at))
+            .arg(time_argument(rotation.expires_at));
+        self.run(&call).await
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
-        let mut script = REMOVE.key(self.index(&session.subject));
-        script.arg(session.id.as_str());
-        self.run(&script).await
+        self.run(&scripts::REMOVE.on(self.key(&session.subject)).arg(session.id.as_str())).await
     }
 
     async fn remove_all(
@@ -154,12 +200,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
         except: Option<&SessionId>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let mut script = REMOVE_ALL.key(self.index(subject));
-        script.arg(except.map_or("", SessionId::as_str)).arg(microseconds(now));
-        self.run(&script).await
+        let call =
+            scripts::REMOVE_ALL.on(self.key(subject)).arg(except.map_or("", SessionId::as_str)).arg(microseconds(now));
+        self.run(&call).await
     }
 
-    /// Redis drops expired sessions automatically, so there is nothing to do.
+    /// Redis drops expired sessions with their key, and some with each login, so there is nothing to do.
     async fn remove_expired(&self, _: Timestamp, _: NonZeroU32) -> Result<u64, StoreError> {
         Ok(0)
     }
@@ -171,18 +217,18 @@ impl<C> fmt::Debug for RedisStore<C> {
     }
 }
 
-/// A number that no other request has: a client may send a request twice, and the script then answers the second like
-/// the first.
+/// A number that no other request has: a client may send a request twice, and the script then answers the second as the
+/// first.
 fn request_id() -> String {
     format!("{:016x}", RandomState::new().hash_one(()))
 }
 
-/// The action of the limit, if the script knows it.
+/// What the script calls it.
 fn action(limit: SessionLimit) -> Result<&'static str, StoreError> {
     match limit.action() {
         action @ (LimitAction::Deny | LimitAction::EvictOldest | LimitAction::EvictLeastRecentlyUsed) => {
             Ok(action.as_str())
         }
-        action => Err(store_error(format!("this store does not know the limit action `{action}`"))),
+        _ => Err(store_error("this store does not know the action of this limit")),
     }
 }

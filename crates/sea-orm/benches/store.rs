@@ -6,7 +6,6 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 mod compare;
-#[path = "../examples/scratch/mod.rs"]
 mod scratch;
 
 use std::{borrow::Borrow, env, str::FromStr, time::Duration};
@@ -40,7 +39,7 @@ struct Session {
 impl From<SessionRecord> for Session {
     fn from(record: SessionRecord) -> Self {
         Self {
-            id: record.id().to_string(),
+            id: record.id.to_string(),
             digest: record.digest.to_string(),
             created_at: date_time(record.created_at),
             expires_at: record.expires_at.map(date_time),

@@ -17,14 +17,16 @@ pub(crate) fn store_error(error: impl Into<Box<dyn std::error::Error + Send + Sy
 pub(crate) fn row(record: &SessionRecord) -> Result<entity::ActiveModel, StoreError> {
     Ok(entity::ActiveModel {
         subject: Set(record.subject.as_str().to_owned()),
-        id: Set(record.id().as_str().to_owned()),
+        id: Set(record.id.as_str().to_owned()),
         digest: Set(record.digest.to_string()),
+        previous: Set(record.previous.as_ref().map(ToString::to_string)),
         created_at: Set(date_time(record.created_at)?),
         expires_at: Set(record.expires_at.map(date_time).transpose()?),
         last_used_at: Set(record.last_used_at.map(date_time).transpose()?),
         absolute_expires_at: Set(record.absolute_expires_at.map(date_time).transpose()?),
         idle_seconds: Set(record.idle_timeout.map(|timeout| timeout.as_secs() as i64)),
         scope: Set(record.scope.clone()),
+        claims: Set(record.claims.map(|digest| digest.to_string())),
         label: Set(record.label.clone()),
         attributes: Set(serde_json::to_string(&record.attributes).map_err(store_error)?),
     })
@@ -36,6 +38,8 @@ pub(crate) fn from_row(row: entity::Model) -> Result<SessionRecord, StoreError> 
     let digest: TokenDigest = row.digest.parse().map_err(store_error)?;
     let attributes: BTreeMap<String, String> = serde_json::from_str(&row.attributes).map_err(store_error)?;
     let mut record = SessionRecord::new(subject, digest, timestamp(row.created_at)?);
+    record.id = row.id.parse().map_err(store_error)?;
+    record.previous = row.previous.map(|text| text.parse().map_err(store_error)).transpose()?;
     record.expires_at = row.expires_at.map(timestamp).transpose()?;
     record.last_used_at = row.last_used_at.map(timestamp).transpose()?;
     record.absolute_expires_at = row.absolute_expires_at.map(timestamp).transpose()?;
@@ -44,6 +48,7 @@ pub(crate) fn from_row(row: entity::Model) -> Result<SessionRecord, StoreError> 
         Some(seconds) => Some(Duration::from_secs(u64::try_from(seconds).map_err(store_error)?)),
     };
     record.scope = row.scope;
+    record.claims = row.claims.map(|text| text.parse().map_err(store_error)).transpose()?;
     record.label = row.label;
     record.attributes = attributes;
     Ok(record)

@@ -17,6 +17,8 @@ pub struct Model {
     pub id: String,
     /// The hash of the token's secret, as `sha256:…` or `sha512:…`.
     pub digest: String,
+    /// The secret before the last rotation: its digest, a nonce, and until when it is valid; null: none.
+    pub previous: Option<String>,
     /// When the session began.
     pub created_at: NaiveDateTime,
     /// When it expires unless it is used again, exclusive; null: never.
@@ -30,6 +32,8 @@ pub struct Model {
     /// The scopes of the token, separated by spaces.
     #[sea_orm(column_type = "Text", nullable)]
     pub scope: Option<String>,
+    /// The digest of the token's custom claims; null: it was not kept.
+    pub claims: Option<String>,
     /// What to call it in a list of sessions.
     pub label: Option<String>,
     /// What else the application keeps with it: a JSON object of strings.
@@ -43,8 +47,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// One row for each subject that has logged in under a limit, rotated a session or ended all of them. A transaction that
-/// does so holds the lock on it.
+/// One row for each subject that has logged in. A transaction that adds a session, or ends all of them, holds the lock on
+/// it.
 // The derive wants these items public, in a module that is not.
 #[allow(unreachable_pub)]
 pub(crate) mod subject_lock {
@@ -55,6 +59,8 @@ pub(crate) mod subject_lock {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub subject: String,
+        /// When all sessions of the subject were last revoked.
+        pub revoked_at: Option<chrono::NaiveDateTime>,
     }
 
     #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,9 +1,12 @@
 //! The migration that makes the tables.
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, DynIden, Statement};
+use std::{collections::BTreeSet, time::Duration};
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, DynIden, EntityName, Statement};
 use sea_orm_migration::{
-    MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
-    prelude::{Alias, ColumnDef, Index, IntoIden, Table},
+    IntoSchemaManagerConnection, MigrationName, MigrationTrait, MigratorTrait, SchemaManager, SchemaManagerConnection,
+    async_trait,
+    prelude::{Alias, ColumnDef, Index, IntoIden, Query, Table},
 };
 
 use crate::entity::{Column, Entity, subject_lock};
@@ -36,7 +39,89 @@ impl MigratorTrait for Migrator {
     }
 
     fn migration_table_name() -> DynIden {
-        Alias::new("jwt_knox_migrations").into_iden()
+        Alias::new(MIGRATION_TABLE).into_iden()
+    }
+
+    /// Applies the migrations that are pending. It may be run again, by several servers at once, and after one that
+    /// stopped half way; and by a user without the right to change tables when there is nothing to do.
+    async fn up<'c, C>(db: C, steps: Option<u32>) -> Result<(), DbErr>
+    where
+        C: IntoSchemaManagerConnection<'c>,
+    {
+        let connection = db.into_database_executor();
+        let mut attempt = 0;
+        loop {
+            if is_up_to_date(&connection).await? {
+                return Ok(());
+            }
+            let error = match Steps::up(borrowed(&connection), steps).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            // Another server may be making the same tables at this time. Whether it was that is told by the next look.
+            attempt += 1;
+            if attempt == ATTEMPTS {
+                return Err(error);
+            }
+            tracing::debug!(error = &error as &dyn std::error::Error, attempt, "the migration is tried again");
+            tokio::time::sleep(PAUSE * attempt).await;
+        }
+    }
+}
+
+const MIGRATION_TABLE: &str = "jwt_knox_migrations";
+
+/// How often the migration is tried.
+const ATTEMPTS: u32 = 20;
+
+/// How long it waits after the first attempt.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The steps of [`Migrator`], once.
+struct Steps;
+
+impl MigratorTrait for Steps {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        Migrator::migrations()
+    }
+
+    fn migration_table_name() -> DynIden {
+        Migrator::migration_table_name()
+    }
+}
+
+/// Whether exactly the migrations of [`Migrator`] are recorded. It only reads.
+///
+/// The methods of `MigratorTrait` that could tell work only with the features of its crate for each driver.
+async fn is_up_to_date(connection: &SchemaManagerConnection<'_>) -> Result<bool, DbErr> {
+    let tables = match connection.get_database_backend() {
+        DatabaseBackend::Postgres => "information_schema.tables WHERE table_schema = CURRENT_SCHEMA() AND table_name",
+        DatabaseBackend::MySql => "information_schema.tables WHERE table_schema = DATABASE() AND table_name",
+        _ => "sqlite_master WHERE type = 'table' AND name",
+    };
+    if count(connection, &format!("{tables} = '{MIGRATION_TABLE}'")).await? == 0 {
+        return Ok(false);
+    }
+    let version = Alias::new("version");
+    let query = Query::select().column(version).from(Alias::new(MIGRATION_TABLE)).to_owned();
+    let rows = connection.query_all(&query).await?;
+    let recorded: BTreeSet<String> = rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?;
+    Ok(recorded == Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect())
+}
+
+/// How many rows there are in what follows `FROM`.
+async fn count(connection: &SchemaManagerConnection<'_>, rows: &str) -> Result<i64, DbErr> {
+    let query = format!("SELECT COUNT(*) AS answer FROM {rows}");
+    let row = connection.query_one_raw(Statement::from_string(connection.get_database_backend(), query)).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "answer"))
+}
+
+/// The same connection once more.
+fn borrowed<'c>(connection: &'c SchemaManagerConnection<'_>) -> SchemaManagerConnection<'c> {
+    match connection {
+        SchemaManagerConnection::Connection(connection) => SchemaManagerConnection::Connection(connection),
+        SchemaManagerConnection::Transaction(transaction) => SchemaManagerConnection::Transaction(transaction),
+        SchemaManagerConnection::OwnedTransaction(transaction) => SchemaManagerConnection::Transaction(transaction),
     }
 }
 
@@ -74,7 +159,8 @@ const EXPIRY_INDEX: &str = "jwt_knox_sessions_expires_at";
 #[async_trait::async_trait]
 impl MigrationTrait for CreateSessions {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let types = Types::of(manager).await?;
+        check_server(manager).await?;
+        let types = Types::for_backend(manager).await?;
         let column = |column: Column, of_type: &str| ColumnDef::new(column).custom(Alias::new(of_type)).to_owned();
         manager
             .create_table(
@@ -84,21 +170,34 @@ impl MigrationTrait for CreateSessions {
                     .col(column(Column::Subject, &types.subject).not_null())
                     .col(column(Column::Id, types.ascii_32).not_null())
                     .col(column(Column::Digest, types.ascii_160).not_null())
+                    .col(column(Column::Previous, types.ascii_255).null())
                     .col(column(Column::CreatedAt, types.timestamp).not_null())
                     .col(column(Column::ExpiresAt, types.timestamp).null())
                     .col(column(Column::LastUsedAt, types.timestamp).null())
                     .col(column(Column::AbsoluteExpiresAt, types.timestamp).null())
                     .col(ColumnDef::new(Column::IdleSeconds).big_integer().null())
                     .col(column(Column::Scope, types.text).null())
+                    .col(column(Column::Claims, types.ascii_160).null())
                     .col(column(Column::Label, types.text).null())
                     .col(column(Column::Attributes, types.text).not_null())
                     .primary_key(Index::create().col(Column::Subject).col(Column::Id))
                     .to_owned(),
             )
             .await?;
-        manager
-            .create_index(Index::create().name(EXPIRY_INDEX).table(Entity).col(Column::ExpiresAt).to_owned())
-            .await?;
+        let mut index = Index::create().name(EXPIRY_INDEX).table(Entity).col(Column::ExpiresAt).to_owned();
+        // MySQL has no `IF NOT EXISTS` for an index, and a migration there can stop half way.
+        let is_there = if manager.get_database_backend() == DatabaseBackend::MySql {
+            let indexes = "information_schema.statistics WHERE table_schema = DATABASE()";
+            let table = Entity.table_name();
+            let index = format!("{indexes} AND table_name = '{table}' AND index_name = '{EXPIRY_INDEX}'");
+            count(manager.get_connection(), &index).await? > 0
+        } else {
+            index.if_not_exists();
+            false
+        };
+        if !is_there {
+            manager.create_index(index).await?;
+        }
         let subject = subject_lock::Column::Subject;
         manager
             .create_table(
@@ -106,6 +205,7 @@ impl MigrationTrait for CreateSessions {
                     .table(subject_lock::Entity)
                     .if_not_exists()
                     .col(ColumnDef::new(subject).custom(Alias::new(types.subject)).not_null())
+                    .col(ColumnDef::new(subject_lock::Column::RevokedAt).custom(Alias::new(types.timestamp)).null())
                     .primary_key(Index::create().col(subject))
                     .to_owned(),
             )
@@ -123,17 +223,19 @@ struct Types {
     subject: String,
     ascii_32: &'static str,
     ascii_160: &'static str,
+    ascii_255: &'static str,
     text: &'static str,
     timestamp: &'static str,
 }
 
 impl Types {
-    async fn of(manager: &SchemaManager<'_>) -> Result<Self, DbErr> {
+    async fn for_backend(manager: &SchemaManager<'_>) -> Result<Self, DbErr> {
         Ok(match manager.get_database_backend() {
             DatabaseBackend::Postgres => Self {
                 subject: r#"varchar(255) COLLATE "C""#.to_owned(),
                 ascii_32: r#"varchar(32) COLLATE "C""#,
                 ascii_160: r#"varchar(160) COLLATE "C""#,
+                ascii_255: r#"varchar(255) COLLATE "C""#,
                 text: "text",
                 timestamp: "timestamp without time zone",
             },
@@ -141,7 +243,8 @@ impl Types {
                 subject: format!("varchar(255) CHARACTER SET utf8mb4 COLLATE {}", bytewise_collation(manager).await?),
                 ascii_32: "varchar(32) CHARACTER SET ascii COLLATE ascii_bin",
                 ascii_160: "varchar(160) CHARACTER SET ascii COLLATE ascii_bin",
-                text: "text CHARACTER SET utf8mb4",
+                ascii_255: "varchar(255) CHARACTER SET ascii COLLATE ascii_bin",
+                text: "mediumtext CHARACTER SET utf8mb4",
                 timestamp: "datetime(6)",
             },
             // SQLite compares strings byte for byte unless told otherwise, and keeps timestamps as strings that sort by
@@ -150,6 +253,7 @@ impl Types {
                 subject: "varchar(255)".to_owned(),
                 ascii_32: "varchar(32)",
                 ascii_160: "varchar(160)",
+                ascii_255: "varchar(255)",
                 text: "text",
                 timestamp: "datetime_text",
             },
@@ -157,15 +261,72 @@ impl Types {
     }
 }
 
+/// The first column of the first row of a query.
+async fn ask(manager: &SchemaManager<'_>, query: &str) -> Result<String, DbErr> {
+    let connection = manager.get_connection();
+    let row = connection.query_one_raw(Statement::from_string(manager.get_database_backend(), query)).await?;
+    match row {
+        Some(row) => row.try_get("", "answer"),
+        None => Err(DbErr::Custom(format!("the database gave no answer to {query}"))),
+    }
+}
+
+/// Rejects a server that cannot hold sessions, or that is too old.
+async fn check_server(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let unfit = |reason: String| Err(DbErr::Custom(format!("jwt-knox cannot use this database: {reason}")));
+    match manager.get_database_backend() {
+        DatabaseBackend::Postgres => {
+            let encoding = ask(manager, "SELECT current_setting('server_encoding') AS answer").await?;
+            if encoding != "UTF8" {
+                return unfit(format!("its encoding is {encoding}; create one with ENCODING 'UTF8'"));
+            }
+            let version = ask(manager, "SELECT current_setting('server_version') AS answer").await?;
+            if !is_at_least(&version, (13, 0)) {
+                return unfit(format!("PostgreSQL {version} is too old; 13 or later is needed"));
+            }
+        }
+        DatabaseBackend::MySql => {
+            let version = ask(manager, "SELECT VERSION() AS answer").await?;
+            let min = if version.contains("MariaDB") { (10, 6) } else { (8, 0) };
+            if !is_at_least(&version, min) {
+                return unfit(format!("version {version} is too old; MySQL 8.0 or MariaDB 10.6 or later is needed"));
+            }
+        }
+        // The driver brings its own SQLite.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether a version such as `15.19 (Debian 15.19-0)` is the other one or later. One that cannot be read is.
+fn is_at_least(version: &str, (major, minor): (u32, u32)) -> bool {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(found)), Some(Ok(part))) => (found, part) >= (major, minor),
+        (Some(Ok(found)), _) => found >= major,
+        _ => true,
+    }
+}
+
 /// The collation that tells `alice` from `Alice` and from `alice` with a blank behind it. MySQL and MariaDB have
 /// different names for it, and `utf8mb4_bin`, which both have, pads with blanks.
 async fn bytewise_collation(manager: &SchemaManager<'_>) -> Result<&'static str, DbErr> {
-    let connection = manager.get_connection();
-    let query = Statement::from_string(DatabaseBackend::MySql, "SELECT VERSION() AS version");
-    let version: Option<String> = match connection.query_one_raw(query).await? {
-        Some(row) => row.try_get("", "version")?,
-        None => None,
-    };
-    let is_mariadb = version.is_some_and(|version| version.contains("MariaDB"));
+    let is_mariadb = ask(manager, "SELECT VERSION() AS answer").await?.contains("MariaDB");
     Ok(if is_mariadb { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(is_at_least("15.19 (Debian 15.19-0+deb12u1)", (13, 0)));
+        assert!(is_at_least("13beta1", (13, 0)));
+        assert!(!is_at_least("9.6.24", (13, 0)));
+        assert!(is_at_least("10.11.19-MariaDB-0+deb12u1", (10, 6)));
+        assert!(!is_at_least("10.5.29-MariaDB", (10, 6)));
+        assert!(is_at_least("8.0.45", (8, 0)));
+        assert!(!is_at_least("5.7.44-log", (8, 0)));
+    }
 }

@@ -1,24 +1,28 @@
 //! The store.
 
 use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher, RandomState},
     num::NonZeroU32,
     sync::{Arc, OnceLock},
 };
 
 use chrono::NaiveDateTime;
 use jwt_knox::{
-    InsertOutcome, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject, Timestamp, TokenStore,
-    async_trait,
+    InsertOutcome, MAX_LISTED, Rotation, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject,
+    Timestamp, TokenStore, async_trait,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, FromQueryResult, IsolationLevel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    EntityTrait, FromQueryResult, IsolationLevel, PaginatorTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
+    QueryTrait, Set, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, Order, Query},
 };
+use tokio::{runtime::Handle, sync::Mutex};
 
 use crate::{
-    convert::{date_time, from_row, row},
+    convert::{date_time, from_row, row, store_error},
     entity::{ActiveModel, Column, Entity, Model, subject_lock},
     retry,
 };
@@ -45,26 +49,72 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SeaOrmStore {
     connection: DatabaseConnection,
-    /// The SQL of `find`, which is the same each time. Building it takes longer than all else that `find` does here.
-    find: Arc<OnceLock<String>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The SQL of `find`, which is the same each time. Putting it together takes longer than all else that `find` does
+    /// here.
+    find: OnceLock<String>,
+    /// One of these is held by a transaction on a subject before it takes a connection. So many calls for one subject,
+    /// which wait for each other anyway, do not hold the whole pool.
+    turns: [Mutex<()>; 64],
+    hasher: RandomState,
 }
 
 impl SeaOrmStore {
-    /// A store on `connection`, in which [`Migrator`](crate::Migrator) or the application's migrator has made the tables.
+    /// A store on `connection`, in which the tables have been made by [`Migrator`](crate::Migrator) or by the
+    /// application's own migrator.
     #[must_use]
     pub fn new(connection: DatabaseConnection) -> Self {
-        Self { connection, find: Arc::default() }
+        let shared = Shared {
+            find: OnceLock::new(),
+            turns: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+        };
+        Self { connection, shared: Arc::new(shared) }
     }
 
-    /// Begins a transaction during which no other one adds sessions of `subject` under a limit, rotates them or ends
-    /// all of them.
-    async fn begin(&self, subject: &str) -> Result<DatabaseTransaction, DbErr> {
+    /// Runs `work` to its end in a task, whether or not the caller waits for it.
+    ///
+    /// A call that is dropped half way can leave a connection inside a transaction, and the pool would hand it on: what
+    /// is written then on it is answered and never committed.
+    async fn in_task<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let runtime = Handle::try_current().map_err(store_error)?;
+        runtime.spawn(work(self.clone())).await.map_err(store_error)?
+    }
+
+    /// Runs a transaction on the sessions of `subject` until it is done, in a task.
+    async fn transact<T, F>(
+        &self,
+        subject: &Subject,
+        transaction: impl Fn(Self) -> F + Send + Sync + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, DbErr>> + Send + 'static,
+    {
+        let turn = self.shared.hasher.hash_one(subject) as usize % self.shared.turns.len();
+        self.in_task(async move |store: Self| {
+            let _turn = store.shared.turns[turn].lock().await;
+            retry::until_done(&store.connection, || transaction(store.clone())).await
+        })
+        .await
+    }
+
+    /// Begins a transaction in which nobody else adds sessions of `subject` or revokes all of them. Gives the time at
+    /// which all were last revoked, too.
+    async fn begin(&self, subject: &str) -> Result<(DatabaseTransaction, Option<NaiveDateTime>), DbErr> {
         let options = match self.connection.get_database_backend() {
-            // SQLite has one writer at a time. A transaction that is going to write says so at once, or may have to
-            // start again later.
+            // SQLite has one writer at a time. A transaction that is going to write says so at once, or may be told later
+            // to start over.
             DatabaseBackend::Sqlite => TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
@@ -77,74 +127,81 @@ impl SeaOrmStore {
         };
         let transaction = self.connection.begin_with_options(options).await?;
         lock_subject(&transaction, subject).await?;
-        Ok(transaction)
+        let locked = subject_lock::Entity::find_by_id(subject).one(&transaction).await?;
+        Ok((transaction, locked.and_then(|row| row.revoked_at)))
     }
 
     async fn insert_within(
-        &self,
-        record: &SessionRecord,
+        self,
+        record: Arc<SessionRecord>,
         row: ActiveModel,
-        limit: SessionLimit,
+        created_at: NaiveDateTime,
+        limit: Option<SessionLimit>,
         now: NaiveDateTime,
     ) -> Result<InsertOutcome, DbErr> {
         let subject = record.subject.as_str();
-        let transaction = self.begin(subject).await?;
-        // Locked, so that none of them is used or removed between the choice and the deletion.
-        let active = Entity::find()
-            .filter(Column::Subject.eq(subject))
-            .filter(is_active(now))
-            .lock_exclusive()
-            .all(&transaction)
-            .await?;
-        let active: Vec<SessionRecord> =
-            active.into_iter().map(from_row).collect::<Result<_, _>>().map_err(invalid_row)?;
-        let Ok(evicted) = limit.evictions(record, &active) else {
+        let (transaction, revoked_at) = self.begin(subject).await?;
+        if revoked_at.is_some_and(|revoked_at| created_at < revoked_at) {
             transaction.rollback().await?;
-            return Ok(InsertOutcome::LimitReached);
-        };
+            return Ok(InsertOutcome::Superseded);
+        }
+        let mut evicted = Vec::new();
+        if let Some(limit) = limit {
+            // Locked, so that nobody uses or removes one of them between the choice and the deletion.
+            let query = Entity::find().filter(Column::Subject.eq(subject)).filter(is_active(now)).lock_exclusive();
+            let active = readable(transaction.query_all(&query.into_query()).await?);
+            match limit.evictions(&record, &active) {
+                Ok(evictions) => evicted = evictions,
+                Err(_) => {
+                    transaction.rollback().await?;
+                    return Ok(InsertOutcome::LimitReached);
+                }
+            }
+        }
         Entity::insert(row).exec_without_returning(&transaction).await?;
-        let evicted: Vec<&str> = evicted.iter().map(SessionId::as_str).collect();
         remove_ids(&transaction, subject, &evicted).await?;
         transaction.commit().await?;
-        Ok(InsertOutcome::Inserted { evicted: evicted.len() as u64 })
-    }
-
-    async fn replace_within(&self, old: &SessionRef, new: ActiveModel) -> Result<bool, DbErr> {
-        let transaction = self.begin(old.subject.as_str()).await?;
-        if Entity::delete_by_id(primary_key(old)).exec(&transaction).await?.rows_affected == 0 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        Entity::insert(new).exec_without_returning(&transaction).await?;
-        transaction.commit().await?;
-        Ok(true)
+        Ok(InsertOutcome::Inserted { evicted })
     }
 
     async fn remove_all_within(
-        &self,
-        subject: &str,
-        except: Option<&SessionId>,
+        self,
+        subject: Subject,
+        except: Option<SessionId>,
         now: NaiveDateTime,
     ) -> Result<u64, DbErr> {
-        let transaction = self.begin(subject).await?;
-        let mut query = Entity::find().filter(Column::Subject.eq(subject));
-        if let Some(spared) = except {
-            query = query.filter(Column::Id.ne(spared.as_str()));
-        }
-        // What is read here is what is removed and counted; a session that begins in the meantime stays whole.
-        let found: Vec<(String, Option<NaiveDateTime>)> = query
-            .select_only()
-            .column(Column::Id)
-            .column(Column::ExpiresAt)
-            .lock_exclusive()
-            .into_tuple()
-            .all(&transaction)
+        let subject = subject.as_str();
+        let (transaction, revoked_at) = self.begin(subject).await?;
+        subject_lock::Entity::update_many()
+            .col_expr(subject_lock::Column::RevokedAt, Expr::value(Ord::max(revoked_at, Some(now))))
+            .filter(subject_lock::Column::Subject.eq(subject))
+            .exec(&transaction)
             .await?;
-        let count = found.iter().filter(|(_, expires_at)| expires_at.is_none_or(|expires_at| now < expires_at)).count();
-        let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
-        remove_ids(&transaction, subject, &ids).await?;
+        let mut ended = Condition::all().add(Column::Subject.eq(subject));
+        if let Some(spared) = except {
+            ended = ended.add(Column::Id.ne(spared.as_str()));
+        }
+        let active = Entity::find().filter(ended.clone()).filter(is_active(now));
+        // What is counted is what is removed, whatever others remove at the same time.
+        let count = match self.connection.get_database_backend() {
+            DatabaseBackend::Postgres => {
+                let locked = active.select_only().column(Column::Id).lock_exclusive().into_query();
+                let count = Query::select()
+                    .expr_as(Expr::col(Column::Id).count(), "count")
+                    .from_subquery(locked, "active")
+                    .to_owned();
+                count_of(transaction.query_one(&count).await?)?
+            }
+            DatabaseBackend::MySql => {
+                let count = active.select_only().column_as(Column::Id.count(), "count").lock_exclusive().into_query();
+                count_of(transaction.query_one(&count).await?)?
+            }
+            // A transaction of SQLite that writes keeps all others out.
+            _ => active.count(&transaction).await?,
+        };
+        Entity::delete_many().filter(ended).exec(&transaction).await?;
         transaction.commit().await?;
-        Ok(count as u64)
+        Ok(count)
     }
 }
 
@@ -156,25 +213,21 @@ impl TokenStore for SeaOrmStore {
         limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
-        let row = row(&record)?;
-        let Some(limit) = limit else {
-            retry::on_conflict(&self.connection, || {
-                Entity::insert(row.clone()).exec_without_returning(&self.connection)
-            })
-            .await?;
-            return Ok(InsertOutcome::Inserted { evicted: 0 });
-        };
-        let now = date_time(now)?;
-        retry::on_conflict(&self.connection, || self.insert_within(&record, row.clone(), limit, now)).await
+        let (row, created_at, now) = (row(&record)?, date_time(record.created_at)?, date_time(now)?);
+        let (subject, record) = (record.subject.clone(), Arc::new(record));
+        self.transact(&subject, move |store| {
+            store.insert_within(Arc::clone(&record), row.clone(), created_at, limit, now)
+        })
+        .await
     }
 
     async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
         let backend = self.connection.get_database_backend();
-        let sql = self.find.get_or_init(|| Entity::find_by_id(primary_key(session)).build(backend).sql);
+        let sql = self.shared.find.get_or_init(|| Entity::find_by_id(primary_key(session)).build(backend).sql);
         let values = [session.subject.as_str().into(), session.id.as_str().into()];
         let statement = Statement::from_sql_and_values(backend, sql, values);
         let find = || Model::find_by_statement(statement.clone()).one(&self.connection);
-        retry::on_conflict(&self.connection, find).await?.map(from_row).transpose()
+        retry::until_done(&self.connection, find).await?.map(from_row).transpose()
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
@@ -182,9 +235,10 @@ impl TokenStore for SeaOrmStore {
             .filter(Column::Subject.eq(subject.as_str()))
             .filter(is_active(date_time(now)?))
             .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id);
-        let rows = retry::on_conflict(&self.connection, || query.clone().all(&self.connection)).await?;
-        rows.into_iter().map(from_row).collect()
+            .order_by_desc(Column::Id)
+            .limit(MAX_LISTED as u64)
+            .into_query();
+        Ok(readable(retry::until_done(&self.connection, || self.connection.query_all(&query)).await?))
     }
 
     async fn touch(
@@ -199,27 +253,41 @@ impl TokenStore for SeaOrmStore {
             .filter(has_key(session))
             .filter(is_active(used))
             .filter(Column::LastUsedAt.is_null().or(Column::LastUsedAt.lt(used)));
-        if let Some(expires_at) = expires_at {
-            let expires_at = date_time(expires_at)?;
-            let later = CaseStatement::new()
-                .case(Column::ExpiresAt.lt(expires_at), expires_at)
-                .finally(Expr::col(Column::ExpiresAt));
-            update = update.col_expr(Column::ExpiresAt, later.into());
+        if let Some(expiry) = expires_at {
+            update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
         }
-        let result = retry::on_conflict(&self.connection, || update.clone().exec(&self.connection)).await?;
-        Ok(result.rows_affected > 0)
+        let update = async move |store: Self| {
+            retry::until_done(&store.connection, || update.clone().exec(&store.connection)).await
+        };
+        Ok(self.in_task(update).await?.rows_affected > 0)
     }
 
-    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
-        let row = row(&new)?;
-        retry::on_conflict(&self.connection, || self.replace_within(old, row.clone())).await
+    async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
+        let used = date_time(rotation.last_used_at)?;
+        let is_unused = CaseStatement::new()
+            .case(Column::LastUsedAt.is_null().or(Column::LastUsedAt.lt(used)), used)
+            .finally(Expr::col(Column::LastUsedAt));
+        let mut update = Entity::update_many()
+            .col_expr(Column::Digest, Expr::value(rotation.digest.to_string()))
+            .col_expr(Column::Previous, Expr::value(rotation.previous.to_string()))
+            .col_expr(Column::LastUsedAt, is_unused.into())
+            .filter(has_key(session))
+            .filter(Column::Digest.eq(rotation.previous.digest().to_string()));
+        if let Some(expiry) = rotation.expires_at {
+            update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
+        }
+        let update = async move |store: Self| {
+            retry::until_done(&store.connection, || update.clone().exec(&store.connection)).await
+        };
+        Ok(self.in_task(update).await?.rows_affected > 0)
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
-        let result =
-            retry::on_conflict(&self.connection, || Entity::delete_by_id(primary_key(session)).exec(&self.connection))
-                .await?;
-        Ok(result.rows_affected > 0)
+        let key = primary_key(session);
+        let delete = async move |store: Self| {
+            retry::until_done(&store.connection, || Entity::delete_by_id(key.clone()).exec(&store.connection)).await
+        };
+        Ok(self.in_task(delete).await?.rows_affected > 0)
     }
 
     async fn remove_all(
@@ -228,8 +296,8 @@ impl TokenStore for SeaOrmStore {
         except: Option<&SessionId>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let now = date_time(now)?;
-        retry::on_conflict(&self.connection, || self.remove_all_within(subject.as_str(), except, now)).await
+        let (owned, except, now) = (subject.clone(), except.copied(), date_time(now)?);
+        self.transact(subject, move |store| store.remove_all_within(owned.clone(), except, now)).await
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
@@ -238,7 +306,7 @@ impl TokenStore for SeaOrmStore {
         let mut delete = Query::delete();
         delete.from_table(Entity).and_where(has_expired.clone());
         if self.connection.get_database_backend() == DatabaseBackend::MySql {
-            // MySQL can limit a deletion, and cannot read the table that it deletes from.
+            // MySQL can bound a deletion, and cannot read the table that it deletes from.
             delete.order_by(Column::ExpiresAt, Order::Asc).limit(batch);
         } else {
             let oldest = Query::select()
@@ -251,8 +319,15 @@ impl TokenStore for SeaOrmStore {
             let key = Expr::tuple([Expr::col(Column::Subject), Expr::col(Column::Id)]);
             delete.and_where(key.in_subquery(oldest));
         }
-        let result = retry::on_conflict(&self.connection, || self.connection.execute(&delete)).await?;
-        Ok(result.rows_affected())
+        let delete =
+            async move |store: Self| retry::until_done(&store.connection, || store.connection.execute(&delete)).await;
+        Ok(self.in_task(delete).await?.rows_affected())
+    }
+}
+
+impl fmt::Debug for SeaOrmStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeaOrmStore").field("connection", &self.connection).finish_non_exhaustive()
     }
 }
 
@@ -260,28 +335,46 @@ impl TokenStore for SeaOrmStore {
 ///
 /// Whether the row is inserted or only overwritten, the database locks it. SQLite locks everything.
 async fn lock_subject(transaction: &DatabaseTransaction, subject: &str) -> Result<(), DbErr> {
-    let row = subject_lock::ActiveModel { subject: Set(subject.to_owned()) };
+    let row = subject_lock::ActiveModel { subject: Set(subject.to_owned()), ..Default::default() };
     let upsert =
         OnConflict::column(subject_lock::Column::Subject).update_column(subject_lock::Column::Subject).to_owned();
     subject_lock::Entity::insert(row).on_conflict(upsert).exec_without_returning(transaction).await?;
     Ok(())
 }
 
-/// Removes sessions of `subject`, some hundreds at a time, since a statement may have only so many parameters.
-async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[&str]) -> Result<(), DbErr> {
+/// Removes sessions of `subject`, some hundreds at a time, since a statement has room for so many parameters only.
+async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[SessionId]) -> Result<(), DbErr> {
     for ids in ids.chunks(500) {
         Entity::delete_many()
             .filter(Column::Subject.eq(subject))
-            .filter(Column::Id.is_in(ids.iter().copied()))
+            .filter(Column::Id.is_in(ids.iter().map(SessionId::as_str)))
             .exec(transaction)
             .await?;
     }
     Ok(())
 }
 
-/// A row that is not a record, as an error of the transaction that has read it.
-fn invalid_row(error: StoreError) -> DbErr {
-    DbErr::TryIntoErr { from: "jwt_knox_sessions", into: "SessionRecord", source: Arc::new(error) }
+/// The records of rows. A row that cannot be read is left out, so that it does not block the subject's other sessions.
+fn readable(rows: Vec<QueryResult>) -> Vec<SessionRecord> {
+    let read = |row: &QueryResult| Model::from_query_result(row, "").map_err(store_error).and_then(from_row);
+    let log = |error: &StoreError| {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "a row of jwt_knox_sessions cannot be read and is left out"
+        );
+    };
+    rows.iter().filter_map(|row| read(row).inspect_err(log).ok()).collect()
+}
+
+/// The number in a row of the one column `count`.
+fn count_of(row: Option<QueryResult>) -> Result<u64, DbErr> {
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get("", "count"))?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// `time`, or what the column holds if that is later or there is nothing.
+fn later_of(column: Column, time: NaiveDateTime) -> Expr {
+    CaseStatement::new().case(column.lt(time), time).finally(Expr::col(column)).into()
 }
 
 fn primary_key(session: &SessionRef) -> (String, String) {

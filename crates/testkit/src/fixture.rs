@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
 use jwt_knox::{
-    ConfigError, InsertOutcome, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject, Timestamp,
-    TokenDigest, TokenStore,
+    ClaimsDigest, ConfigError, InsertOutcome, PreviousSecret, Rotation, SessionId, SessionLimit, SessionRecord,
+    SessionRef, StoreError, Subject, Timestamp, TokenDigest, TokenStore,
 };
 use tokio::sync::Barrier;
 
@@ -25,6 +25,11 @@ pub(crate) fn since_1970(second: i64) -> Timestamp {
 /// The time one microsecond later: the smallest step that a store tells apart.
 pub(crate) fn just_after(time: Timestamp) -> Timestamp {
     time.checked_add(Duration::from_micros(1)).unwrap_or(Timestamp::MAX)
+}
+
+/// The time one microsecond earlier.
+pub(crate) fn just_before(time: Timestamp) -> Timestamp {
+    time.checked_sub(Duration::from_micros(1)).unwrap_or(Timestamp::MIN)
 }
 
 /// `count` random bytes.
@@ -71,13 +76,52 @@ pub(crate) fn digest() -> TokenDigest {
     digest_of(&format!("sha256:{}", hexadecimal(&random::<32>())))
 }
 
-/// A random digest of the longest kind.
+/// A random digest of the kind with the longest text.
 pub(crate) fn long_digest() -> TokenDigest {
-    digest_of(&format!("sha512:{}", hexadecimal(&random::<64>())))
+    digest_of(&format!("sha512-of-hex:{}", hexadecimal(&random::<64>())))
 }
 
 fn digest_of(digest: &str) -> TokenDigest {
     digest.parse().unwrap_or_else(|error| panic!("the kit made an invalid digest: {error}"))
+}
+
+/// A random digest of claims.
+pub(crate) fn claims_digest() -> ClaimsDigest {
+    let digest = hexadecimal(&random::<32>()).parse();
+    digest.unwrap_or_else(|error| panic!("the kit made an invalid digest of claims: {error}"))
+}
+
+/// A random id, which follows from no digest: as that of a session that was rotated.
+pub(crate) fn id() -> SessionId {
+    let id = hexadecimal(&random::<16>()).parse();
+    id.unwrap_or_else(|error| panic!("the kit made an invalid id: {error}"))
+}
+
+/// What is kept of a secret with that digest after a rotation.
+pub(crate) fn previous_secret(digest: &TokenDigest, valid_until: Timestamp) -> PreviousSecret {
+    let previous = format!("{digest} {} {}", hexadecimal(&random::<16>()), valid_until.as_microsecond()).parse();
+    previous.unwrap_or_else(|error| panic!("the kit made an invalid previous secret: {error}"))
+}
+
+/// A rotation of `record` at `at(second)`, to a secret that no other rotation gives.
+pub(crate) fn rotation(record: &SessionRecord, second: i64) -> Rotation {
+    Rotation::new(digest(), previous_secret(&record.digest, just_after(at(second + 60))), at(second))
+}
+
+/// What `record` must be after `rotation`. It says so itself, so that the kit finds a bug in `Rotation::apply` as well.
+pub(crate) fn rotated(record: &SessionRecord, rotation: &Rotation) -> SessionRecord {
+    let mut record = record.clone();
+    record.digest = rotation.digest.clone();
+    record.previous = Some(rotation.previous.clone());
+    if record.last_used_at.is_none_or(|before| before < rotation.last_used_at) {
+        record.last_used_at = Some(rotation.last_used_at);
+    }
+    if let (Some(old), Some(new)) = (record.expires_at, rotation.expires_at)
+        && old < new
+    {
+        record.expires_at = Some(new);
+    }
+    record
 }
 
 /// [`SessionLimit::deny`].
@@ -132,8 +176,36 @@ pub(crate) fn session_long_expired(subject: &Subject, expired: i64) -> SessionRe
 }
 
 /// The ids of the records, in their order.
-pub(crate) fn ids(records: &[SessionRecord]) -> Vec<SessionId> {
-    records.iter().map(SessionRecord::id).collect()
+pub(crate) fn ids<'a>(records: impl IntoIterator<Item = &'a SessionRecord>) -> Vec<SessionId> {
+    records.into_iter().map(|record| record.id).collect()
+}
+
+/// The outcome of an insert that evicts nothing.
+pub(crate) const ADDED: InsertOutcome = InsertOutcome::Inserted { evicted: Vec::new() };
+
+/// The outcome of an insert that evicts these, as [`Probe::insert`] gives it.
+pub(crate) fn evicting<'a>(records: impl IntoIterator<Item = &'a SessionRecord>) -> InsertOutcome {
+    let mut evicted = ids(records);
+    evicted.sort_unstable();
+    InsertOutcome::Inserted { evicted }
+}
+
+/// The ids of all sessions that were evicted, in order. None of the inserts may have been rejected.
+pub(crate) fn all_evicted(outcomes: &[InsertOutcome]) -> Vec<SessionId> {
+    let mut all = Vec::new();
+    for outcome in outcomes {
+        match outcome {
+            InsertOutcome::Inserted { evicted } => all.extend(evicted),
+            other => panic!("insert: a limit that evicts or has room rejects no login, but one was {other:?}"),
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+/// How many of the inserts had that outcome.
+pub(crate) fn count(outcomes: &[InsertOutcome], expected: &InsertOutcome) -> usize {
+    outcomes.iter().filter(|outcome| *outcome == expected).count()
 }
 
 /// The store under test. A call that fails where the contract wants an answer fails the rule.
@@ -144,8 +216,7 @@ impl Probe {
     /// Adds a record that nothing forbids.
     pub(crate) async fn add(&self, record: &SessionRecord) {
         let outcome = self.insert(record, None, record.created_at).await;
-        let expected = InsertOutcome::Inserted { evicted: 0 };
-        assert_eq!(outcome, expected, "insert: without a limit a record is just added, and nothing is evicted");
+        assert_eq!(outcome, ADDED, "insert: without a limit a record is just added, and nothing is evicted");
     }
 
     /// Adds records that nothing forbids.
@@ -163,13 +234,18 @@ impl Probe {
         })
     }
 
+    /// The ids of what was evicted come in order: the contract asks for none.
     pub(crate) async fn insert(
         &self,
         record: &SessionRecord,
         limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> InsertOutcome {
-        answer("insert", self.0.insert(record.clone(), limit, now).await)
+        let mut outcome = answer("insert", self.0.insert(record.clone(), limit, now).await);
+        if let InsertOutcome::Inserted { evicted } = &mut outcome {
+            evicted.sort_unstable();
+        }
+        outcome
     }
 
     pub(crate) async fn find(&self, session: &SessionRef) -> Option<SessionRecord> {
@@ -189,8 +265,8 @@ impl Probe {
         answer("touch", self.0.touch(session, used, expires_at).await)
     }
 
-    pub(crate) async fn replace(&self, old: &SessionRef, new: &SessionRecord) -> bool {
-        answer("replace", self.0.replace(old, new.clone()).await)
+    pub(crate) async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> bool {
+        answer("rotate", self.0.rotate(session, rotation).await)
     }
 
     pub(crate) async fn remove(&self, session: &SessionRef) -> bool {

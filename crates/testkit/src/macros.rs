@@ -33,6 +33,7 @@ macro_rules! for_each_rule {
                 ids_of_different_subjects_do_not_mix
                 list_is_newest_first
                 list_gives_the_active_sessions_of_one_subject
+                list_gives_the_newest_thousand
                 touch_records_the_use
                 touch_moves_the_expiry_only_forwards
                 touch_gives_no_expiry_to_a_session_without_one
@@ -42,8 +43,12 @@ macro_rules! for_each_rule {
                 remove_all_ends_all_and_counts_the_active
                 remove_all_spares_the_exception
                 remove_all_leaves_other_subjects_alone
-                replace_swaps_a_record_once
-                replace_of_a_missing_record_inserts_nothing
+                a_login_that_began_before_remove_all_is_superseded
+                a_superseded_login_changes_nothing
+                rotate_changes_the_secret_once
+                rotate_of_a_missing_session_changes_nothing
+                rotate_never_moves_times_back
+                a_rotated_session_keeps_its_id_and_all_else
                 a_denying_limit_rejects_one_too_many
                 an_evicting_limit_ends_the_oldest
                 an_evicting_limit_inserts_the_new_session
@@ -53,15 +58,18 @@ macro_rules! for_each_rule {
                 a_lowered_limit_applies_to_the_next_login
                 a_limit_counts_one_subject_only
                 expired_sessions_count_in_no_limit
+                eviction_names_the_sessions
                 without_a_limit_nothing_is_evicted
                 remove_expired_removes_only_what_has_expired
                 remove_expired_keeps_to_its_batch
                 remove_expired_loses_no_parallel_login
                 remove_expired_spares_a_session_that_is_used_in_parallel
+                remove_expired_forgets_no_revocation
                 parallel_logins_keep_to_a_denying_limit
                 parallel_logins_keep_to_an_evicting_limit
                 parallel_logins_keep_to_a_limit_by_use
                 parallel_logins_of_one_label_leave_one
+                parallel_inserts_of_one_record_have_one_winner
                 a_recorded_use_saves_from_eviction
                 a_session_is_removed_or_evicted_and_not_both
                 parallel_rotations_have_one_winner
@@ -69,6 +77,8 @@ macro_rules! for_each_rule {
                 a_touch_revives_nothing
                 a_session_is_removed_whole_or_there_whole
                 remove_all_counts_every_session_it_ends
+                a_login_under_way_never_survives_remove_all
+                a_rotation_revives_nothing
                 a_rotation_does_not_outlive_remove_all
                 a_rotation_does_not_slip_past_the_limit
                 calls_of_all_kinds_at_once_are_answered
@@ -78,6 +88,8 @@ macro_rules! for_each_rule {
                 a_removal_is_seen_through_every_handle
                 a_limit_holds_over_two_handles
                 a_rotation_has_one_winner_over_two_handles
+                a_revocation_supersedes_logins_of_every_handle
+                a_call_that_is_dropped_harms_no_later_one
             }
         }
     };
@@ -144,12 +156,14 @@ mod tests {
     #[test]
     fn the_list_has_every_rule() {
         let sources = [
+            include_str!("rules/dropped.rs"),
             include_str!("rules/durable.rs"),
             include_str!("rules/limits.rs"),
             include_str!("rules/purge.rs"),
             include_str!("rules/races.rs"),
             include_str!("rules/records.rs"),
             include_str!("rules/revocation.rs"),
+            include_str!("rules/rotation.rs"),
         ];
         let lines = sources.iter().flat_map(|source| source.lines());
         let functions = lines.filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('('));

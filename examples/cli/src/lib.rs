@@ -112,7 +112,7 @@ impl User {
         let auth = self.authenticate().await?;
         let sessions = self.knox.sessions(auth.subject()).await?;
         let lines = sessions.iter().map(|session| {
-            let mark = if session.id() == auth.session_id() { '*' } else { ' ' };
+            let mark = if session.id == auth.session_id() { '*' } else { ' ' };
             format!("{mark} {}", describe(session))
         });
         Ok(lines.collect::<Vec<_>>().join("\n"))
@@ -173,7 +173,7 @@ impl Operator {
 }
 
 fn describe(session: &SessionRecord) -> String {
-    format!("{} {}, since {}", session.id(), session.label.as_deref().unwrap_or("?"), session.created_at)
+    format!("{} {}, since {}", session.id, session.label.as_deref().unwrap_or("?"), session.created_at)
 }
 
 /// Replace this: find the user, and check the password against a slow hash. The subject is the user's id, which never

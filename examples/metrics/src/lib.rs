@@ -13,6 +13,8 @@ pub fn count(event: &Event<'_>) {
         Event::Rejected { reason, .. } => {
             counter!("knox_tokens_rejected_total", "reason" => reason.as_str()).increment(1);
         }
+        // Each of these is worth an alert: somebody may have stolen a token.
+        Event::Reused { .. } => counter!("knox_tokens_reused_total").increment(1),
         Event::Rotated { .. } => counter!("knox_rotations_total").increment(1),
         Event::Revoked { count, cause, .. } => {
             counter!("knox_sessions_revoked_total", "cause" => cause.as_str()).increment(*count);

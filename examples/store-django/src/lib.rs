@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 
 use jiff::{civil::DateTime, tz::TimeZone};
 use jwt_knox::{
-    HashAlgorithm, InsertOutcome, LimitReached, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError,
-    Subject, SubjectCheck, SubjectStatus, Timestamp, TokenStore, async_trait,
+    HashAlgorithm, InsertOutcome, LimitReached, MAX_LISTED, Rotation, SessionId, SessionLimit, SessionRecord,
+    SessionRef, StoreError, Subject, SubjectCheck, SubjectStatus, Timestamp, TokenDigest, TokenStore, async_trait,
 };
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
@@ -19,6 +19,8 @@ use sea_orm::{
 /// The table has columns for a session's user, its digest, when it began and when it expires. So:
 ///
 /// - `expiry` is both `expires_at` and `absolute_expires_at`: use does not move it.
+/// - It does not remember that all sessions of a user were revoked, so a login that began before is not rejected; nor
+///   which claims a session has, for which the signing key alone vouches.
 /// - A session with an idle timeout, a scope or attributes is rejected, since these would be lost.
 /// - A label and the last use are left out, since nothing depends on them. A limit by label is rejected, and one by use
 ///   goes by age.
@@ -56,15 +58,18 @@ impl DjangoStore {
         if record.idle_timeout.is_some() || record.scope.is_some() || !record.attributes.is_empty() {
             return Err(failure("Knox's table has no columns for an idle timeout, a scope or attributes"));
         }
-        let digest = record.digest.to_string();
-        let Some(digest) = digest.strip_prefix(self.hash.as_str()).and_then(|rest| rest.strip_prefix(':')) else {
-            return Err(failure(format!(
-                "the digests of this table are {}, and not of another hash",
-                self.hash.as_str()
-            )));
-        };
+        let digest = self.digest(&record.digest)?;
         let expiry = [record.expires_at, record.absolute_expires_at].into_iter().flatten().min();
         Ok([record.subject.as_str().into(), digest.into(), date(record.created_at).into(), expiry.map(date).into()])
+    }
+
+    /// The digest as the table has it, without the name of the hash.
+    fn digest(&self, digest: &TokenDigest) -> Result<String, StoreError> {
+        let digest = digest.to_string();
+        let hexadecimal = digest.strip_prefix(self.hash.as_str()).and_then(|rest| rest.strip_prefix(':'));
+        hexadecimal
+            .map(str::to_owned)
+            .ok_or_else(|| failure(format!("the digests of this table are {}, and not of another hash", self.hash)))
     }
 
     /// The record of a row with the columns `digest`, `created` and `expiry`.
@@ -101,7 +106,7 @@ impl DjangoStore {
         }
         let row = self.row(record)?;
         let transaction = self.begin().await.map_err(failure)?;
-        let active = self.list_within(&transaction, &record.subject, now).await?;
+        let active = self.active_sessions(&transaction, &record.subject, now).await?;
         let evicted = match limit.evictions(record, &active) {
             Ok(evicted) => evicted,
             Err(LimitReached) => {
@@ -114,10 +119,10 @@ impl DjangoStore {
             remove(&transaction, &SessionRef::new(record.subject.clone(), *id)).await.map_err(failure)?;
         }
         transaction.commit().await.map_err(failure)?;
-        Ok(InsertOutcome::Inserted { evicted: evicted.len() as u64 })
+        Ok(InsertOutcome::Inserted { evicted })
     }
 
-    async fn list_within(
+    async fn active_sessions(
         &self,
         connection: &impl ConnectionTrait,
         subject: &Subject,
@@ -132,17 +137,6 @@ impl DjangoStore {
         let rows = connection.query_all_raw(list).await.map_err(failure)?;
         rows.iter().map(|row| self.record(subject, row)).collect()
     }
-
-    async fn replace_within(&self, old: &SessionRef, new: [Value; 4]) -> Result<bool, DbErr> {
-        let transaction = self.begin().await?;
-        if !remove(&transaction, old).await? {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        insert(&transaction, new).await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
 }
 
 #[async_trait]
@@ -155,7 +149,7 @@ impl TokenStore for DjangoStore {
     ) -> Result<InsertOutcome, StoreError> {
         let Some(limit) = limit else {
             insert(&self.connection, self.row(&record)?).await.map_err(failure)?;
-            return Ok(InsertOutcome::Inserted { evicted: 0 });
+            return Ok(InsertOutcome::Inserted { evicted: Vec::new() });
         };
         self.insert_within(&record, limit, now).await
     }
@@ -166,7 +160,9 @@ impl TokenStore for DjangoStore {
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
-        self.list_within(&self.connection, subject, now).await
+        let mut active = self.active_sessions(&self.connection, subject, now).await?;
+        active.truncate(MAX_LISTED);
+        Ok(active)
     }
 
     /// Writes nothing: the table has no column for the last use, and use moves no expiry in it.
@@ -174,8 +170,14 @@ impl TokenStore for DjangoStore {
         Ok(false)
     }
 
-    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
-        self.replace_within(old, self.row(&new)?).await.map_err(failure)
+    /// The id of a session is the beginning of its digest, so it changes with that: use
+    /// [`TokenFormat::without_session_id`](jwt_knox::TokenFormat::without_session_id) with this store.
+    async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
+        let rotate = format!("UPDATE knox_authtoken SET digest = ?3 WHERE digest = ?2 AND user_id = {USER}");
+        let [new, old] = [&rotation.digest, rotation.previous.digest()].map(|digest| self.digest(digest));
+        let values = [session.subject.as_str().into(), old?.into(), new?.into()];
+        let result = self.connection.execute_raw(statement(&rotate, values)).await.map_err(failure)?;
+        Ok(result.rows_affected() > 0)
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {

@@ -3,8 +3,8 @@
 use std::{num::NonZeroU32, path::Path, sync::Arc};
 
 use jwt_knox::{
-    InsertOutcome, LimitReached, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject, Timestamp,
-    TokenStore, async_trait,
+    InsertOutcome, LimitReached, MAX_LISTED, Rotation, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError,
+    Subject, Timestamp, TokenStore, async_trait,
 };
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -63,6 +63,10 @@ impl TokenStore for RedbStore {
     ) -> Result<InsertOutcome, StoreError> {
         self.write(move |tables| {
             reject_if_taken(tables, &record)?;
+            let revoked_at = tables.revocations.get(record.subject.as_str())?.map(|time| time.value());
+            if revoked_at.is_some_and(|revoked_at| record.created_at.as_microsecond() < revoked_at) {
+                return Ok(InsertOutcome::Superseded);
+            }
             let mut evicted = Vec::new();
             if let Some(limit) = limit {
                 let mut active = all_of(&tables.sessions, &record.subject)?;
@@ -76,7 +80,7 @@ impl TokenStore for RedbStore {
                 tables.take(&SessionRef::new(record.subject.clone(), *id))?;
             }
             tables.put(&record)?;
-            Ok(InsertOutcome::Inserted { evicted: evicted.len() as u64 })
+            Ok(InsertOutcome::Inserted { evicted })
         })
         .await
     }
@@ -90,7 +94,8 @@ impl TokenStore for RedbStore {
         let subject = subject.clone();
         let mut active = self.read(move |sessions| all_of(&sessions, &subject)).await?;
         active.retain(|session| session.is_active(now));
-        active.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id())));
+        active.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+        active.truncate(MAX_LISTED);
         Ok(active)
     }
 
@@ -115,15 +120,16 @@ impl TokenStore for RedbStore {
         .await
     }
 
-    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
-        let old = old.clone();
+    async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
+        let (session, rotation) = (session.clone(), rotation.clone());
         self.write(move |tables| {
-            reject_if_taken(tables, &new)?;
-            let replaced = tables.take(&old)?;
-            if replaced {
-                tables.put(&new)?;
+            let Some(mut record) = find(&tables.sessions, &session)? else { return Ok(false) };
+            // `false`: the session has another secret by now.
+            let rotated = rotation.apply(&mut record);
+            if rotated {
+                tables.put(&record)?;
             }
-            Ok(replaced)
+            Ok(rotated)
         })
         .await
     }
@@ -141,9 +147,12 @@ impl TokenStore for RedbStore {
     ) -> Result<u64, StoreError> {
         let (subject, except) = (subject.clone(), except.copied());
         self.write(move |tables| {
+            // For logins that began before, and are about to be inserted.
+            let before = tables.revocations.get(subject.as_str())?.map_or(i64::MIN, |time| time.value());
+            tables.revocations.insert(subject.as_str(), before.max(now.as_microsecond()))?;
             let mut active = 0;
             for record in all_of(&tables.sessions, &subject)? {
-                if Some(record.id()) != except {
+                if Some(record.id) != except {
                     tables.take(&record.session_ref())?;
                     active += u64::from(record.is_active(now));
                 }
@@ -193,7 +202,10 @@ const SESSIONS: TableDefinition<'_, Key, Value> = TableDefinition::new("jwt_knox
 /// Expiry, subject and id of each session that expires, in microseconds since 1970: an index for the purge.
 const EXPIRIES: TableDefinition<'_, (i64, &str, &str), ()> = TableDefinition::new("jwt_knox_expiries");
 
-/// Opens or makes the database, with both tables in it.
+/// When all sessions of a subject were last revoked, in microseconds since 1970.
+const REVOCATIONS: TableDefinition<'_, &str, i64> = TableDefinition::new("jwt_knox_revocations");
+
+/// Opens or makes the database, with all tables in it.
 fn create(path: &Path) -> Result<Database, Failure> {
     let database = Database::create(path)?;
     let transaction = database.begin_write()?;
@@ -202,15 +214,20 @@ fn create(path: &Path) -> Result<Database, Failure> {
     Ok(database)
 }
 
-/// Both tables, in a transaction that writes.
+/// All tables, in a transaction that writes.
 struct Tables<'transaction> {
     sessions: Table<'transaction, Key, Value>,
     expiries: Table<'transaction, (i64, &'static str, &'static str), ()>,
+    revocations: Table<'transaction, &'static str, i64>,
 }
 
 impl<'transaction> Tables<'transaction> {
     fn open(transaction: &'transaction WriteTransaction) -> Result<Self, Failure> {
-        Ok(Self { sessions: transaction.open_table(SESSIONS)?, expiries: transaction.open_table(EXPIRIES)? })
+        Ok(Self {
+            sessions: transaction.open_table(SESSIONS)?,
+            expiries: transaction.open_table(EXPIRIES)?,
+            revocations: transaction.open_table(REVOCATIONS)?,
+        })
     }
 
     /// Writes a session, over the one with its key if there is one.

@@ -1,12 +1,13 @@
 //! A complete token store on PostgreSQL, through plain sqlx.
 //!
-//! What never changes in a session is kept as JSON; what [`TokenStore::touch`] changes has columns.
+//! What never changes in a session is kept as JSON; what [`TokenStore::touch`] and [`TokenStore::rotate`] change has
+//! columns.
 
-use std::{cmp::Reverse, error::Error, num::NonZeroU32, time::Duration};
+use std::{error::Error, num::NonZeroU32, time::Duration};
 
 use jwt_knox::{
-    InsertOutcome, LimitReached, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError, Subject, Timestamp,
-    TokenStore, async_trait,
+    InsertOutcome, LimitReached, MAX_LISTED, Rotation, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError,
+    Subject, Timestamp, TokenStore, async_trait,
 };
 use sqlx::{PgExecutor, PgPool, PgTransaction, query, query_as, query_scalar, raw_sql};
 use tokio::time::sleep;
@@ -17,13 +18,17 @@ const TABLES: &str = r#"
         subject      text COLLATE "C" NOT NULL,
         id           text COLLATE "C" NOT NULL,
         record       text NOT NULL,
+        created_at   bigint NOT NULL,
+        digest       text NOT NULL,
+        previous     text,
         expires_at   bigint,
         last_used_at bigint,
         PRIMARY KEY (subject, id)
     );
     CREATE INDEX IF NOT EXISTS knox_sessions_expires_at ON knox_sessions (expires_at);
     CREATE TABLE IF NOT EXISTS knox_subjects (
-        subject text COLLATE "C" PRIMARY KEY
+        subject    text COLLATE "C" PRIMARY KEY,
+        revoked_at bigint
     );
 "#;
 
@@ -96,9 +101,7 @@ impl TokenStore for SqlxStore {
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
         let subject = subject.clone();
-        let mut active = self.run(move |pool| list(pool, subject.clone(), now)).await?;
-        active.sort_by_key(|session| Reverse((session.created_at, session.id())));
-        Ok(active)
+        self.run(move |pool| list(pool, subject.clone(), now)).await
     }
 
     async fn touch(
@@ -111,9 +114,9 @@ impl TokenStore for SqlxStore {
         self.run(move |pool| touch(pool, session.clone(), last_used_at, expires_at)).await
     }
 
-    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
-        let old = old.clone();
-        self.run(move |pool| replace(pool, old.clone(), new.clone())).await
+    async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
+        let (session, rotation) = (session.clone(), rotation.clone());
+        self.run(move |pool| rotate(pool, session.clone(), rotation.clone())).await
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
@@ -151,55 +154,61 @@ async fn insert(
     limit: Option<SessionLimit>,
     now: Timestamp,
 ) -> Result<InsertOutcome, Failure> {
-    let Some(limit) = limit else {
-        add(&pool, &record).await?;
-        return Ok(InsertOutcome::Inserted { evicted: 0 });
-    };
-    let mut transaction = begin(&pool, &record.subject).await?;
-    // Locked, so that nobody uses or removes one of them between the choice and the deletion.
-    let active = query_as(
-        "SELECT record, expires_at, last_used_at FROM knox_sessions \
-         WHERE subject = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY id FOR UPDATE",
-    )
-    .bind(record.subject.as_str())
-    .bind(now.as_microsecond())
-    .fetch_all(&mut *transaction)
-    .await?;
-    let active: Vec<SessionRecord> = active.into_iter().map(from_row).collect::<Result<_, _>>()?;
-    let evicted = match limit.evictions(&record, &active) {
-        Ok(evicted) => evicted,
-        Err(LimitReached) => {
-            transaction.rollback().await?;
-            return Ok(InsertOutcome::LimitReached);
+    let (mut transaction, revoked_at) = begin(&pool, &record.subject).await?;
+    if revoked_at.is_some_and(|revoked_at| record.created_at.as_microsecond() < revoked_at) {
+        transaction.rollback().await?;
+        return Ok(InsertOutcome::Superseded);
+    }
+    let mut evicted = Vec::new();
+    if let Some(limit) = limit {
+        // Locked, so that nobody uses or removes one of them between the choice and the deletion.
+        let active = query_as(
+            "SELECT record, digest, previous, expires_at, last_used_at FROM knox_sessions \
+             WHERE subject = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY id FOR UPDATE",
+        )
+        .bind(record.subject.as_str())
+        .bind(now.as_microsecond())
+        .fetch_all(&mut *transaction)
+        .await?;
+        match limit.evictions(&record, &readable(active)) {
+            Ok(ids) => evicted = ids,
+            Err(LimitReached) => {
+                transaction.rollback().await?;
+                return Ok(InsertOutcome::LimitReached);
+            }
         }
-    };
+    }
     add(&mut *transaction, &record).await?;
     for id in &evicted {
         take(&mut *transaction, &SessionRef::new(record.subject.clone(), *id)).await?;
     }
     transaction.commit().await?;
-    Ok(InsertOutcome::Inserted { evicted: evicted.len() as u64 })
+    Ok(InsertOutcome::Inserted { evicted })
 }
 
 async fn find(pool: PgPool, session: SessionRef) -> Result<Option<SessionRecord>, Failure> {
-    let row = query_as("SELECT record, expires_at, last_used_at FROM knox_sessions WHERE subject = $1 AND id = $2")
-        .bind(session.subject.as_str())
-        .bind(session.id.as_str())
-        .fetch_optional(&pool)
-        .await?;
+    let row = query_as(
+        "SELECT record, digest, previous, expires_at, last_used_at FROM knox_sessions \
+         WHERE subject = $1 AND id = $2",
+    )
+    .bind(session.subject.as_str())
+    .bind(session.id.as_str())
+    .fetch_optional(&pool)
+    .await?;
     row.map(from_row).transpose()
 }
 
 async fn list(pool: PgPool, subject: Subject, now: Timestamp) -> Result<Vec<SessionRecord>, Failure> {
     let rows = query_as(
-        "SELECT record, expires_at, last_used_at FROM knox_sessions \
-         WHERE subject = $1 AND (expires_at IS NULL OR expires_at > $2)",
+        "SELECT record, digest, previous, expires_at, last_used_at FROM knox_sessions \
+         WHERE subject = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC, id DESC LIMIT $3",
     )
     .bind(subject.as_str())
     .bind(now.as_microsecond())
+    .bind(MAX_LISTED as i64)
     .fetch_all(&pool)
     .await?;
-    rows.into_iter().map(from_row).collect()
+    Ok(readable(rows))
 }
 
 async fn touch(
@@ -223,14 +232,23 @@ async fn touch(
     Ok(result.rows_affected() > 0)
 }
 
-async fn replace(pool: PgPool, old: SessionRef, new: SessionRecord) -> Result<bool, Failure> {
-    let mut transaction = begin(&pool, &old.subject).await?;
-    let replaced = take(&mut *transaction, &old).await?;
-    if replaced {
-        add(&mut *transaction, &new).await?;
-    }
-    transaction.commit().await?;
-    Ok(replaced)
+/// One statement: PostgreSQL looks at the digest again if another call was faster.
+async fn rotate(pool: PgPool, session: SessionRef, rotation: Rotation) -> Result<bool, Failure> {
+    let result = query(
+        "UPDATE knox_sessions SET digest = $4, previous = $5, \
+         last_used_at = greatest(last_used_at, $6), expires_at = CASE WHEN expires_at < $7 THEN $7 ELSE expires_at END \
+         WHERE subject = $1 AND id = $2 AND digest = $3",
+    )
+    .bind(session.subject.as_str())
+    .bind(session.id.as_str())
+    .bind(rotation.previous.digest().to_string())
+    .bind(rotation.digest.to_string())
+    .bind(rotation.previous.to_string())
+    .bind(rotation.last_used_at.as_microsecond())
+    .bind(rotation.expires_at.map(Timestamp::as_microsecond))
+    .execute(&pool)
+    .await?;
+    Ok(result.rows_affected() > 0)
 }
 
 async fn remove(pool: PgPool, session: SessionRef) -> Result<bool, Failure> {
@@ -238,7 +256,12 @@ async fn remove(pool: PgPool, session: SessionRef) -> Result<bool, Failure> {
 }
 
 async fn remove_all(pool: PgPool, subject: Subject, except: Option<SessionId>, now: Timestamp) -> Result<u64, Failure> {
-    let mut transaction = begin(&pool, &subject).await?;
+    let (mut transaction, _) = begin(&pool, &subject).await?;
+    query("UPDATE knox_subjects SET revoked_at = greatest(revoked_at, $2) WHERE subject = $1")
+        .bind(subject.as_str())
+        .bind(now.as_microsecond())
+        .execute(&mut *transaction)
+        .await?;
     let were_active: Vec<bool> = query_scalar(
         "DELETE FROM knox_sessions WHERE subject = $1 AND id IS DISTINCT FROM $2 \
          RETURNING expires_at IS NULL OR expires_at > $3",
@@ -269,27 +292,34 @@ async fn remove_expired(pool: PgPool, now: Timestamp, batch: NonZeroU32) -> Resu
     Ok(result.rows_affected())
 }
 
-/// Begins a transaction in which nobody else adds sessions of `subject` under a limit, rotates one or revokes them all.
-async fn begin(pool: &PgPool, subject: &Subject) -> Result<PgTransaction<'static>, Failure> {
+/// Begins a transaction in which nobody else adds sessions of `subject` or revokes them all, and gives the time at which
+/// all were last revoked.
+async fn begin(pool: &PgPool, subject: &Subject) -> Result<(PgTransaction<'static>, Option<i64>), Failure> {
     // Each statement sees what was committed before it. So those after the lock see what its last holder has done.
     let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     // Whether the row is made or only written over, PostgreSQL locks it until the transaction ends.
     let lock = "INSERT INTO knox_subjects (subject) VALUES ($1) \
-                ON CONFLICT (subject) DO UPDATE SET subject = excluded.subject";
-    query(lock).bind(subject.as_str()).execute(&mut *transaction).await?;
-    Ok(transaction)
+                ON CONFLICT (subject) DO UPDATE SET subject = excluded.subject RETURNING revoked_at";
+    let revoked_at = query_scalar(lock).bind(subject.as_str()).fetch_one(&mut *transaction).await?;
+    Ok((transaction, revoked_at))
 }
 
 /// Adds a session. A key that is taken is an error: the primary key sees to that.
 async fn add(executor: impl PgExecutor<'_>, record: &SessionRecord) -> Result<(), Failure> {
-    query("INSERT INTO knox_sessions (subject, id, record, expires_at, last_used_at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(record.subject.as_str())
-        .bind(record.id().as_str())
-        .bind(record.to_json()?)
-        .bind(record.expires_at.map(Timestamp::as_microsecond))
-        .bind(record.last_used_at.map(Timestamp::as_microsecond))
-        .execute(executor)
-        .await?;
+    query(
+        "INSERT INTO knox_sessions (subject, id, record, created_at, digest, previous, expires_at, last_used_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(record.subject.as_str())
+    .bind(record.id.as_str())
+    .bind(record.to_json()?)
+    .bind(record.created_at.as_microsecond())
+    .bind(record.digest.to_string())
+    .bind(record.previous.as_ref().map(ToString::to_string))
+    .bind(record.expires_at.map(Timestamp::as_microsecond))
+    .bind(record.last_used_at.map(Timestamp::as_microsecond))
+    .execute(executor)
+    .await?;
     Ok(())
 }
 
@@ -303,9 +333,19 @@ async fn take(executor: impl PgExecutor<'_>, session: &SessionRef) -> Result<boo
     Ok(result.rows_affected() > 0)
 }
 
-/// The record of the columns `record`, `expires_at` and `last_used_at`.
-fn from_row((json, expires_at, last_used_at): (String, Option<i64>, Option<i64>)) -> Result<SessionRecord, Failure> {
+/// The columns `record`, `digest`, `previous`, `expires_at` and `last_used_at`.
+type Row = (String, String, Option<String>, Option<i64>, Option<i64>);
+
+/// The records of rows. One that cannot be read must not block the subject's other sessions.
+fn readable(rows: Vec<Row>) -> Vec<SessionRecord> {
+    let log = |error: &Failure| tracing::error!(error = &**error as &dyn Error, "a session cannot be read");
+    rows.into_iter().filter_map(|row| from_row(row).inspect_err(log).ok()).collect()
+}
+
+fn from_row((json, digest, previous, expires_at, last_used_at): Row) -> Result<SessionRecord, Failure> {
     let mut record = SessionRecord::from_json(&json)?;
+    record.digest = digest.parse()?;
+    record.previous = previous.as_deref().map(str::parse).transpose()?;
     record.expires_at = expires_at.map(Timestamp::from_microsecond).transpose()?;
     record.last_used_at = last_used_at.map(Timestamp::from_microsecond).transpose()?;
     Ok(record)

@@ -1,17 +1,19 @@
 //! What an operator does, without a signing key.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, SystemClock, whole_microseconds},
     error::{ConfigError, StoreError},
     observer::{Event, Observer, RevocationCause},
-    store::{
-        TokenStore,
-        record::{SessionRecord, whole_microseconds},
-    },
+    store::{TokenStore, record::SessionRecord},
     subject::Subject,
     timer::{TimeLimit, Timer},
     token::{
@@ -34,7 +36,7 @@ use crate::{
 /// let admin = KnoxAdmin::new(MemoryStore::new());
 /// let subject = Subject::from(42);
 /// for session in admin.sessions(&subject).await? {
-///     println!("{} since {}", session.id(), session.created_at);
+///     println!("{} since {}", session.id, session.created_at);
 /// }
 /// println!("revoked {}", admin.revoke_all(&subject).await?);
 /// # Ok(())
@@ -120,8 +122,22 @@ impl KnoxAdmin {
     #[tracing::instrument(name = "knox.revoke", level = "debug", skip_all, fields(subject = %session.subject, session_id = %session.id))]
     pub async fn revoke(&self, session: &SessionRef) -> Result<bool, StoreError> {
         let removed = self.limit.apply(self.store.remove(session)).await?;
-        self.emit_revoked(&session.subject, Some(&session.id), u64::from(removed), RevocationCause::One);
+        self.emit_removed(session, removed, RevocationCause::One);
         Ok(removed)
+    }
+
+    /// Revokes a session whose previous token was used again.
+    pub(super) async fn revoke_reused(&self, session: &SessionRef) -> Result<(), StoreError> {
+        let removed = self.limit.apply(self.store.remove(session)).await?;
+        self.emit_removed(session, removed, RevocationCause::Reused);
+        Ok(())
+    }
+
+    fn emit_removed(&self, session: &SessionRef, removed: bool, cause: RevocationCause) {
+        if removed {
+            let (subject, ids) = (&session.subject, &[session.id]);
+            self.emit(Event::Revoked { subject, ids, spared: None, count: 1, cause });
+        }
     }
 
     /// Revokes all sessions of `subject`, and says how many were active.
@@ -140,21 +156,20 @@ impl KnoxAdmin {
         except: Option<&SessionId>,
         cause: RevocationCause,
     ) -> Result<u64, StoreError> {
-        let count = self.limit.apply(self.store.remove_all(subject, except, self.expiry_cutoff())).await?;
-        self.emit_revoked(subject, except, count, cause);
+        // The store remembers when that was, for logins that began before. So it is the time itself, without leeway.
+        let count = self.limit.apply(self.store.remove_all(subject, except, self.now())).await?;
+        if count > 0 {
+            self.emit(Event::Revoked { subject, ids: &[], spared: except.copied(), count, cause });
+        }
         Ok(count)
     }
 
     pub(super) fn emit(&self, event: Event<'_>) {
         event.log();
-        if let Some(observer) = &self.observer {
-            observer.observe(&event);
-        }
-    }
-
-    pub(super) fn emit_revoked(&self, subject: &Subject, id: Option<&SessionId>, count: u64, cause: RevocationCause) {
-        if count > 0 {
-            self.emit(Event::Revoked { subject, id, count, cause });
+        let Some(observer) = &self.observer else { return };
+        // What the event says has happened; a panic must not keep the caller from learning it.
+        if catch_unwind(AssertUnwindSafe(|| observer.observe(&event))).is_err() {
+            tracing::error!(event = event.as_str(), "the observer panicked");
         }
     }
 

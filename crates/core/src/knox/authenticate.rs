@@ -8,7 +8,7 @@ use tracing::Span;
 
 use crate::{
     error::{AuthenticateError, ClaimsError, MissingScope, Rejection},
-    knox::Knox,
+    knox::{Knox, settings::ReuseAction},
     observer::Event,
     store::record::SessionRecord,
     subject::Subject,
@@ -30,14 +30,13 @@ pub struct Authenticated(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    id: SessionId,
     record: SessionRecord,
     verified: Verified,
 }
 
 impl Authenticated {
     fn new(record: SessionRecord, verified: Verified) -> Self {
-        Self(Arc::new(Inner { id: record.id(), record, verified }))
+        Self(Arc::new(Inner { record, verified }))
     }
 
     /// Who the session is for.
@@ -49,7 +48,7 @@ impl Authenticated {
     /// Which of the subject's sessions it is.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
-        self.0.id
+        self.0.record.id
     }
 
     /// The primary key of the session, as [`Knox::revoke`] takes it.
@@ -67,8 +66,8 @@ impl Authenticated {
     /// The claims of the token as a type of the application: its own claims, and the registered ones if the type has
     /// fields for them. The secret (`jti`) is not among them.
     ///
-    /// The signing key alone vouches for claims of the application. What must hold even if that key is stolen belongs
-    /// into the scope or into the record's attributes, which the store keeps too.
+    /// The signature vouches for them, and so does the record of a session that this library began: a stolen key is not
+    /// enough to change them.
     ///
     /// # Errors
     ///
@@ -97,6 +96,11 @@ impl Authenticated {
         if self.has_scope(scope) { Ok(()) } else { Err(MissingScope { scope: scope.to_owned() }) }
     }
 
+    /// What the token says.
+    pub(super) fn verified(&self) -> &Verified {
+        &self.0.verified
+    }
+
     /// The claims that the application has put into the token.
     pub(super) fn custom_claims(&self, format: &TokenFormat) -> CustomClaims {
         self.0.verified.claims.custom(format)
@@ -109,11 +113,21 @@ impl Authenticated {
     }
 }
 
+/// Whether a token that was rotated away, after its grace, means that it was stolen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnReuse {
+    /// It was presented again.
+    Act,
+    /// It was presented before, and is only looked at again.
+    Ignore,
+}
+
 impl Knox {
     /// Decides whether `token` is valid. This is the one way in: every [`Authenticated`] begins here.
     ///
     /// Verifies the signature and the claims, reads one record by its primary key, compares digests in constant time,
-    /// then checks the expiry and the subject.
+    /// then checks the expiry and the subject. A token that was rotated away is valid for the
+    /// [grace](crate::KnoxBuilder::rotation_grace).
     ///
     /// # Errors
     ///
@@ -130,7 +144,7 @@ impl Knox {
         let verified = self.0.jwt.verify(&self.0.keys, token, now)?;
         let session = verified.session_ref();
         Span::current().record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
-        let mut record = self.find_valid_record(&session, &verified, now).await?;
+        let mut record = self.find_valid_record(&session, &verified, now, OnReuse::Act).await?;
         self.touch(&session, &mut record, now).await;
         Ok(Authenticated::new(record, verified))
     }
@@ -139,7 +153,8 @@ impl Knox {
     ///
     /// It makes the checks of [`authenticate`](Self::authenticate) that can come out differently now: the key ring,
     /// `exp`, the record, its deadline, the subject. So the token itself need not be kept. It does not count as a use:
-    /// a connection on which nothing happens does not keep a login with an idle timeout alive.
+    /// a connection on which nothing happens does not keep a login with an idle timeout alive. A token that was rotated
+    /// away is [`Rejection::Revoked`] after the grace, and its session goes on.
     ///
     /// # Errors
     ///
@@ -170,7 +185,8 @@ impl Knox {
         let now = self.now();
         let verified = &auth.0.verified;
         self.0.jwt.recheck(&self.0.keys, verified, now)?;
-        let record = self.find_valid_record(&auth.session_ref(), verified, now).await?;
+        // Nobody has presented the token again: a connection has outlived a rotation, and its session goes on.
+        let record = self.find_valid_record(&auth.session_ref(), verified, now, OnReuse::Ignore).await?;
         Ok(Authenticated::new(record, verified.clone()))
     }
 
@@ -192,15 +208,21 @@ impl Knox {
         session: &SessionRef,
         token: &Verified,
         now: Timestamp,
+        on_reuse: OnReuse,
     ) -> Result<SessionRecord, AuthenticateError> {
         let found = self.time_limit().apply(self.admin().store().find(session)).await?;
         let record = found.ok_or(Rejection::Revoked)?;
         // The subject too, in case a database takes `Alice` for `alice`.
-        if record.digest != token.digest || record.subject != session.subject {
+        if record.subject != session.subject {
             return Err(Rejection::Revoked.into());
         }
-        // The signature vouches for the scope, and so does the record: a stolen key is not enough to widen it.
-        if record.scope != token.scope {
+        if record.digest != token.digest {
+            self.check_previous(&record, token, now, on_reuse).await?;
+        }
+        // The signature vouches for scope and claims, and so does the record: a stolen key is not enough to change them.
+        let claims_are_kept =
+            record.claims.is_none_or(|digest| digest == token.claims.custom_digest(self.0.jwt.profile.token_format()));
+        if record.scope != token.scope || !claims_are_kept {
             return Err(Rejection::Revoked.into());
         }
         // The absolute expiry too, in case a store has let use move the expiry beyond it.
@@ -212,29 +234,29 @@ impl Knox {
         Ok(record)
     }
 
-    /// Records the use of a session, if that was not done lately, and slides its expiry if it has an idle timeout.
+    /// Whether a token that does not have the present secret has the one before it, in its grace.
     ///
-    /// The token was valid before, so a store that cannot write now does not make it invalid: the session at most
-    /// expires earlier.
-    async fn touch(&self, session: &SessionRef, record: &mut SessionRecord, now: Timestamp) {
-        let interval = self.0.settings.touch_interval;
-        let interval = record.idle_timeout.map_or(interval, |timeout| interval.min(timeout / 4));
-        let last = record.last_used_at.unwrap_or(record.created_at);
-        if now < last.checked_add(interval).unwrap_or(Timestamp::MAX) {
-            return;
+    /// After the grace, two parties have the token, and only one of them should (RFC 9700 §4.14.2).
+    async fn check_previous(
+        &self,
+        record: &SessionRecord,
+        token: &Verified,
+        now: Timestamp,
+        on_reuse: OnReuse,
+    ) -> Result<(), AuthenticateError> {
+        let previous = record.previous.as_ref().filter(|previous| previous.digest == token.digest);
+        let previous = previous.ok_or(Rejection::Revoked)?;
+        if now < previous.valid_until {
+            return Ok(());
         }
-        let slid = record.idle_timeout.and_then(|_| record.next_expiry(now));
-        match self.time_limit().apply(self.admin().store().touch(session, now, slid)).await {
-            Ok(true) => {
-                record.last_used_at = Some(now);
-                record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
-                self.emit(Event::Renewed { session, expires_at: record.expires_at });
-            }
-            Ok(false) => {}
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, session_id = %session.id, "could not record token use");
-            }
+        if on_reuse == OnReuse::Ignore {
+            return Err(Rejection::Revoked.into());
         }
+        let session = record.session_ref();
+        self.emit(Event::Reused { session: &session });
+        if self.0.settings.reuse == ReuseAction::RevokeSession {
+            self.admin().revoke_reused(&session).await?;
+        }
+        Err(Rejection::Reused.into())
     }
 }

@@ -6,7 +6,12 @@ use crate::{
     clock::{Clock, SystemClock},
     error::ConfigError,
     keys::KeyRing,
-    knox::{Inner, Knox, admin::KnoxAdmin, settings::Settings},
+    knox::{
+        Inner, Knox,
+        admin::KnoxAdmin,
+        settings::{ReuseAction, Settings},
+        touches::Touches,
+    },
     lifetime::Lifetime,
     observer::Observer,
     random::fill_from_os,
@@ -43,6 +48,8 @@ impl Knox {
                 lifetime: Lifetime::default(),
                 limit: None,
                 touch_interval: Duration::from_secs(60),
+                rotation_grace: Duration::from_secs(10),
+                reuse: ReuseAction::default(),
                 fill_random: fill_from_os,
             },
         }
@@ -114,6 +121,20 @@ impl KnoxBuilder {
         self
     }
 
+    /// How long a token stays valid after it was rotated away, so that requests under way and a second tab are not logged
+    /// out. Zero: not at all. Default: 10 seconds.
+    pub fn rotation_grace(mut self, grace: Duration) -> Self {
+        self.settings.rotation_grace = grace;
+        self
+    }
+
+    /// What happens when a token is presented that was rotated away longer ago than the grace. Default: the session is
+    /// revoked.
+    pub fn on_reuse(mut self, action: ReuseAction) -> Self {
+        self.settings.reuse = action;
+        self
+    }
+
     /// How long a call of the store or of the [`SubjectCheck`] may take. One that takes longer is an error: *cannot
     /// tell*, and neither yes nor no. Default: 5 seconds.
     pub fn time_limit(self, limit: Duration) -> Self {
@@ -151,7 +172,7 @@ impl KnoxBuilder {
             .leeway(profile.get_leeway())?
             .time_limit(self.time_limit?);
         let jwt = Jwt { profile, require_exp: false };
-        Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings })))
+        Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings, touches: Touches::default() })))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Issuing tokens: at a login, and at a rotation.
+//! Beginning a session: issuing its first token.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,8 +7,9 @@ use serde::Serialize;
 use tracing::Span;
 
 use crate::{
-    error::{ClaimsError, IssueError, Rejection},
-    knox::{Knox, authenticate::Authenticated},
+    clock::whole_microseconds,
+    error::{ClaimsError, IssueError},
+    knox::Knox,
     lifetime::Lifetime,
     observer::{Event, RevocationCause},
     store::{
@@ -52,6 +53,7 @@ pub struct NewSession {
     audiences: Option<Vec<String>>,
     custom: CustomClaims,
     lifetime: Option<Lifetime>,
+    began_at: Option<Timestamp>,
 }
 
 impl NewSession {
@@ -66,6 +68,7 @@ impl NewSession {
             audiences: None,
             custom: CustomClaims::default(),
             lifetime: None,
+            began_at: None,
         }
     }
 
@@ -83,11 +86,26 @@ impl NewSession {
         if self.label.is_some() { self } else { self.label(label) }
     }
 
+    /// The longest name of an attribute, in bytes.
+    pub const MAX_ATTRIBUTE_NAME_BYTES: usize = 255;
+
+    /// The longest value of an attribute, in bytes.
+    pub const MAX_ATTRIBUTE_VALUE_BYTES: usize = 4096;
+
+    /// How long all names and values of the attributes may be together, in bytes.
+    pub const MAX_ATTRIBUTES_BYTES: usize = 16 * 1024;
+
     /// Keeps a value of the application with the session, in the store only and not in the JWT.
-    #[must_use]
-    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attributes.insert(name.into(), value.into());
-        self
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError::AttributeTooLong`] if the name, the value, or all attributes together are too long.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Result<Self, ClaimsError> {
+        let (name, value) = (name.into(), value.into());
+        let is_short = name.len() <= Self::MAX_ATTRIBUTE_NAME_BYTES && value.len() <= Self::MAX_ATTRIBUTE_VALUE_BYTES;
+        self.attributes.insert(name, value);
+        let sum: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if is_short && sum <= Self::MAX_ATTRIBUTES_BYTES { Ok(self) } else { Err(ClaimsError::AttributeTooLong) }
     }
 
     /// Puts the fields of `claims` into the JWT, in place of those set before. The client can read them: a JWT is
@@ -96,7 +114,7 @@ impl NewSession {
     /// # Errors
     ///
     /// [`ClaimsError`] if `claims` does not serialize to a JSON object, or has a field that the library writes itself
-    /// (`iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `jti_alg`, `nonce`, `scope`).
+    /// (`iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `jti_alg`, `nonce`, `scope`, `sid`).
     pub fn claims(mut self, claims: &impl Serialize) -> Result<Self, ClaimsError> {
         self.custom = CustomClaims::new(claims)?;
         Ok(self)
@@ -149,6 +167,22 @@ impl NewSession {
         self.lifetime = Some(lifetime);
         self
     }
+
+    /// When the check of the credentials began, by [`Knox::now`]: note it before you read what they are checked against,
+    /// such as a password hash. If all sessions of the subject are revoked after that, the session does not begin. So
+    /// "write the new password, then revoke all sessions" leaves no session of the old password, however long a login
+    /// takes. Default: when [`Knox::issue`] is called. The built-in login notes it itself.
+    #[must_use]
+    pub fn began_at(mut self, began_at: Timestamp) -> Self {
+        self.began_at = Some(began_at);
+        self
+    }
+
+    /// As [`began_at`](Self::began_at), unless it is set already.
+    #[must_use]
+    pub fn default_began_at(self, began_at: Timestamp) -> Self {
+        if self.began_at.is_some() { self } else { self.began_at(began_at) }
+    }
 }
 
 impl<S: Into<Subject>> From<S> for NewSession {
@@ -166,6 +200,12 @@ pub struct Issued {
     pub session: SessionRecord,
 }
 
+impl Issued {
+    pub(super) fn new(token: Token, session: SessionRecord) -> Self {
+        Self { token, session }
+    }
+}
+
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issued").field("token", &self.token).field("session", &self.session).finish()
@@ -178,8 +218,9 @@ impl Knox {
     ///
     /// # Errors
     ///
-    /// [`IssueError`]: the limit is reached, the subject is not active, the token would be too large, or the store or
-    /// the random source failed. No token is valid after any of them.
+    /// [`IssueError`]: the limit is reached, the subject is not active, all its sessions were revoked after this login
+    /// began, the token would be too large, or the store or the random source failed. No token is valid after any of
+    /// them.
     ///
     /// # Examples
     ///
@@ -202,17 +243,21 @@ impl Knox {
     #[tracing::instrument(name = "knox.issue", level = "debug", skip_all, fields(subject = %new.subject, session_id))]
     async fn begin(&self, new: NewSession) -> Result<Issued, IssueError> {
         let settings = &self.0.settings;
+        let called_at = self.now();
         self.check_subject(&new.subject).await?;
 
         let now = self.now();
+        let began_at = whole_microseconds(new.began_at.unwrap_or(called_at)).min(now);
         let lifetime = new.lifetime.unwrap_or(settings.lifetime);
-        let (secret, digest) = self.mint()?;
-        let mut record = SessionRecord::new(new.subject, digest, now);
-        Span::current().record("session_id", record.id().as_str());
+        let format = self.0.jwt.profile.token_format();
+        let secret = Secret::mint(format.secret_form(), settings.fill_random).map_err(IssueError::Random)?;
+        let mut record = SessionRecord::new(new.subject, self.digest(&secret)?, began_at);
+        Span::current().record("session_id", record.id.as_str());
         record.idle_timeout = lifetime.idle();
         record.absolute_expires_at = lifetime.absolute_expiry(now);
         record.expires_at = record.next_expiry(now);
         record.scope = new.scope;
+        record.claims = Some(new.custom.digest()?);
         record.label = new.label;
         record.attributes = new.attributes;
         // Signed before it is stored, so that a token which cannot be made leaves no record behind.
@@ -224,8 +269,20 @@ impl Knox {
         match self.time_limit().apply(inserted).await? {
             InsertOutcome::Inserted { evicted } => {
                 self.emit(Event::Issued { session: &record.session_ref() });
-                admin.emit_revoked(&record.subject, None, evicted, RevocationCause::Evicted);
-                Ok(Issued { token, session: record })
+                if !evicted.is_empty() {
+                    self.emit(Event::Revoked {
+                        subject: &record.subject,
+                        ids: &evicted,
+                        spared: None,
+                        count: evicted.len() as u64,
+                        cause: RevocationCause::Evicted,
+                    });
+                }
+                Ok(Issued::new(token, record))
+            }
+            InsertOutcome::Superseded => {
+                tracing::debug!(subject = %record.subject, "no token issued: all sessions were revoked in the meantime");
+                Err(IssueError::Superseded)
             }
             InsertOutcome::LimitReached => {
                 let max = settings.limit.map_or(0, |limit| limit.max());
@@ -235,73 +292,15 @@ impl Knox {
         }
     }
 
-    /// Gives the session that `auth` came with a new secret, and so a new token; the old token is revoked at once.
-    ///
-    /// Label, attributes, claims, audiences, the time of login and the absolute expiry stay. Of parallel calls with the
-    /// same token, one wins.
-    ///
-    /// # Errors
-    ///
-    /// [`IssueError::Rejected`] with [`Rejection::Revoked`] if the session has ended or was rotated in the meantime;
-    /// otherwise as for [`issue`](Self::issue).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use jwt_knox::{Knox, MemoryStore, SigningKey, Subject};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
-    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
-    /// let old = knox.issue(Subject::new("user-42")?).await?;
-    /// let auth = knox.authenticate(old.token.expose()).await?;
-    /// let new = knox.rotate(&auth).await?;
-    /// assert!(knox.authenticate(old.token.expose()).await.is_err());
-    /// assert!(knox.authenticate(new.token.expose()).await.is_ok());
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[tracing::instrument(name = "knox.rotate", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
-    pub async fn rotate(&self, auth: &Authenticated) -> Result<Issued, IssueError> {
-        let now = self.now();
-        let (store, old) = (self.admin().store(), auth.session_ref());
-        // What `auth` knows of the record may be old by now.
-        let found = self.time_limit().apply(store.find(&old)).await?;
-        let mut record = found.filter(|found| found.is_active(self.expiry_cutoff(now))).ok_or(Rejection::Revoked)?;
-        // What was granted at the login is what the new token grants, even if the store was written to since.
-        if (&record.scope, record.absolute_expires_at) != (&auth.session().scope, auth.session().absolute_expires_at) {
-            return Err(Rejection::Revoked.into());
-        }
-        self.check_subject(&record.subject).await?;
-        let (secret, digest) = self.mint()?;
-        record.digest = digest;
-        // Neither goes back with a clock that was set back.
-        record.last_used_at = record.last_used_at.max(Some(now));
-        // In the leeway after its expiry a session is accepted, and no longer prolonged.
-        if record.is_active(now) {
-            record.expires_at = record.expires_at.max(record.next_expiry(now));
-        }
-        let custom = auth.custom_claims(self.0.jwt.profile.token_format());
-        let token = self.sign(&record, &secret, &auth.audiences(), &custom, now)?;
-        if !self.time_limit().apply(store.replace(&old, record.clone())).await? {
-            return Err(Rejection::Revoked.into());
-        }
-        self.emit(Event::Rotated { old: &old, new: &record.session_ref() });
-        Ok(Issued { token, session: record })
-    }
-
-    fn mint(&self) -> Result<(Secret, TokenDigest), IssueError> {
-        let format = self.0.jwt.profile.token_format();
-        let (prefix, bytes, encoding) = format.secret();
-        let secret = Secret::mint(prefix, bytes, encoding, self.0.settings.fill_random).map_err(IssueError::Random)?;
+    /// The digest of a new secret.
+    pub(super) fn digest(&self, secret: &Secret) -> Result<TokenDigest, IssueError> {
         // A format whose hash and secrets do not fit each other cannot be made.
-        let digest = format.new_hash().digest(&secret).ok_or(IssueError::Signing("the secret has no digest".into()))?;
-        Ok((secret, digest))
+        let hash = self.0.jwt.profile.token_format().new_hash();
+        hash.digest(secret).ok_or_else(|| IssueError::Signing("the secret has no digest".into()))
     }
 
     /// The token of a record.
-    fn sign(
+    pub(super) fn sign(
         &self,
         record: &SessionRecord,
         secret: &Secret,
@@ -312,6 +311,7 @@ impl Knox {
         let key = self.0.keys.signing().ok_or(IssueError::Signing("the key ring has no key that signs".into()))?;
         let payload = Payload {
             subject: &record.subject,
+            session_id: record.id,
             secret,
             algorithm: record.digest.algorithm(),
             issued_at,
@@ -361,6 +361,25 @@ mod tests {
             nested = serde_json::json!([nested]);
         }
         assert!(matches!(session().claims(&serde_json::json!({"deep": nested})), Err(ClaimsError::Mismatch(_))));
+    }
+
+    #[test]
+    fn attributes_are_bounded() {
+        assert!(session().attribute("a", "b".repeat(4096)).is_ok());
+        assert!(matches!(session().attribute("a", "b".repeat(4097)), Err(ClaimsError::AttributeTooLong)));
+        assert!(session().attribute("a".repeat(255), "").is_ok());
+        assert!(matches!(session().attribute("a".repeat(256), "b"), Err(ClaimsError::AttributeTooLong)));
+        // In bytes, as databases count.
+        assert!(session().attribute("é".repeat(127), "é".repeat(2048)).is_ok());
+        assert!(matches!(session().attribute("é".repeat(128), "b"), Err(ClaimsError::AttributeTooLong)));
+        assert!(matches!(session().attribute("a", "é".repeat(2049)), Err(ClaimsError::AttributeTooLong)));
+        // Many names without values add up too.
+        let names = (0..64).try_fold(session(), |session, n| session.attribute(format!("{n:0>255}"), ""));
+        assert!(names.is_ok_and(|session| session.attribute(format!("{:0>65}", 64), "").is_err()));
+        let value = "v".repeat(4000);
+        let four = (0..4).try_fold(session(), |session, n| session.attribute(n.to_string(), &value)).unwrap();
+        assert!(four.clone().attribute("0", "instead").is_ok());
+        assert!(matches!(four.attribute("4", &value), Err(ClaimsError::AttributeTooLong)));
     }
 
     #[test]

@@ -6,7 +6,10 @@ pub(crate) mod builder;
 pub(crate) mod issue;
 mod purge;
 mod revoke;
-mod settings;
+mod rotate;
+pub(crate) mod settings;
+mod touch;
+mod touches;
 
 use std::{fmt, sync::Arc};
 
@@ -15,7 +18,7 @@ use jiff::Timestamp;
 use crate::{
     error::{AuthenticateError, Rejection},
     keys::KeyRing,
-    knox::{admin::KnoxAdmin, settings::Settings},
+    knox::{admin::KnoxAdmin, settings::Settings, touches::Touches},
     observer::Event,
     subject::{Subject, SubjectStatus},
     timer::TimeLimit,
@@ -56,6 +59,7 @@ struct Inner {
     /// The store, the clock and the observer, and what is done with these alone.
     admin: KnoxAdmin,
     settings: Settings,
+    touches: Touches,
 }
 
 impl Knox {
@@ -90,7 +94,11 @@ impl Knox {
         self.0.admin.limit()
     }
 
-    fn now(&self) -> Timestamp {
+    /// The current time by the clock of this handle, in whole microseconds; for [`NewSession::began_at`].
+    ///
+    /// [`NewSession::began_at`]: crate::NewSession::began_at
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.0.admin.now()
     }
 

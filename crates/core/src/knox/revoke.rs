@@ -47,7 +47,8 @@ impl Knox {
         self.admin().remove_all(auth.subject(), Some(&auth.session_id()), RevocationCause::Others).await
     }
 
-    /// Revokes all sessions of `subject`, and says how many were active. Call it when a password is changed.
+    /// Revokes all sessions of `subject`, and says how many were active. Call it when a password is changed. A session that
+    /// has expired and is accepted for the leeway is revoked too, and not counted.
     ///
     /// # Errors
     ///

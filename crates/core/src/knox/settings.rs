@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{lifetime::Lifetime, random::FillRandom, store::limit::SessionLimit, subject::SubjectCheck};
+use crate::{lifetime::Lifetime, named::named, random::FillRandom, store::limit::SessionLimit, subject::SubjectCheck};
 
 /// The settings that the handle keeps as they are given.
 pub(super) struct Settings {
@@ -10,5 +10,25 @@ pub(super) struct Settings {
     pub(super) lifetime: Lifetime,
     pub(super) limit: Option<SessionLimit>,
     pub(super) touch_interval: Duration,
+    pub(super) rotation_grace: Duration,
+    pub(super) reuse: ReuseAction,
     pub(super) fill_random: FillRandom,
 }
+
+/// What happens to a session whose previous token is presented after the grace of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum ReuseAction {
+    /// The session is revoked, since a thief may have either token ([RFC 9700 §4.14.2]).
+    ///
+    /// [RFC 9700 §4.14.2]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2
+    #[default]
+    RevokeSession,
+    /// The token is rejected, and the session goes on.
+    Reject,
+}
+
+named! { ReuseAction {
+    RevokeSession = "revoke_session",
+    Reject = "reject",
+} }

@@ -111,7 +111,7 @@ impl SessionLimit {
     /// let new = session("cc", 3)?;
     /// assert_eq!(SessionLimit::deny(2)?.evictions(&new, &active), Err(LimitReached));
     /// assert_eq!(SessionLimit::deny(3)?.evictions(&new, &active), Ok(vec![]));
-    /// assert_eq!(SessionLimit::evict_oldest(2)?.evictions(&new, &active), Ok(vec![active[0].id()]));
+    /// assert_eq!(SessionLimit::evict_oldest(2)?.evictions(&new, &active), Ok(vec![active[0].id]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn evictions<'a>(
@@ -125,13 +125,13 @@ impl SessionLimit {
         match self.action {
             LimitAction::Deny if excess > 0 => return Err(LimitReached),
             LimitAction::Deny => {}
-            LimitAction::EvictOldest => others.sort_by_cached_key(|old| (old.created_at, old.id())),
+            LimitAction::EvictOldest => others.sort_by_cached_key(|old| (old.created_at, old.id)),
             LimitAction::EvictLeastRecentlyUsed => {
-                others.sort_by_cached_key(|old| (old.last_used_at.unwrap_or(old.created_at), old.id()));
+                others.sort_by_cached_key(|old| (old.last_used_at.unwrap_or(old.created_at), old.id));
             }
         }
         evicted.extend(others.into_iter().take(excess));
-        Ok(evicted.into_iter().map(SessionRecord::id).collect())
+        Ok(evicted.into_iter().map(|old| old.id).collect())
     }
 }
 

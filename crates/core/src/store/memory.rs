@@ -1,11 +1,13 @@
 //! A token store in memory.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     fmt,
     hash::{BuildHasher, RandomState},
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -13,7 +15,11 @@ use jiff::Timestamp;
 
 use crate::{
     error::StoreError,
-    store::{InsertOutcome, TokenStore, limit::SessionLimit, record::SessionRecord},
+    store::{
+        InsertOutcome, MAX_LISTED, TokenStore,
+        limit::SessionLimit,
+        record::{Rotation, SessionRecord},
+    },
     subject::Subject,
     token::id::{SessionId, SessionRef},
 };
@@ -40,7 +46,26 @@ struct Shards {
 }
 
 /// The subjects that share a lock. No code awaits while it holds one.
-type Shard = HashMap<Subject, BTreeMap<SessionId, SessionRecord>>;
+type Shard = HashMap<Subject, Sessions>;
+
+/// The sessions of a subject.
+#[derive(Default)]
+struct Sessions {
+    records: BTreeMap<SessionId, SessionRecord>,
+    /// When all of them were last revoked.
+    revoked_at: Option<Timestamp>,
+}
+
+impl Sessions {
+    /// Whether nothing is lost if this is forgotten.
+    fn is_forgettable(&self, now: Timestamp) -> bool {
+        let is_recent = |revoked_at: Timestamp| now < revoked_at.checked_add(MEMORY).unwrap_or(Timestamp::MAX);
+        self.records.is_empty() && !self.revoked_at.is_some_and(is_recent)
+    }
+}
+
+/// How long a revocation of all sessions is remembered, for logins that began before it.
+const MEMORY: Duration = Duration::from_secs(24 * 3600);
 
 impl MemoryStore {
     const SHARDS: usize = 64;
@@ -52,7 +77,8 @@ impl MemoryStore {
         Self(Arc::new(Shards { shards, hasher: RandomState::new() }))
     }
 
-    /// The shard of `subject`. A panic elsewhere cannot leave one half changed, so a poisoned lock still guards consistent data.
+    /// The shard of `subject`. A panic elsewhere cannot leave one half changed, so a poisoned lock still guards
+    /// consistent data.
     fn shard(&self, subject: &Subject) -> MutexGuard<'_, Shard> {
         let index = self.0.hasher.hash_one(subject) as usize % self.0.shards.len();
         lock(&self.0.shards[index])
@@ -85,38 +111,37 @@ impl TokenStore for MemoryStore {
     ) -> Result<InsertOutcome, StoreError> {
         let mut shard = self.shard(&record.subject);
         let sessions = shard.entry(record.subject.clone()).or_default();
-        let id = record.id();
-        if sessions.contains_key(&id) {
-            return Err(duplicate_key());
+        if sessions.records.contains_key(&record.id) {
+            return Err(StoreError::new("duplicate record key").in_store("memory"));
         }
-        let evicted = match limit {
-            None => 0,
-            Some(limit) => {
-                let active = sessions.values().filter(|session| session.is_active(now));
-                let Ok(evicted) = limit.evictions(&record, active) else { return Ok(InsertOutcome::LimitReached) };
-                for id in &evicted {
-                    sessions.remove(id);
-                }
-                sessions.retain(|_, session| session.is_active(now));
-                evicted.len() as u64
+        if sessions.revoked_at.is_some_and(|revoked_at| record.created_at < revoked_at) {
+            return Ok(InsertOutcome::Superseded);
+        }
+        let records = &mut sessions.records;
+        let mut evicted = Vec::new();
+        if let Some(limit) = limit {
+            let active = records.values().filter(|session| session.is_active(now));
+            match limit.evictions(&record, active) {
+                Ok(evictions) => evicted = evictions,
+                Err(_) => return Ok(InsertOutcome::LimitReached),
             }
-        };
-        sessions.insert(id, record);
+            records.retain(|id, session| session.is_active(now) && !evicted.contains(id));
+        }
+        records.insert(record.id, record);
         Ok(InsertOutcome::Inserted { evicted })
     }
 
     async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
         let shard = self.shard(&session.subject);
-        Ok(shard.get(&session.subject).and_then(|sessions| sessions.get(&session.id)).cloned())
+        Ok(shard.get(&session.subject).and_then(|sessions| sessions.records.get(&session.id)).cloned())
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
-        let mut records: Vec<SessionRecord> = match self.shard(subject).get(subject) {
-            Some(sessions) => sessions.values().filter(|record| record.is_active(now)).cloned().collect(),
-            None => Vec::new(),
-        };
-        records.sort_by_key(|record| std::cmp::Reverse((record.created_at, record.id())));
-        Ok(records)
+        let shard = self.shard(subject);
+        let Some(sessions) = shard.get(subject) else { return Ok(Vec::new()) };
+        let mut active: Vec<_> = sessions.records.values().filter(|record| record.is_active(now)).collect();
+        active.sort_unstable_by_key(|record| Reverse((record.created_at, record.id)));
+        Ok(active.into_iter().take(MAX_LISTED).cloned().collect())
     }
 
     async fn touch(
@@ -126,7 +151,8 @@ impl TokenStore for MemoryStore {
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         let mut shard = self.shard(&session.subject);
-        let Some(record) = shard.get_mut(&session.subject).and_then(|sessions| sessions.get_mut(&session.id)) else {
+        let Some(record) = shard.get_mut(&session.subject).and_then(|sessions| sessions.records.get_mut(&session.id))
+        else {
             return Ok(false);
         };
         if !record.is_active(last_used_at) || record.last_used_at.is_some_and(|before| before >= last_used_at) {
@@ -139,25 +165,17 @@ impl TokenStore for MemoryStore {
         Ok(true)
     }
 
-    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
-        let mut shard = self.shard(&old.subject);
-        let Some(sessions) = shard.get_mut(&old.subject) else { return Ok(false) };
-        let id = new.id();
-        if sessions.contains_key(&id) {
-            return Err(duplicate_key());
-        }
-        if sessions.remove(&old.id).is_none() {
-            return Ok(false);
-        }
-        sessions.insert(id, new);
-        Ok(true)
+    async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
+        let mut shard = self.shard(&session.subject);
+        let record = shard.get_mut(&session.subject).and_then(|sessions| sessions.records.get_mut(&session.id));
+        Ok(record.is_some_and(|record| rotation.apply(record)))
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
         let mut shard = self.shard(&session.subject);
         let Some(sessions) = shard.get_mut(&session.subject) else { return Ok(false) };
-        let removed = sessions.remove(&session.id).is_some();
-        if sessions.is_empty() {
+        let removed = sessions.records.remove(&session.id).is_some();
+        if sessions.records.is_empty() && sessions.revoked_at.is_none() {
             shard.remove(&session.subject);
         }
         Ok(removed)
@@ -170,11 +188,11 @@ impl TokenStore for MemoryStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut shard = self.shard(subject);
-        let Some(mut sessions) = shard.remove(subject) else { return Ok(0) };
-        if let Some((id, spared)) = except.and_then(|id| sessions.remove_entry(id)) {
-            shard.insert(subject.clone(), BTreeMap::from([(id, spared)]));
-        }
-        Ok(sessions.values().filter(|record| record.is_active(now)).count() as u64)
+        let sessions = shard.entry(subject.clone()).or_default();
+        sessions.revoked_at = sessions.revoked_at.max(Some(now));
+        let spared = except.and_then(|id| sessions.records.remove_entry(id));
+        let removed = std::mem::replace(&mut sessions.records, spared.into_iter().collect());
+        Ok(removed.values().filter(|record| record.is_active(now)).count() as u64)
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
@@ -185,18 +203,14 @@ impl TokenStore for MemoryStore {
                 break;
             }
             lock(shard).retain(|_, sessions| {
-                sessions.retain(|_, record| {
+                sessions.records.retain(|_, record| {
                     let keep = record.is_active(now) || removed == batch;
                     removed += u64::from(!keep);
                     keep
                 });
-                !sessions.is_empty()
+                !sessions.is_forgettable(now)
             });
         }
         Ok(removed)
     }
-}
-
-fn duplicate_key() -> StoreError {
-    StoreError::new("duplicate record key").in_store("memory")
 }

@@ -10,8 +10,10 @@ use crate::{
     lifetime::expiry,
     subject::Subject,
     token::{
+        claims_digest::ClaimsDigest,
         digest::TokenDigest,
         id::{SessionId, SessionRef},
+        rotation::PreviousSecret,
     },
 };
 
@@ -26,9 +28,13 @@ use crate::{
 pub struct SessionRecord {
     /// Who the session is for.
     pub subject: Subject,
+    /// Which of the subject's sessions it is. It stays when the token is rotated.
+    pub id: SessionId,
     /// The hash of the token's secret.
     pub digest: TokenDigest,
-    /// When the session began.
+    /// The secret before the last rotation. `None`: the token was never rotated.
+    pub previous: Option<PreviousSecret>,
+    /// When the session began: when the check of the credentials began.
     pub created_at: Timestamp,
     /// When it expires unless it is used again, exclusive: at this time it has expired. `None`: it never expires.
     pub expires_at: Option<Timestamp>,
@@ -41,6 +47,9 @@ pub struct SessionRecord {
     /// The scopes of the token, separated by spaces. Kept here as well as in the token, so that a stolen signing key is
     /// not enough to widen them.
     pub scope: Option<String>,
+    /// The digest of the token's custom claims, so that a stolen signing key is not enough to change them. `None`: it was
+    /// not kept, as for a session of another library, and the key alone vouches for the claims.
+    pub claims: Option<ClaimsDigest>,
     /// What to call it in a list of sessions: at most 255 characters, no control characters.
     pub label: Option<String>,
     /// What else the application wants to keep with the session.
@@ -51,33 +60,31 @@ impl SessionRecord {
     /// The longest label, in characters.
     pub const MAX_LABEL_CHARS: usize = 255;
 
-    /// A record with only the required fields set.
+    /// A record with only the required fields set. Its id follows from the digest; a store sets that of a session which was
+    /// rotated.
     #[must_use]
     pub fn new(subject: Subject, digest: TokenDigest, created_at: Timestamp) -> Self {
         Self {
             subject,
+            id: digest.session_id(),
             digest,
+            previous: None,
             created_at,
             expires_at: None,
             last_used_at: None,
             absolute_expires_at: None,
             scope: None,
             idle_timeout: None,
+            claims: None,
             label: None,
             attributes: BTreeMap::new(),
         }
     }
 
-    /// The public id of the session, which follows from the digest.
-    #[must_use]
-    pub fn id(&self) -> SessionId {
-        self.digest.session_id()
-    }
-
     /// The record's primary key.
     #[must_use]
     pub fn session_ref(&self) -> SessionRef {
-        SessionRef::new(self.subject.clone(), self.id())
+        SessionRef::new(self.subject.clone(), self.id)
     }
 
     /// Whether the session has not expired at `now`.
@@ -114,13 +121,16 @@ impl SessionRecord {
         let stored = Stored {
             version: Stored::VERSION,
             subject: self.subject.clone(),
+            id: self.id,
             digest: self.digest.to_string(),
+            previous: self.previous.as_ref().map(ToString::to_string),
             created_at: self.created_at.as_microsecond(),
             expires_at: self.expires_at.map(Timestamp::as_microsecond),
             last_used_at: self.last_used_at.map(Timestamp::as_microsecond),
             absolute_expires_at: self.absolute_expires_at.map(Timestamp::as_microsecond),
             idle_seconds: self.idle_timeout.map(|timeout| timeout.as_secs()),
             scope: self.scope.clone(),
+            claims: self.claims.map(|digest| digest.to_string()),
             label: self.label.clone(),
             attributes: self.attributes.clone(),
         };
@@ -140,16 +150,55 @@ impl SessionRecord {
         let timestamp = |microsecond| Timestamp::from_microsecond(microsecond).map_err(StoreError::new);
         Ok(Self {
             subject: stored.subject,
+            id: stored.id,
             digest: stored.digest.parse().map_err(StoreError::new)?,
+            previous: stored.previous.map(|text| text.parse().map_err(StoreError::new)).transpose()?,
             created_at: timestamp(stored.created_at)?,
             expires_at: stored.expires_at.map(timestamp).transpose()?,
             last_used_at: stored.last_used_at.map(timestamp).transpose()?,
             absolute_expires_at: stored.absolute_expires_at.map(timestamp).transpose()?,
             idle_timeout: stored.idle_seconds.map(Duration::from_secs),
             scope: stored.scope,
+            claims: stored.claims.map(|text| text.parse().map_err(StoreError::new)).transpose()?,
             label: stored.label,
             attributes: stored.attributes,
         })
+    }
+}
+
+/// What a rotation changes in a record; see [`TokenStore::rotate`](crate::TokenStore::rotate).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rotation {
+    /// The hash of the new secret.
+    pub digest: TokenDigest,
+    /// The secret before, whose digest the record must have now.
+    pub previous: PreviousSecret,
+    /// When the session was used, by the rotation.
+    pub last_used_at: Timestamp,
+    /// When the session expires now, if that is later than before. `None`: as before.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Rotation {
+    /// A rotation that leaves the expiry as it is. For the tests of stores: [`Knox`](crate::Knox) makes those of
+    /// sessions.
+    #[must_use]
+    pub fn new(digest: TokenDigest, previous: PreviousSecret, last_used_at: Timestamp) -> Self {
+        Self { digest, previous, last_used_at, expires_at: None }
+    }
+
+    /// Changes `record`, for a store that reads and writes it whole. `false`: it no longer has the digest that is
+    /// rotated away, and nothing was changed.
+    pub fn apply(&self, record: &mut SessionRecord) -> bool {
+        if record.digest != self.previous.digest {
+            return false;
+        }
+        record.digest = self.digest.clone();
+        record.previous = Some(self.previous.clone());
+        record.last_used_at = record.last_used_at.max(Some(self.last_used_at));
+        record.expires_at = record.expires_at.map(|old| self.expires_at.map_or(old, |new| old.max(new)));
+        true
     }
 }
 
@@ -159,7 +208,10 @@ struct Stored {
     #[serde(rename = "v")]
     version: u32,
     subject: Subject,
+    id: SessionId,
     digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
     created_at: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
@@ -171,6 +223,8 @@ struct Stored {
     idle_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -213,7 +267,7 @@ pub struct Session {
 impl From<&SessionRecord> for Session {
     fn from(record: &SessionRecord) -> Self {
         Self {
-            id: record.id(),
+            id: record.id,
             label: record.label.clone(),
             created_at: record.created_at,
             last_used_at: record.last_used_at,
@@ -248,11 +302,6 @@ fn is_invisible(c: char) -> bool {
         '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
     )
-}
-
-/// The time cut to the microseconds that every store keeps.
-pub(crate) fn whole_microseconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
 #[cfg(test)]

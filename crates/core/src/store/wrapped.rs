@@ -8,7 +8,11 @@ use jiff::Timestamp;
 use crate::{
     error::StoreError,
     named::named,
-    store::{InsertOutcome, TokenStore, limit::SessionLimit, record::SessionRecord},
+    store::{
+        InsertOutcome, TokenStore,
+        limit::SessionLimit,
+        record::{Rotation, SessionRecord},
+    },
     subject::Subject,
     timer::TimeLimit,
     token::id::{SessionId, SessionRef},
@@ -113,8 +117,8 @@ pub enum Operation {
     List,
     /// [`TokenStore::touch`].
     Touch,
-    /// [`TokenStore::replace`].
-    Replace,
+    /// [`TokenStore::rotate`].
+    Rotate,
     /// [`TokenStore::remove`].
     Remove,
     /// [`TokenStore::remove_all`].
@@ -128,7 +132,7 @@ named! { Operation {
     Find = "find",
     List = "list",
     Touch = "touch",
-    Replace = "replace",
+    Rotate = "rotate",
     Remove = "remove",
     RemoveAll = "remove_all",
     RemoveExpired = "remove_expired",
@@ -163,8 +167,8 @@ impl<S: TokenStore, W: Around> TokenStore for WrappedStore<S, W> {
         self.around.around(Operation::Touch, self.store.touch(session, last_used_at, expires_at)).await
     }
 
-    async fn replace(&self, old: &SessionRef, new: SessionRecord) -> Result<bool, StoreError> {
-        self.around.around(Operation::Replace, self.store.replace(old, new)).await
+    async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
+        self.around.around(Operation::Rotate, self.store.rotate(session, rotation)).await
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
@@ -207,6 +211,11 @@ mod tests {
         }
     }
 
+    fn rotation(record: &SessionRecord) -> Rotation {
+        let previous = format!("{} {} 0", record.digest, "00".repeat(16)).parse().unwrap();
+        Rotation::new(record.digest.clone(), previous, Timestamp::UNIX_EPOCH)
+    }
+
     #[tokio::test]
     async fn every_call_goes_through_the_wrapper() {
         let store = WrappedStore::new(MemoryStore::new(), RejectAll::default());
@@ -218,11 +227,11 @@ mod tests {
         assert!(store.find(&session).await.is_err());
         assert!(store.list(&subject, now).await.is_err());
         assert!(store.touch(&session, now, None).await.is_err());
-        assert!(store.replace(&session, record).await.is_err());
+        assert!(store.rotate(&session, &rotation(&record)).await.is_err());
         assert!(store.remove(&session).await.is_err());
         assert!(store.remove_all(&subject, None, now).await.is_err());
         assert!(store.remove_expired(now, NonZeroU32::MIN).await.is_err());
         let names: Vec<&str> = store.around().0.lock().unwrap().iter().map(|operation| operation.as_str()).collect();
-        assert_eq!(names, ["insert", "find", "list", "touch", "replace", "remove", "remove_all", "remove_expired"]);
+        assert_eq!(names, ["insert", "find", "list", "touch", "rotate", "remove", "remove_all", "remove_expired"]);
     }
 }

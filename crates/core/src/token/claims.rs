@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{ClaimsError, Rejection},
-    token::format::{TokenFormat, is_always_reserved},
+    token::{
+        claims_digest::ClaimsDigest,
+        format::{TokenFormat, is_always_reserved},
+    },
 };
 
 /// The claims of a verified token, without its secret.
@@ -30,6 +33,11 @@ impl ClaimSet {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
         )
+    }
+
+    /// The digest of the claims that the application has put into a token of that format.
+    pub(crate) fn custom_digest(&self, format: &TokenFormat) -> ClaimsDigest {
+        ClaimsDigest::of(self.0.iter().filter(|(name, _)| !format.is_reserved(name)))
     }
 
     /// When the token expires, as it says itself.
@@ -109,6 +117,13 @@ impl CustomClaims {
             return Err(ClaimsError::Reserved { name: name.clone() });
         }
         Ok(Self(claims))
+    }
+
+    /// The digest of these claims as a reader of the token will find them.
+    pub(crate) fn digest(&self) -> Result<ClaimsDigest, ClaimsError> {
+        // A number with many digits is not always read as it was written.
+        let read = serde_json::to_string(&self.0).and_then(|json| serde_json::from_str::<Map<String, Value>>(&json));
+        Ok(ClaimsDigest::of(&read.map_err(mismatch)?))
     }
 }
 

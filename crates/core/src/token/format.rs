@@ -6,7 +6,7 @@ use crate::{
     error::ConfigError,
     token::{
         digest::HashAlgorithm,
-        secret::{Secret, SecretEncoding},
+        secret::{Secret, SecretEncoding, SecretForm},
     },
 };
 
@@ -28,9 +28,9 @@ use crate::{
 #[must_use]
 pub struct TokenFormat {
     names: ClaimNames,
-    secret_bytes: usize,
-    secret_prefix: Cow<'static, str>,
-    secret_encoding: SecretEncoding,
+    secret: SecretForm,
+    /// Whether tokens say which session they belong to, in `sid`.
+    has_session_id: bool,
     /// The hash of new secrets.
     hash: HashAlgorithm,
     /// The hash that a token means which names none.
@@ -62,10 +62,10 @@ impl ClaimNames {
 
 /// The claims that an application cannot set: the library writes them, or the signing library reads them (`nonce`).
 /// `jti_alg` is private to this one: the hash of the secret, where that is not the one implied.
-const RESERVED: [&str; 10] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "jti_alg", "nonce", "scope"];
+const RESERVED: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "jti_alg", "nonce", "scope", "sid"];
 
 /// Claims of a fixed meaning, whose names none of the library's own may take.
-const FIXED: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "jti_alg", "nonce"];
+const FIXED: [&str; 8] = ["iss", "aud", "exp", "nbf", "iat", "jti_alg", "nonce", "sid"];
 
 impl TokenFormat {
     /// The longest prefix of a secret, in bytes.
@@ -80,10 +80,10 @@ impl TokenFormat {
     pub fn drf_jwt_knox() -> Self {
         Self {
             names: ClaimNames { subject: "username".into(), ..ClaimNames::default() },
-            secret_encoding: SecretEncoding::Hex,
+            secret: SecretForm { encoding: SecretEncoding::Hex, ..Self::default().secret },
+            has_session_id: true,
             hash: HashAlgorithm::Sha512,
             implied_hash: HashAlgorithm::Sha512,
-            ..Self::default()
         }
     }
 
@@ -122,11 +122,12 @@ impl TokenFormat {
     /// # Errors
     ///
     /// [`ConfigError::SecretBytes`] if it is fewer or more.
-    pub fn secret_bytes(self, bytes: usize) -> Result<Self, ConfigError> {
+    pub fn secret_bytes(mut self, bytes: usize) -> Result<Self, ConfigError> {
         if !Secret::BYTES.contains(&bytes) {
             return Err(ConfigError::SecretBytes);
         }
-        Ok(Self { secret_bytes: bytes, ..self })
+        self.secret.bytes = bytes;
+        Ok(self)
     }
 
     /// What each secret begins with, so that scanners of leaked secrets can tell where it is from. At most 32 letters,
@@ -136,18 +137,26 @@ impl TokenFormat {
     ///
     /// [`ConfigError::SecretPrefix`] if it is longer or has other characters, [`ConfigError::HexSecrets`] if the hash
     /// needs hexadecimal secrets.
-    pub fn secret_prefix(self, prefix: impl Into<Cow<'static, str>>) -> Result<Self, ConfigError> {
+    pub fn secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Result<Self, ConfigError> {
         let prefix = prefix.into();
         let is_plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         if prefix.len() > Self::MAX_PREFIX_BYTES || !is_plain {
             return Err(ConfigError::SecretPrefix);
         }
-        Self { secret_prefix: prefix, ..self }.checked_hash()
+        self.secret.prefix = prefix;
+        self.checked_hash()
+    }
+
+    /// Leaves `sid` out, for a store on a table of another library, which keeps the digest and no session id. The id of a
+    /// session then follows from the present secret: it changes at a rotation, which knows no grace. With a store that keeps
+    /// ids, such as those of this library, a rotation would lose the session.
+    pub fn without_session_id(self) -> Self {
+        Self { has_session_id: false, ..self }
     }
 
     /// A hash of hexadecimal secrets goes with nothing else.
     fn checked_hash(self) -> Result<Self, ConfigError> {
-        let is_hex = self.secret_encoding == SecretEncoding::Hex && self.secret_prefix.is_empty();
+        let is_hex = self.secret.encoding == SecretEncoding::Hex && self.secret.prefix.is_empty();
         if self.hash == HashAlgorithm::Sha512OfHex && !is_hex { Err(ConfigError::HexSecrets) } else { Ok(self) }
     }
 
@@ -155,8 +164,12 @@ impl TokenFormat {
         &self.names
     }
 
-    pub(crate) fn secret(&self) -> (&str, usize, SecretEncoding) {
-        (&self.secret_prefix, self.secret_bytes, self.secret_encoding)
+    pub(crate) fn secret_form(&self) -> &SecretForm {
+        &self.secret
+    }
+
+    pub(crate) fn has_session_id(&self) -> bool {
+        self.has_session_id
     }
 
     pub(crate) fn new_hash(&self) -> HashAlgorithm {
@@ -177,9 +190,8 @@ impl Default for TokenFormat {
     fn default() -> Self {
         Self {
             names: ClaimNames::default(),
-            secret_bytes: 32,
-            secret_prefix: "".into(),
-            secret_encoding: SecretEncoding::Base64Url,
+            secret: SecretForm { bytes: 32, prefix: "".into(), encoding: SecretEncoding::Base64Url },
+            has_session_id: true,
             hash: HashAlgorithm::default(),
             implied_hash: HashAlgorithm::default(),
         }

@@ -14,7 +14,7 @@ use crate::{
     token::{
         claims::{ClaimSet, CustomClaims, take_string},
         digest::{HashAlgorithm, TokenDigest},
-        id::SessionRef,
+        id::{SessionId, SessionRef},
         profile::TokenProfile,
         secret::Secret,
         segment::{Header, decode, not_an_object},
@@ -32,6 +32,7 @@ pub(crate) struct Jwt {
 /// What is signed into a new token.
 pub(crate) struct Payload<'a> {
     pub(crate) subject: &'a Subject,
+    pub(crate) session_id: SessionId,
     pub(crate) secret: &'a Secret,
     pub(crate) algorithm: HashAlgorithm,
     pub(crate) issued_at: Timestamp,
@@ -47,6 +48,8 @@ pub(crate) struct Verified {
     /// The `kid` of the key that has signed it.
     key_id: Arc<str>,
     pub(crate) subject: Subject,
+    session_id: SessionId,
+    secret: Secret,
     pub(crate) digest: TokenDigest,
     pub(crate) scope: Option<String>,
     pub(crate) claims: ClaimSet,
@@ -55,7 +58,12 @@ pub(crate) struct Verified {
 impl Verified {
     /// The key of the record that belongs to it.
     pub(crate) fn session_ref(&self) -> SessionRef {
-        SessionRef { subject: self.subject.clone(), id: self.digest.session_id() }
+        SessionRef { subject: self.subject.clone(), id: self.session_id }
+    }
+
+    /// The secret, for a rotation.
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
     }
 }
 
@@ -70,6 +78,9 @@ impl Jwt {
         let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
         set(&format.names().subject, payload.subject.as_str().into());
         set(&format.names().secret, payload.secret.expose().into());
+        if format.has_session_id() {
+            set("sid", payload.session_id.as_str().into());
+        }
         set("iat", payload.issued_at.as_second().into());
         if let Some(expires_at) = payload.expires_at {
             set("exp", expires_at.as_second().into());
@@ -142,7 +153,6 @@ impl Jwt {
             Some(name) => name.parse().map_err(|_| Rejection::Malformed("`jti_alg` is not a known hash"))?,
         };
         let digest = algorithm.digest(&secret).ok_or(Rejection::Malformed("the secret is not hexadecimal"))?;
-        drop(secret);
         let claims = ClaimSet(claims);
         self.check_exp(&claims, now)?;
         let latest_start = now.checked_add(self.profile.get_leeway()).unwrap_or(Timestamp::MAX);
@@ -168,8 +178,15 @@ impl Jwt {
         }
         let subject = claims.string(&format.names().subject)?.ok_or(Rejection::Malformed("`sub` is missing"))?;
         let subject = Subject::new(subject).map_err(|_| Rejection::Malformed("`sub` is not a valid subject"))?;
+        // A token without `sid`, as those of drf-jwt-knox, has the id that its secret began with.
+        let session_id = match claims.string("sid")? {
+            Some(id) if format.has_session_id() => {
+                id.parse().map_err(|_| Rejection::Malformed("`sid` is not a session id"))?
+            }
+            _ => digest.session_id(),
+        };
         let scope = claims.string(&format.names().scope)?.map(str::to_owned);
-        Ok(Verified { key_id, subject, digest, scope, claims })
+        Ok(Verified { key_id, subject, session_id, secret, digest, scope, claims })
     }
 
     /// RFC 7519 §4.1.4: the current time must be before `exp`.

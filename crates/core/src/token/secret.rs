@@ -1,6 +1,6 @@
 //! What is secret: the random part of a token, and the token that carries it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::{Zeroize, Zeroizing};
@@ -14,9 +14,20 @@ pub(crate) enum SecretEncoding {
     Hex,
 }
 
+/// How secrets are made and written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecretForm {
+    /// How many random bytes there are.
+    pub(crate) bytes: usize,
+    /// What each secret begins with.
+    pub(crate) prefix: Cow<'static, str>,
+    pub(crate) encoding: SecretEncoding,
+}
+
 /// The random string that makes a session its own: it travels as the JWT's `jti` and is never stored, only its digest is.
 ///
 /// Wiped from memory when dropped.
+#[derive(Clone)]
 pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -26,20 +37,20 @@ impl Secret {
     /// The longest secret that is read from a token, in bytes.
     pub(crate) const MAX_READ_BYTES: usize = 512;
 
-    /// Mints a secret of `bytes` random bytes, written in that encoding behind `prefix`.
-    pub(crate) fn mint(
-        prefix: &str,
-        bytes: usize,
-        encoding: SecretEncoding,
-        fill: FillRandom,
-    ) -> Result<Self, BoxError> {
-        let mut random = Zeroizing::new(vec![0; bytes]);
+    /// Mints a secret of that form.
+    pub(crate) fn mint(form: &SecretForm, fill: FillRandom) -> Result<Self, BoxError> {
+        let mut random = Zeroizing::new(vec![0; form.bytes]);
         fill(&mut random)?;
-        let encoded = Zeroizing::new(match encoding {
-            SecretEncoding::Base64Url => Base64UrlUnpadded::encode_string(&random),
-            SecretEncoding::Hex => base16ct::lower::encode_string(&random),
+        Ok(Self::from_bytes(&random, form))
+    }
+
+    /// The secret of these bytes.
+    pub(crate) fn from_bytes(bytes: &[u8], form: &SecretForm) -> Self {
+        let encoded = Zeroizing::new(match form.encoding {
+            SecretEncoding::Base64Url => Base64UrlUnpadded::encode_string(bytes),
+            SecretEncoding::Hex => base16ct::lower::encode_string(bytes),
         });
-        Ok(Self(Zeroizing::new(format!("{prefix}{}", *encoded))))
+        Self(Zeroizing::new(format!("{}{}", form.prefix, *encoded)))
     }
 
     /// Takes the secret that a token carries; `None` if it is empty or over-long.
@@ -70,17 +81,20 @@ mod tests {
         random::{broken_source, fill_from_os},
         token::jwt::Token,
     };
-    use SecretEncoding::{Base64Url, Hex};
+
+    fn mint(prefix: &'static str, bytes: usize, encoding: SecretEncoding) -> Secret {
+        Secret::mint(&SecretForm { bytes, prefix: prefix.into(), encoding }, fill_from_os).unwrap()
+    }
 
     #[test]
-    fn mints_base64url_of_the_length_asked_for() {
-        let secret = Secret::mint("", 32, Base64Url, fill_from_os).unwrap();
+    fn mints_the_length_and_encoding_asked_for() {
+        let secret = mint("", 32, SecretEncoding::Base64Url);
         assert_eq!(secret.expose().len(), 43);
         assert_eq!(Base64UrlUnpadded::decode_vec(secret.expose()).unwrap().len(), 32);
-        let prefixed = Secret::mint("acme_", 16, Base64Url, fill_from_os).unwrap();
+        let prefixed = mint("acme_", 16, SecretEncoding::Base64Url);
         assert_eq!(prefixed.expose().len(), 5 + 22);
         assert!(prefixed.expose().starts_with("acme_"));
-        let hexadecimal = Secret::mint("", 32, Hex, fill_from_os).unwrap();
+        let hexadecimal = mint("", 32, SecretEncoding::Hex);
         assert_eq!(hexadecimal.expose().len(), 64);
         assert!(hexadecimal.expose().bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
     }
@@ -88,25 +102,25 @@ mod tests {
     #[test]
     fn mints_a_different_secret_each_time() {
         let secrets: std::collections::HashSet<String> =
-            (0..1000).map(|_| Secret::mint("", 16, Base64Url, fill_from_os).unwrap().expose().to_owned()).collect();
+            (0..1000).map(|_| mint("", 16, SecretEncoding::Base64Url).expose().to_owned()).collect();
         assert_eq!(secrets.len(), 1000);
     }
 
     #[test]
     fn a_random_source_that_fails_is_an_error() {
-        let error = Secret::mint("", 32, Base64Url, broken_source).unwrap_err();
-        assert_eq!(error.to_string(), "no entropy");
+        let form = SecretForm { bytes: 32, prefix: "".into(), encoding: SecretEncoding::Base64Url };
+        assert_eq!(Secret::mint(&form, broken_source).unwrap_err().to_string(), "no entropy");
     }
 
     #[test]
     fn debug_shows_nothing() {
-        assert_eq!(format!("{:?}", Secret::mint("", 32, Base64Url, fill_from_os).unwrap()), "Secret(redacted)");
+        assert_eq!(format!("{:?}", mint("", 32, SecretEncoding::Base64Url)), "Secret(redacted)");
         assert_eq!(format!("{:?}", Token::new("a.b.c".into())), "Token(redacted)");
         assert_eq!(format!("{:?}", ExportedKey::new("pem".to_owned().into())), "ExportedKey(redacted)");
     }
 
     #[test]
-    fn rejects_an_empty_or_over_long_secret() {
+    fn an_empty_or_over_long_string_is_no_secret() {
         assert!(Secret::from_token(String::new()).is_none());
         assert!(Secret::from_token("x".repeat(513)).is_none());
         assert!(Secret::from_token("x".repeat(512)).is_some());

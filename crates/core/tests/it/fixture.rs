@@ -68,6 +68,16 @@ impl Fixture {
         self.knox.authenticate(issued.token.expose()).await.unwrap()
     }
 
+    /// Presents the token, and rotates with it.
+    pub(crate) async fn rotate(&self, issued: &Issued) -> Issued {
+        self.knox.rotate(&self.authenticate(issued).await).await.unwrap()
+    }
+
+    /// The record that the store keeps of the session.
+    pub(crate) async fn record(&self, issued: &Issued) -> Option<SessionRecord> {
+        self.store.inner().find(&issued.session.session_ref()).await.unwrap()
+    }
+
     pub(crate) async fn is_valid(&self, issued: &Issued) -> bool {
         self.knox.authenticate(issued.token.expose()).await.is_ok()
     }
@@ -104,12 +114,46 @@ pub(crate) async fn rejection(knox: &Knox, token: &str) -> Rejection {
     }
 }
 
+/// What an observer was told, a line for each event.
+#[derive(Clone, Default)]
+pub(crate) struct Audit(Arc<Mutex<Vec<String>>>);
+
+impl Audit {
+    pub(crate) fn observer(&self) -> impl Observer {
+        let Self(lines) = self.clone();
+        observer_fn(move |event| lines.lock().unwrap().push(line(event)))
+    }
+
+    /// What it was told since it was last asked.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// An event with all that it says, but for ids, which are only counted.
+pub(crate) fn line(event: &Event<'_>) -> String {
+    match event {
+        Event::Issued { session, .. } => format!("issued {}", session.subject),
+        Event::Rejected { reason, .. } => format!("rejected {}", reason.as_str()),
+        Event::Renewed { session, .. } => format!("renewed {}", session.subject),
+        Event::Rotated { session, .. } => format!("rotated {}", session.subject),
+        Event::Reused { session, .. } => format!("reused {}", session.subject),
+        Event::Revoked { subject, ids, spared, count, cause, .. } => {
+            format!("revoked {subject} {count} {cause}, {} ids, spared: {}", ids.len(), spared.is_some())
+        }
+        Event::Purged { count, .. } => format!("purged {count}"),
+        event => panic!("the tests do not know {event:?}"),
+    }
+}
+
 /// What a store does when it is called.
 #[derive(Clone, Copy)]
 pub(crate) enum State {
     Works,
     Fails,
     Hangs,
+    /// It does what it is asked to, and nobody learns of it.
+    LosesAnswer,
 }
 
 /// Counts the calls of a store, and can make them fail or hang.
@@ -146,6 +190,10 @@ impl Around for Watch {
             State::Works => {}
             State::Fails => return Err(StoreError::new("down").in_store("watched")),
             State::Hangs => pending().await,
+            State::LosesAnswer => {
+                let _: Result<T, StoreError> = call.await;
+                return Err(StoreError::new("the connection was lost").in_store("watched"));
+            }
         }
         if operation == Operation::RemoveExpired {
             // In the middle of a batch: a caller that drops the call here, loses it.
@@ -207,6 +255,11 @@ pub(crate) fn claim_names(issued: &Issued) -> Vec<String> {
     names
 }
 
+/// The secret in a token.
+pub(crate) fn secret(issued: &Issued) -> String {
+    claims(issued)["jti"].as_str().unwrap().to_owned()
+}
+
 /// The header of a token, read without any check.
 pub(crate) fn header(issued: &Issued) -> Value {
     segment(issued, 0)
@@ -242,6 +295,11 @@ pub(crate) fn hs256(key: impl AsRef<[u8]>) -> impl Fn(&[u8]) -> Vec<u8> {
 
 /// The token of `issued` with some claims changed, signed with the right key; `null` removes one.
 pub(crate) fn with_claims(issued: &Issued, changes: Value) -> String {
+    forge(HEADER, changed_claims(issued, &changes).to_string())
+}
+
+/// The claims of `issued` with some of them changed; `null` removes one.
+pub(crate) fn changed_claims(issued: &Issued, changes: &Value) -> Value {
     let mut claims = claims(issued);
     for (name, value) in changes.as_object().unwrap() {
         match value {
@@ -249,5 +307,5 @@ pub(crate) fn with_claims(issued: &Issued, changes: Value) -> String {
             value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
         };
     }
-    forge(HEADER, claims.to_string())
+    claims
 }

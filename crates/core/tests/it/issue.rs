@@ -16,7 +16,8 @@ async fn a_jwt_has_the_documented_claims_and_the_record_no_secret() {
     assert_eq!(claims["aud"], "api");
     assert_eq!(claims["iat"], START);
     assert_eq!(claims["exp"], START + 36_000);
-    assert_eq!(claims.as_object().unwrap().len(), 6, "and nothing else: {claims}");
+    assert_eq!(claims["sid"], issued.session.id.as_str());
+    assert_eq!(claims.as_object().unwrap().len(), 7, "and nothing else: {claims}");
     let kid = SigningKey::hs256(KEY).unwrap().key_id().to_owned();
     assert_eq!(header(&issued), json!({"alg": "HS256", "typ": "JWT", "kid": kid}));
 

@@ -47,7 +47,13 @@ fn names_are_read_as_they_are_written_and_unknown_ones_are_rejected() {
     );
     check(
         Cause::as_str,
-        &[(Cause::One, "one"), (Cause::Others, "others"), (Cause::All, "all"), (Cause::Evicted, "evicted")],
+        &[
+            (Cause::One, "one"),
+            (Cause::Others, "others"),
+            (Cause::All, "all"),
+            (Cause::Evicted, "evicted"),
+            (Cause::Reused, "reused"),
+        ],
     );
     check(
         KeyState::as_str,
@@ -66,6 +72,7 @@ fn names_are_read_as_they_are_written_and_unknown_ones_are_rejected() {
             (LimitAction::EvictLeastRecentlyUsed, "evict_least_recently_used"),
         ],
     );
+    check(ReuseAction::as_str, &[(ReuseAction::RevokeSession, "revoke_session"), (ReuseAction::Reject, "reject")]);
     check(
         SubjectStatus::as_str,
         &[
@@ -81,7 +88,7 @@ fn names_are_read_as_they_are_written_and_unknown_ones_are_rejected() {
             (Operation::Find, "find"),
             (Operation::List, "list"),
             (Operation::Touch, "touch"),
-            (Operation::Replace, "replace"),
+            (Operation::Rotate, "rotate"),
             (Operation::Remove, "remove"),
             (Operation::RemoveAll, "remove_all"),
             (Operation::RemoveExpired, "remove_expired"),

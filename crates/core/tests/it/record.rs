@@ -19,15 +19,19 @@ proptest! {
 }
 
 fn record() -> impl Strategy<Value = SessionRecord> {
-    let time = || Timestamp::MIN.as_microsecond()..=Timestamp::MAX.as_microsecond();
+    let time = || Timestamp::MIN.as_microsecond()..=Timestamp::MAX.as_second() * 1_000_000;
     let time = move || time().prop_map(|microsecond| Timestamp::from_microsecond(microsecond).unwrap());
     let times = (time(), prop::option::of(time()), prop::option::of(time()), prop::option::of(time()));
     let strings = (prop::option::of(any::<String>()), prop::option::of(any::<String>()));
     let idle = prop::option::of(any::<u64>().prop_map(Duration::from_secs));
+    let secrets = ("[0-9a-f]{32}", digest(), prop::option::of(previous()), prop::option::of("[0-9a-f]{64}"));
     let attributes = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
-    ("\\PC{1,60}", digest(), times, idle, strings, attributes).prop_map(
-        |(subject, digest, times, idle, (scope, label), attributes)| {
+    ("\\PC{1,60}", secrets, times, idle, strings, attributes).prop_map(
+        |(subject, (id, digest, previous, claims), times, idle, (scope, label), attributes)| {
             let mut record = SessionRecord::new(Subject::new(subject).unwrap(), digest, times.0);
+            record.id = id.parse().unwrap();
+            record.previous = previous;
+            record.claims = claims.map(|claims| claims.parse().unwrap());
             record.expires_at = times.1;
             record.last_used_at = times.2;
             record.absolute_expires_at = times.3;
@@ -45,10 +49,19 @@ fn digest() -> impl Strategy<Value = TokenDigest> {
         .prop_map(|digest| digest.parse().unwrap())
 }
 
+fn previous() -> impl Strategy<Value = PreviousSecret> {
+    let time = Timestamp::MIN.as_microsecond()..=Timestamp::MAX.as_second() * 1_000_000;
+    (digest(), "[0-9a-f]{32}", time)
+        .prop_map(|(digest, nonce, until)| format!("{digest} {nonce} {until}").parse().unwrap())
+}
+
 /// A record with every field set.
 fn full_record() -> SessionRecord {
     let digest = format!("sha256:{}{}", "ab".repeat(16), "cd".repeat(16)).parse().unwrap();
     let mut record = SessionRecord::new(subject("alice"), digest, at(START));
+    record.id = "01".repeat(16).parse().unwrap();
+    record.previous = Some(previous_text().parse().unwrap());
+    record.claims = Some("ef".repeat(32).parse().unwrap());
     record.expires_at = Some(at(START + 60));
     record.last_used_at = Some(at(START + 1));
     record.absolute_expires_at = Some(at(START + 3600));
@@ -59,6 +72,10 @@ fn full_record() -> SessionRecord {
     record
 }
 
+fn previous_text() -> String {
+    format!("sha256:{} {} {}", "23".repeat(32), "45".repeat(16), START * 1_000_000)
+}
+
 /// Records outlive a version of the library, so their form is fixed.
 #[test]
 fn a_record_has_a_fixed_form_as_json() {
@@ -67,6 +84,9 @@ fn a_record_has_a_fixed_form_as_json() {
     let expected = json!({
         "v": 1,
         "subject": "alice",
+        "id": "01".repeat(16),
+        "previous": previous_text(),
+        "claims": "ef".repeat(32),
         "digest": format!("sha256:{}{}", "ab".repeat(16), "cd".repeat(16)),
         "created_at": start,
         "expires_at": start + 60_000_000,
@@ -90,6 +110,11 @@ fn rejects_json_that_is_not_a_record() {
         ("subject", json!("")),
         ("subject", json!("a\0")),
         ("subject", json!(1)),
+        ("id", json!("01")),
+        ("id", json!(null)),
+        ("previous", json!("")),
+        ("previous", json!(format!("{} ", previous_text()))),
+        ("claims", json!("ef")),
         ("digest", json!("sha256:ab")),
         ("digest", json!("ab".repeat(32))),
         ("created_at", json!(i64::MAX)),
@@ -116,15 +141,18 @@ fn the_public_view_of_a_session_has_neither_digest_nor_attributes() {
     let session = Session::from(&record);
     let json = serde_json::to_value(&session).unwrap();
     let expected = json!({
-        "id": "ab".repeat(16),
+        "id": "01".repeat(16),
         "label": "Firefox",
         "created_at": "2027-01-15T08:00:00Z",
         "last_used_at": "2027-01-15T08:00:01Z",
         "expires_at": "2027-01-15T08:01:00Z",
     });
     assert_eq!(json, expected);
-    // The part of the digest that is not the id.
-    assert!(!format!("{json} {session:?}").contains("cdcd"));
+    for kept in ["abab", "cdcd", "2323", "4545", "efef", "192.0.2.1"] {
+        assert!(!format!("{json} {session:?}").contains(kept), "{kept}");
+    }
+    let debug = format!("{record:?}");
+    assert!(!debug.contains("2323") && !debug.contains("4545"), "the nonce is half of a secret: {debug}");
 
     (record.label, record.last_used_at, record.expires_at) = (None, None, None);
     let json = serde_json::to_value(Session::from(&record)).unwrap();

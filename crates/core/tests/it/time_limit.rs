@@ -15,7 +15,7 @@ use std::{
 
 use jwt_knox::*;
 
-use crate::fixture::{Fixture, KEY, State, at, seconds, subject};
+use crate::fixture::{Fixture, KEY, START, State, at, seconds, subject};
 
 /// A timer by which any time passes at once.
 fn at_once(_: Duration) -> Ready<()> {
@@ -74,14 +74,14 @@ async fn a_store_that_hangs_is_an_error_of_every_call() {
     assert_timed_out(admin.revoke_all(alice), "5s");
     assert_timed_out(admin.sessions(alice), "5s");
     assert_timed_out(admin.purge_expired(), "5s");
-    fixture.store_is(|operation| if operation == Operation::Replace { State::Hangs } else { State::Works });
+    fixture.store_is(|operation| if operation == Operation::Rotate { State::Hangs } else { State::Works });
     assert_not_issued(knox.rotate(&auth), "5s");
 
     // A use that cannot be recorded in time does not make the token invalid.
     fixture.store_is(|operation| if operation == Operation::Touch { State::Hangs } else { State::Works });
     fixture.set(3600);
-    assert_eq!(answer(fixture.authenticate(&issued)).session().last_used_at, None);
-    assert_eq!(fixture.calls(Operation::Touch), 1);
+    assert_eq!(answer(fixture.authenticate(&issued)).session().last_used_at, Some(at(START)));
+    assert_eq!(fixture.calls(Operation::Touch), 2);
 }
 
 #[tokio::test]
@@ -131,7 +131,10 @@ async fn an_admin_has_a_time_limit() {
 #[tokio::test]
 async fn a_time_limit_around_a_store_limits_every_call() {
     let fixture = Fixture::new();
-    let record = fixture.login("alice").await.session;
+    let issued = fixture.login("alice").await;
+    let rotated = fixture.knox.rotate(&fixture.authenticate(&issued).await).await.unwrap();
+    let (record, previous) = (issued.session, rotated.session.previous.unwrap());
+    let rotation = Rotation::new(rotated.session.digest, previous, at(START));
     fixture.store_is(|_| State::Hangs);
     let limit = TimeLimit::new(seconds(7)).unwrap().with_timer(at_once);
     let store = WrappedStore::new(fixture.store.clone(), limit);
@@ -140,7 +143,7 @@ async fn a_time_limit_around_a_store_limits_every_call() {
     assert_timed_out(store.find(&session), "7s");
     assert_timed_out(store.list(&session.subject, now), "7s");
     assert_timed_out(store.touch(&session, now, None), "7s");
-    assert_timed_out(store.replace(&session, record), "7s");
+    assert_timed_out(store.rotate(&session, &rotation), "7s");
     assert_timed_out(store.remove(&session), "7s");
     assert_timed_out(store.remove_all(&session.subject, None, now), "7s");
     assert_timed_out(store.remove_expired(now, NonZeroU32::MIN), "7s");

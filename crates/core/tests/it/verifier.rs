@@ -23,7 +23,7 @@ async fn a_verifier_checks_signature_and_claims_and_not_revocation() {
     for verifier in &verifiers {
         let token = verifier.verify(issued.token.expose()).unwrap();
         assert_eq!(token.session_ref(), issued.session.session_ref());
-        assert_eq!((token.subject(), token.session_id()), (&issued.session.subject, issued.session.id()));
+        assert_eq!((token.subject(), token.session_id()), (&issued.session.subject, issued.session.id));
         assert_eq!(token.expires_at(), issued.session.expires_at);
         assert!(token.has_scope("read") && !token.has_scope("rea"));
         assert!(token.require_scope("read").is_ok());

@@ -1,55 +1,50 @@
--- KEYS[1]: the index of a subject: the ids of its sessions, scored by their creation.
--- A session is a hash beside it, under the same hash tag, so that one node of a cluster has all of them.
--- All times are microseconds since 1970. An absent time is the empty string.
-local index = KEYS[1]
+#!lua
+-- KEYS[1]: the hash of a subject: session id -> session, and MARK -> when all sessions were last revoked.
+-- All times are microseconds since 1970. An absent one is the empty string.
+local key = KEYS[1]
+local MARK = 'revoked'
 
-local function session(id)
-  return index .. ':' .. id
+-- A session is lines, so that a script changes some and leaves the others as they are. No value has a line break.
+local VERSION, EXPIRES, USED, CREATED, DIGEST, PREVIOUS, REQUEST, LABEL, REST = 1, 2, 3, 4, 5, 6, 7, 8, 9
+
+local function time(text)
+  if text == '' then return nil end
+  return tonumber(text)
 end
 
-local function time(argument)
-  if argument == '' then return nil end
-  return tonumber(argument)
-end
-
--- Whether a session is active at `now`; nil if it is not there at all.
-local function is_active(id, now)
-  local found = redis.call('HMGET', session(id), 'digest', 'expires_at')
-  if not found[1] then return nil end
-  return not found[2] or tonumber(found[2]) > now
-end
-
--- Redis drops a session automatically, but late: its clock is not that of the caller, and there may be a leeway.
-local function drop_time(expires_at)
-  return string.format('%.0f', math.floor(expires_at / 1000) + 15 * 60 * 1000)
-end
-
-local function remove(id)
-  redis.call('ZREM', index, id)
-  return redis.call('DEL', session(id))
-end
-
--- A client may send a request again if the connection broke before the answer arrived. So the session that a request
--- writes keeps the answer. This gives it; nil if another request wrote the session.
-local function answer_before(id, request_id)
-  local known = redis.call('HGET', session(id), 'request')
-  return known and tonumber(string.match(known, '^' .. request_id .. ' (%d+)$'))
-end
-
--- Writes the session of a request: `fields` are names and values in turn. Gives the answer.
-local function put(id, created_at, expires_at, fields, request_id, answer)
-  local index_ttl = redis.call('PTTL', index)
-  redis.call('ZADD', index, created_at, id)
-  redis.call('HSET', session(id), 'request', request_id .. ' ' .. answer, unpack(fields))
-  if not expires_at then
-    redis.call('PERSIST', index)
-    return answer
+-- The lines of a session; nil if it is not one that this version can read.
+local function parse(value)
+  if not value then return nil end
+  local lines = {}
+  for line in string.gmatch(value .. '\n', '([^\n]*)\n') do lines[#lines + 1] = line end
+  if #lines ~= REST or lines[VERSION] ~= '1' or not tonumber(lines[CREATED]) then return nil end
+  for _, optional in ipairs({ EXPIRES, USED }) do
+    if lines[optional] ~= '' and not tonumber(lines[optional]) then return nil end
   end
-  redis.call('PEXPIREAT', session(id), drop_time(expires_at))
-  if index_ttl == -2 then
-    redis.call('PEXPIREAT', index, drop_time(expires_at))
-  elseif index_ttl >= 0 then
-    redis.call('PEXPIREAT', index, drop_time(expires_at), 'GT')
+  return lines
+end
+
+local function is_active(session, now)
+  local expires = time(session[EXPIRES])
+  return not expires or expires > now
+end
+
+-- Redis drops the key itself, but late: its clock is not the caller's, and a leeway may be given.
+local function drop_time(expires)
+  return string.format('%.0f', math.floor(expires / 1000) + 15 * 60 * 1000)
+end
+
+-- Lets the key live as long as this session. `was_empty`: the key did not exist before.
+local function keep_until(expires, was_empty)
+  if not expires then
+    redis.call('PERSIST', key)
+  elseif was_empty then
+    redis.call('PEXPIREAT', key, drop_time(expires))
+  elseif redis.call('PTTL', key) >= 0 then
+    redis.call('PEXPIREAT', key, drop_time(expires), 'GT')
   end
-  return answer
+end
+
+local function write(id, session)
+  redis.call('HSET', key, id, table.concat(session, '\n'))
 end

@@ -1,48 +1,62 @@
--- ARGV: the request id, id, created_at, expires_at, now, max (or ''), the action at the limit, 'replace' (or ''), the
--- label to replace, then the fields. Gives how many sessions were removed, or -1 if the limit rejects this one.
-local request_id, id, created_at, expires_at, now = ARGV[1], ARGV[2], ARGV[3], time(ARGV[4]), tonumber(ARGV[5])
-local max, action, replaces, label = tonumber(ARGV[6]), ARGV[7], ARGV[8] == 'replace', ARGV[9]
+-- ARGV: id, the request, now, max (or ''), the action at the limit, 'replace' (or ''), then the session. Gives the ids that
+-- were evicted, 'limit' if the limit denies this session, or 'superseded' if it began before all sessions were revoked.
+local id, request, now, max = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local action, replaces, session = ARGV[5], ARGV[6] == 'replace', parse(ARGV[7])
 
-if redis.call('EXISTS', session(id)) == 1 then
-  return answer_before(id, request_id) or redis.error_reply('EXISTS there is a session with this key already')
+local there = redis.call('HGET', key, id)
+if there then
+  -- A client may send a call again if the connection broke before the answer came. The session keeps what it was.
+  local before = parse(there)
+  local answer = before and string.match(before[REQUEST], '^' .. request .. ' (.*)$')
+  if not answer then return redis.error_reply('EXISTS duplicate session key') end
+  local evicted = {}
+  for other in string.gmatch(answer, '%S+') do evicted[#evicted + 1] = other end
+  return evicted
 end
+local revoked = tonumber(redis.call('HGET', key, MARK) or '')
+if revoked and tonumber(session[CREATED]) < revoked then return redis.status_reply('superseded') end
 
-local evicted = {}
+local evicted, expired = {}, {}
 if max then
   local others = {}
-  -- By age: the index is in that order.
-  for _, other in ipairs(redis.call('ZRANGE', index, 0, -1)) do
-    if is_active(other, now) then
-      local found = redis.call('HMGET', session(other), 'label', 'last_used_at', 'created_at')
-      if replaces and found[1] == label then
-        table.insert(evicted, other)
+  local all = redis.call('HGETALL', key)
+  for position = 1, #all, 2 do
+    local other = all[position] ~= MARK and parse(all[position + 1])
+    if other and not is_active(other, now) then
+      expired[#expired + 1] = all[position]
+    elseif other then
+      if replaces and other[LABEL] == session[LABEL] then
+        evicted[#evicted + 1] = all[position]
       else
-        table.insert(others, { id = other, used = tonumber(found[2] or found[3]) })
+        local created = tonumber(other[CREATED])
+        local by = created
+        if action == 'evict_least_recently_used' then by = time(other[USED]) or created end
+        others[#others + 1] = { id = all[position], by = by }
       end
-    else
-      remove(other)
     end
   end
   local excess = math.max(#others + 1 - max, 0)
-  if excess > 0 and action == 'deny' then return -1 end
-  if action == 'evict_least_recently_used' then
-    table.sort(others, function(a, b)
-      if a.used ~= b.used then return a.used < b.used end
-      return a.id < b.id
-    end)
-  end
-  for position = 1, excess do
-    table.insert(evicted, others[position].id)
-  end
-  for _, other in ipairs(evicted) do
-    remove(other)
-  end
+  if excess > 0 and action == 'deny' then return redis.status_reply('limit') end
+  table.sort(others, function(a, b)
+    if a.by ~= b.by then return a.by < b.by end
+    return a.id < b.id
+  end)
+  for position = 1, excess do evicted[#evicted + 1] = others[position].id end
 else
-  -- The ids of sessions that Redis has dropped stay in the index; remove a few. At random: with any fixed place to look
-  -- at first, a few long sessions there would hide the others.
-  for _, other in ipairs(redis.call('ZRANDMEMBER', index, 8)) do
-    if is_active(other, now) == nil then redis.call('ZREM', index, other) end
+  -- A hash keeps expired sessions; sweep a few away, at random: in any fixed order, some that last long would hide the others.
+  local some = redis.call('HRANDFIELD', key, 8, 'WITHVALUES')
+  for position = 1, #some, 2 do
+    local other = some[position] ~= MARK and parse(some[position + 1])
+    if other and not is_active(other, now) then expired[#expired + 1] = some[position] end
   end
 end
+for _, gone in ipairs({ evicted, expired }) do
+  for _, other in ipairs(gone) do redis.call('HDEL', key, other) end
+end
+-- Asked only now: with its last field, the key has gone, and so has the time at which Redis drops it.
+local was_empty = redis.call('EXISTS', key) == 0
 
-return put(id, created_at, expires_at, { unpack(ARGV, 10) }, request_id, #evicted)
+session[REQUEST] = request .. ' ' .. table.concat(evicted, ' ')
+write(id, session)
+keep_until(time(session[EXPIRES]), was_empty)
+return evicted

@@ -1,2 +1,2 @@
 -- ARGV: id. Gives 1 if it was there.
-return remove(ARGV[1])
+return redis.call('HDEL', key, ARGV[1])

@@ -1,7 +1,7 @@
 //! A purge does not get in the way: logins and authentications go on in the meantime, and only the expired sessions are
 //! gone. The tests that need a server are in the package `jwt-knox-tests`.
 
-#[path = "../../examples/scratch/mod.rs"]
+#[path = "../../benches/scratch/mod.rs"]
 mod scratch;
 
 use std::{

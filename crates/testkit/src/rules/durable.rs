@@ -4,14 +4,17 @@ use jwt_knox::{InsertOutcome, SessionRecord};
 
 use crate::{
     Opener,
-    fixture::{Probe, all_at_once, at, deny, evict_oldest, session, session_until, subject},
+    fixture::{
+        ADDED, Probe, all_at_once, at, count, deny, evict_oldest, rotated, rotation, session, session_until, subject,
+    },
 };
 
-/// A client that opens the store again sees every record that was committed before, and none that was removed.
+/// A client that opens the store again sees every record and revocation that was committed before, and no record that was
+/// removed.
 pub async fn reopening_sees_every_committed_record(open: Opener) {
     let subject = subject();
     let mut records: Vec<SessionRecord> = (0..8).map(|created| session_until(&subject, created, 600)).collect();
-    let removed = session(&subject, 9);
+    let (removed, revoked) = (session(&subject, 9), session(&crate::fixture::subject(), 0));
     {
         let store = Probe(open.open().await);
         store.add_all(records.iter().chain([&removed])).await;
@@ -19,10 +22,15 @@ pub async fn reopening_sees_every_committed_record(open: Opener) {
             store.touch(&records[0].session_ref(), at(20), Some(at(900))).await,
             "touch: an active session is written"
         );
-        let new = session(&subject, 8);
-        assert!(store.replace(&records[7].session_ref(), &new).await, "replace: a record that is there is replaced");
-        records[7] = new;
+        let rotation = rotation(&records[7], 20);
+        assert!(
+            store.rotate(&records[7].session_ref(), &rotation).await,
+            "rotate: a session with that digest is rotated"
+        );
+        records[7] = rotated(&records[7], &rotation);
         assert!(store.remove(&removed.session_ref()).await, "remove: a record that was there is `true`");
+        store.add(&revoked).await;
+        assert_eq!(store.remove_all(&revoked.subject, None, at(10)).await, 1, "remove_all: the session was active");
     }
     records[0].last_used_at = Some(at(20));
     records[0].expires_at = Some(at(900));
@@ -32,14 +40,22 @@ pub async fn reopening_sees_every_committed_record(open: Opener) {
     let listed = store.list(&subject, at(21)).await;
     assert_eq!(listed, records, "durability: the store must show the same records when it is opened again");
     assert_eq!(store.find(&removed.session_ref()).await, None, "durability: a removed record stays removed");
+    assert_eq!(store.find(&revoked.session_ref()).await, None, "durability: a revoked session stays revoked");
+    assert_eq!(
+        store.insert(&session(&revoked.subject, 9), None, at(20)).await,
+        InsertOutcome::Superseded,
+        "durability: remove_all is remembered when the store is opened again"
+    );
 }
 
-/// What is removed through one handle is gone for the other at once.
+/// What is removed or rotated through one handle is so for the other at once.
 pub async fn a_removal_is_seen_through_every_handle(open: Opener) {
     let (one, other) = (Probe(open.open().await), Probe(open.open().await));
     let subject = subject();
-    for _ in 0..8 {
-        let records: Vec<SessionRecord> = (0..4).map(|created| session(&subject, created)).collect();
+    for round in 0..8 {
+        // After the last remove_all.
+        let began = 10 * round;
+        let records: Vec<SessionRecord> = (0..4).map(|created| session(&subject, began + created)).collect();
         one.add_all(&records).await;
         for record in &records {
             assert!(other.has(record).await, "two handles: what one has inserted, the other finds");
@@ -50,17 +66,18 @@ pub async fn a_removal_is_seen_through_every_handle(open: Opener) {
             None,
             "two handles: what one has removed, the other does not find"
         );
+        let rotation = rotation(&records[1], began + 5);
         assert!(
-            other.replace(&records[1].session_ref(), &session(&subject, 5)).await,
-            "replace: a record that is there is replaced"
+            other.rotate(&records[1].session_ref(), &rotation).await,
+            "rotate: a session with that digest is rotated"
         );
-        assert_eq!(
-            one.find(&records[1].session_ref()).await,
-            None,
-            "two handles: what one has replaced, the other does not find"
+        assert!(
+            one.has(&rotated(&records[1], &rotation)).await,
+            "two handles: what one has rotated, the other finds with its new digest"
         );
-        assert_eq!(one.remove_all(&subject, None, at(9)).await, 3, "two handles: remove_all counts what both inserted");
-        assert_eq!(other.list(&subject, at(9)).await, [], "two handles: after remove_all the other lists nothing");
+        let now = at(began + 9);
+        assert_eq!(one.remove_all(&subject, None, now).await, 3, "two handles: remove_all counts what both inserted");
+        assert_eq!(other.list(&subject, now).await, [], "two handles: after remove_all the other lists nothing");
     }
 }
 
@@ -78,27 +95,72 @@ pub async fn a_limit_holds_over_two_handles(open: Opener) {
             let active = store.list(&subject, at(100)).await.len();
             assert_eq!(active, 3, "two handles: 32 parallel logins at {limit:?} leave exactly 3 active sessions");
         }
-        let rejected = outcomes.iter().filter(|outcome| **outcome == InsertOutcome::LimitReached).count();
         let expected = if limit == deny(3) { 29 } else { 0 };
+        let rejected = count(&outcomes, &InsertOutcome::LimitReached);
         assert_eq!(rejected, expected, "two handles: at {limit:?} the outcomes add up");
+        assert_eq!(count(&outcomes, &ADDED), 3, "two handles: at {limit:?} the outcomes add up");
     }
 }
 
 /// Of parallel rotations of one session through two handles exactly one wins.
 pub async fn a_rotation_has_one_winner_over_two_handles(open: Opener) {
     let handles = [Probe(open.open().await), Probe(open.open().await)];
-    let old = session(&subject(), 0);
-    handles[0].add(&old).await;
-    let outcomes = all_at_once(16, |index| {
-        let (store, old, new) = (handles[index % 2].clone(), old.session_ref(), session(&old.subject, 1));
-        async move { store.replace(&old, &new).await }
-    })
-    .await;
-    let winners = outcomes.iter().filter(|won| **won).count();
-    assert_eq!(winners, 1, "two handles: of parallel replaces of one record exactly one wins");
-    assert_eq!(
-        handles[1].list(&old.subject, at(2)).await.len(),
-        1,
-        "two handles: a replaced record leaves one in its place"
-    );
+    for _ in 0..4 {
+        let old = session(&subject(), 0);
+        handles[0].add(&old).await;
+        assert!(handles[1].has(&old).await, "two handles: what one has inserted, the other finds");
+        let outcomes = all_at_once(32, |index| {
+            let (store, key) = (handles[index % 2].clone(), old.session_ref());
+            let rotation = rotation(&old, 10 + index as i64);
+            async move { store.rotate(&key, &rotation).await.then_some(rotation) }
+        })
+        .await;
+        let winners: Vec<SessionRecord> = outcomes.iter().flatten().map(|rotation| rotated(&old, rotation)).collect();
+        assert_eq!(winners.len(), 1, "two handles: of parallel rotations of one session exactly one wins");
+        for store in &handles {
+            let listed = store.list(&old.subject, at(100)).await;
+            assert_eq!(listed, winners, "two handles: parallel rotations leave what the winner has written");
+        }
+    }
+}
+
+/// `remove_all` through one handle supersedes logins that began before it through every handle, also those under way.
+pub async fn a_revocation_supersedes_logins_of_every_handle(open: Opener) {
+    let handles = [Probe(open.open().await), Probe(open.open().await)];
+    let later = Probe(open.open().await);
+    for round in 0..8 {
+        let subject = subject();
+        let outcomes = all_at_once(8, |index| {
+            let (store, record) = (handles[index % 2].clone(), session(&subject, 40 + index as i64));
+            async move {
+                if index == round {
+                    store.remove_all(&record.subject, None, at(50)).await;
+                    return InsertOutcome::Superseded;
+                }
+                store.insert(&record, None, at(60)).await
+            }
+        })
+        .await;
+        let added = count(&outcomes, &ADDED);
+        let superseded = count(&outcomes, &InsertOutcome::Superseded);
+        assert_eq!(added + superseded, 8, "two handles: a login that meets remove_all is added or superseded");
+        for store in handles.iter().chain([&later]) {
+            assert_eq!(
+                store.insert(&session(&subject, 49), None, at(60)).await,
+                InsertOutcome::Superseded,
+                "two handles: remove_all through one supersedes earlier logins through the other"
+            );
+        }
+        for store in handles.iter().chain([&later]) {
+            assert_eq!(
+                store.list(&subject, at(60)).await,
+                [],
+                "two handles: after remove_all no session is there that began before it"
+            );
+        }
+        for store in &handles {
+            let outcome = store.insert(&session(&subject, 50), None, at(60)).await;
+            assert_eq!(outcome, ADDED, "two handles: a login that began at the time of remove_all is accepted");
+        }
+    }
 }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use jwt_knox::{InsertOutcome, SessionRecord, Timestamp, TokenStore};
 
 use crate::fixture::{
-    Probe, at, deny, digest_beginning_with, evict_least_recently_used, evict_oldest, ids, just_after, labelled,
-    session, session_until, subject,
+    ADDED, Probe, at, deny, digest_beginning_with, evict_least_recently_used, evict_oldest, evicting, ids, just_after,
+    labelled, session, session_until, subject,
 };
-
-const ADDED: InsertOutcome = InsertOutcome::Inserted { evicted: 0 };
 
 /// A denying limit accepts so many sessions and no more, and changes nothing when it rejects one.
 pub async fn a_denying_limit_rejects_one_too_many(store: Arc<dyn TokenStore>) {
@@ -54,7 +52,11 @@ pub async fn an_evicting_limit_ends_the_oldest(store: Arc<dyn TokenStore>) {
     for (index, evicted) in by_age.iter().enumerate() {
         let newcomer = session(&subject, 100 + index as i64);
         let outcome = store.insert(&newcomer, limit, at(200)).await;
-        assert_eq!(outcome, InsertOutcome::Inserted { evicted: 1 }, "evict: one too many evicts one");
+        assert_eq!(
+            outcome,
+            evicting([evicted]),
+            "evict: one too many evicts one, the oldest, by created_at and then by id"
+        );
         assert_eq!(
             store.find(&evicted.session_ref()).await,
             None,
@@ -78,10 +80,10 @@ pub async fn an_evicting_limit_inserts_the_new_session(store: Arc<dyn TokenStore
         let (first, late) = (session(&subject, 100), session(&subject, 50));
         assert_eq!(store.insert(&first, Some(limit), at(100)).await, ADDED, "evict: there is room up to the limit");
         let outcome = store.insert(&late, Some(limit), at(100)).await;
-        assert_eq!(outcome, InsertOutcome::Inserted { evicted: 1 }, "evict: one too many evicts one");
+        assert_eq!(outcome, evicting([&first]), "evict: one too many evicts one of the others");
         assert_eq!(
             ids(&store.list(&subject, at(101)).await),
-            [late.id()],
+            [late.id],
             "evict: `Inserted` means that the new record is there, whenever it was created"
         );
     }
@@ -117,8 +119,8 @@ pub async fn a_limit_by_use_ends_the_least_recently_used(store: Arc<dyn TokenSto
     for (index, (evicted, _)) in by_use.iter().enumerate() {
         let newcomer = session(&subject, 100 + index as i64);
         let outcome = store.insert(&newcomer, limit, at(200)).await;
-        assert_eq!(outcome, InsertOutcome::Inserted { evicted: 1 }, "evict: one too many evicts one");
         let what = "evict: the least recently used goes, by last_used_at or else created_at, and then by id";
+        assert_eq!(outcome, evicting([evicted]), "{what}");
         assert_eq!(store.find(&evicted.session_ref()).await, None, "{what}");
         for (other, _) in &by_use[index + 1..] {
             assert!(store.find(&other.session_ref()).await.is_some(), "{what}, and no other");
@@ -147,10 +149,10 @@ pub async fn a_login_replaces_the_sessions_of_the_same_label(store: Arc<dyn Toke
 
     let new = labelled(labels[0], 3);
     let outcome = store.insert(&new, limit, at(10)).await;
-    let expected = InsertOutcome::Inserted { evicted: 2 };
     assert_eq!(
-        outcome, expected,
-        "label: the active sessions with the same label are replaced and counted, and no others"
+        outcome,
+        evicting(&same),
+        "label: the active sessions with the same label are replaced and listed, and no others"
     );
     for record in &same {
         assert_eq!(store.find(&record.session_ref()).await, None, "label: a session with the same label is replaced");
@@ -176,8 +178,7 @@ pub async fn replacing_comes_before_the_limit(store: Arc<dyn TokenStore>) {
 
     let phone = labelled("phone", 10);
     let outcome = store.insert(&phone, Some(deny(4).one_per_label()), at(20)).await;
-    let expected = InsertOutcome::Inserted { evicted: 1 };
-    assert_eq!(outcome, expected, "label: what is replaced makes room at a denying limit");
+    assert_eq!(outcome, evicting(&records[..1]), "label: what is replaced makes room at a denying limit");
 
     let before = store.list(&subject, at(20)).await;
     let rejected = store.insert(&labelled("phone", 11), Some(deny(3).one_per_label()), at(20)).await;
@@ -187,13 +188,9 @@ pub async fn replacing_comes_before_the_limit(store: Arc<dyn TokenStore>) {
     // The oldest is the one that is replaced, so the next one must go too.
     let laptop = labelled("laptop", 12);
     let outcome = store.insert(&laptop, Some(evict_oldest(3).one_per_label()), at(20)).await;
-    assert_eq!(
-        outcome,
-        InsertOutcome::Inserted { evicted: 2 },
-        "label: what is replaced and what is evicted are counted together"
-    );
+    assert_eq!(outcome, evicting(&records[1..3]), "label: what is replaced and what is evicted are listed together");
     let listed = ids(&store.list(&subject, at(20)).await);
-    assert_eq!(listed, [laptop.id(), phone.id(), records[3].id()], "label: the limit applies to what is left");
+    assert_eq!(listed, [laptop.id, phone.id, records[3].id], "label: the limit applies to what is left");
 }
 
 /// A limit lower than the number of active sessions evicts down to it, or rejects and changes nothing.
@@ -208,9 +205,9 @@ pub async fn a_lowered_limit_applies_to_the_next_login(store: Arc<dyn TokenStore
     assert_eq!(store.list(&subject, at(20)).await.len(), 5, "deny: a lowered limit removes nothing");
 
     let outcome = store.insert(&new, Some(evict_oldest(2)), at(20)).await;
-    assert_eq!(outcome, InsertOutcome::Inserted { evicted: 4 }, "evict: a lowered limit evicts down to it");
+    assert_eq!(outcome, evicting(&records[..4]), "evict: a lowered limit evicts down to it");
     let listed = ids(&store.list(&subject, at(20)).await);
-    assert_eq!(listed, [new.id(), records[4].id()], "evict: a lowered limit keeps the newest");
+    assert_eq!(listed, [new.id, records[4].id], "evict: a lowered limit keeps the newest");
 }
 
 /// A limit counts the sessions of the one subject.
@@ -238,7 +235,45 @@ pub async fn expired_sessions_count_in_no_limit(store: Arc<dyn TokenStore>) {
         let outcome = store.insert(&new, Some(limit), at(100)).await;
         assert_eq!(outcome, ADDED, "limit: an expired session does not count, from its expiry on");
         let listed = ids(&store.list(&subject, at(100)).await);
-        assert_eq!(listed, [new.id(), active.id()], "limit: an expired session does not push out an active one");
+        assert_eq!(listed, [new.id, active.id], "limit: an expired session does not push out an active one");
+    }
+}
+
+/// An eviction lists the active sessions that it has removed, each once, and no others: those that are too many, those
+/// with the same label, and those that are both.
+pub async fn eviction_names_the_sessions(store: Arc<dyn TokenStore>) {
+    let store = Probe(store);
+    let (subject, stranger) = (subject(), subject());
+    let mut expired = labelled(&subject, "phone", 0);
+    expired.expires_at = Some(at(50));
+    let records = [
+        labelled(&subject, "phone", 1),
+        labelled(&subject, "laptop", 2),
+        session(&subject, 3),
+        labelled(&subject, "phone", 4),
+        session(&subject, 5),
+        session(&subject, 6),
+    ];
+    store.add_all(records.iter().chain([&expired, &labelled(&stranger, "phone", 1)])).await;
+    // The oldest that is left is the one that was used last.
+    assert!(store.touch(&records[1].session_ref(), at(60), None).await, "touch: a session that is there is written");
+
+    let mut there: Vec<SessionRecord> = store.list(&subject, at(70)).await;
+    let steps = [
+        (labelled(&subject, "phone", 10), evict_least_recently_used(4).one_per_label(), vec![0, 3, 2]),
+        (session(&subject, 11), evict_oldest(4), vec![1]),
+        (labelled(&subject, "phone", 12), evict_oldest(9), vec![]),
+        (session(&subject, 13), deny(6), vec![]),
+        (labelled(&subject, "watch", 14), evict_oldest(6).one_per_label(), vec![4]),
+    ];
+    for (new, limit, gone) in steps {
+        let expected = evicting(gone.iter().map(|index| &records[*index]));
+        let outcome = store.insert(&new, Some(limit), at(70)).await;
+        assert_eq!(outcome, expected, "evict: the ids are those of the active sessions that go, each once; {limit:?}");
+        there.retain(|record| !gone.iter().any(|index| records[*index].id == record.id));
+        there.insert(0, new);
+        let listed = store.list(&subject, at(70)).await;
+        assert_eq!(ids(&listed), ids(&there), "evict: what is listed as evicted is gone, and nothing else; {limit:?}");
     }
 }
 

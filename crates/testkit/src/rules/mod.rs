@@ -2,16 +2,20 @@
 //!
 //! [`store_tests!`](crate::store_tests) calls them all. Called by hand, they need a Tokio runtime with timers.
 
+mod dropped;
 mod durable;
 mod limits;
 mod purge;
 mod races;
 mod records;
 mod revocation;
+mod rotation;
 
+pub use dropped::*;
 pub use durable::*;
 pub use limits::*;
 pub use purge::*;
 pub use races::*;
 pub use records::*;
 pub use revocation::*;
+pub use rotation::*;

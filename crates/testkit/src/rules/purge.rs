@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jwt_knox::{SessionRecord, TokenStore};
+use jwt_knox::{InsertOutcome, SessionRecord, TokenStore};
 use tokio::{sync::Mutex, task::yield_now};
 
 use crate::fixture::{Probe, at, both_at_once, era, session, session_long_expired, session_until, since_1970, subject};
@@ -11,13 +11,13 @@ use crate::fixture::{Probe, at, both_at_once, era, session, session_long_expired
 pub(super) static PURGING: Mutex<()> = Mutex::const_new(());
 
 /// How often a rule is tried that a purge in another process can disturb.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// No more records than this can be there from earlier runs.
 const MOST_CALLS: usize = 100_000;
 
 /// Calls `remove_expired` until it has nothing more to do.
-async fn purge(store: &Probe, era: i64, batch: u32) {
+pub(super) async fn purge(store: &Probe, era: i64, batch: u32) {
     for _ in 0..MOST_CALLS {
         let removed = store.remove_expired(since_1970(era), batch).await;
         assert!(removed <= u64::from(batch), "remove_expired: a call removes at most {batch} records, not {removed}");
@@ -171,4 +171,24 @@ pub async fn remove_expired_spares_a_session_that_is_used_in_parallel(store: Arc
             "remove_expired: a session whose expiry moves in the meantime is used or purged, not both"
         );
     }
+}
+
+/// A purge forgets no `remove_all` of the last day: a login that began before it is still superseded.
+pub async fn remove_expired_forgets_no_revocation(store: Arc<dyn TokenStore>) {
+    let _alone = PURGING.lock().await;
+    let store = Probe(store);
+    let (subject, era) = (subject(), era());
+    // A day ago, but for a second.
+    let revoked = era - 24 * 3600 + 1;
+    store.add(&session_long_expired(&subject, revoked)).await;
+    store.remove_all(&subject, None, since_1970(revoked)).await;
+    purge(&store, era, 100).await;
+    let mut late = session(&subject, 0);
+    late.created_at = since_1970(revoked - 1);
+    assert_eq!(
+        store.insert(&late, None, since_1970(era)).await,
+        InsertOutcome::Superseded,
+        "superseded: remove_all is remembered for a day, whatever is purged in that time"
+    );
+    assert_eq!(store.find(&late.session_ref()).await, None, "superseded: a login that is rejected is not there");
 }

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jwt_knox::{SessionRecord, Subject, TokenStore};
+use jwt_knox::{InsertOutcome, MAX_LISTED, PreviousSecret, SessionRecord, Subject, Timestamp, TokenStore};
 
 use crate::fixture::{
-    Probe, at, deny, digest, digest_beginning_with, evict_oldest, ids, just_after, long_digest, session, session_until,
-    subject, subject_called, unique,
+    ADDED, Probe, all_at_once, at, claims_digest, deny, digest, digest_beginning_with, evict_oldest, evicting, id, ids,
+    just_after, just_before, long_digest, previous_secret, rotated, rotation, session, session_until, subject,
+    subject_called, unique,
 };
 
 /// `find` and `list` give back every field as it was inserted.
@@ -14,11 +15,15 @@ pub async fn a_record_comes_back_whole(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     let subject = subject();
     let mut full = SessionRecord::new(subject.clone(), long_digest(), just_after(at(0)));
+    // As that of a session that was rotated: it follows from neither digest.
+    full.id = id();
+    full.previous = Some(longest_previous_secret());
     full.expires_at = Some(just_after(at(600)));
     full.last_used_at = Some(just_after(just_after(at(60))));
-    full.absolute_expires_at = Some(at(1000).checked_sub(Duration::from_micros(1)).unwrap_or(at(1000)));
+    full.absolute_expires_at = Some(just_before(at(1000)));
     full.idle_timeout = Some(Duration::from_secs(540));
     full.scope = Some("read write https://example.com/scope".to_owned());
+    full.claims = Some(claims_digest());
     full.label = Some("ﬀ€😀é".chars().cycle().take(SessionRecord::MAX_LABEL_CHARS).collect());
     full.attributes = [
         ("", "an empty name"),
@@ -48,6 +53,11 @@ pub async fn a_record_comes_back_whole(store: Arc<dyn TokenStore>) {
     assert_eq!(store.list(&subject, at(2)).await, [bare, full], "list: every field comes back as it was inserted");
 }
 
+/// Of the kind of hash with the longest text, and with the time that has the longest one.
+fn longest_previous_secret() -> PreviousSecret {
+    previous_secret(&long_digest(), Timestamp::MIN)
+}
+
 /// An expiry may lie a hundred years ahead, past the year 2038 in which timestamps of 32 bits end.
 pub async fn times_far_ahead_are_kept(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
@@ -66,13 +76,20 @@ pub async fn times_far_ahead_are_kept(store: Arc<dyn TokenStore>) {
     );
     record.last_used_at = Some(at(century - 1));
     record.expires_at = Some(at(century + 1));
+    let mut later = rotation(&record, century);
+    later.expires_at = Some(at(century + 2));
+    assert!(
+        store.rotate(&record.session_ref(), &later).await,
+        "rotate: a session with that digest is rotated, in a hundred years as well"
+    );
+    record = rotated(&record, &later);
     assert_eq!(
-        store.list(&record.subject, at(century)).await,
+        store.list(&record.subject, at(century + 1)).await,
         [record.clone()],
         "list: what is active in a hundred years is listed then, with all its fields"
     );
     assert_eq!(
-        store.list(&record.subject, at(century + 1)).await,
+        store.list(&record.subject, at(century + 2)).await,
         [],
         "list: what expires in a hundred years expires then"
     );
@@ -105,14 +122,19 @@ pub async fn a_record_is_inserted_once(store: Arc<dyn TokenStore>) {
 
     let mut again = first.clone();
     again.label = Some("again".to_owned());
-    for limit in [None, Some(deny(9)), Some(evict_oldest(9)), Some(evict_oldest(1))] {
-        let outcome = store.0.insert(again.clone(), limit, at(2)).await;
-        assert!(
-            outcome.is_err(),
-            "insert: a key that is taken is an error, but with limit {limit:?} it was {outcome:?}"
-        );
-        assert!(store.has(&first).await, "insert: a key that is taken changes nothing in the record that has it");
-        assert!(store.has(&other).await, "insert: a key that is taken evicts no other record");
+    // The id makes the key, whatever the digest is.
+    let mut with_another_digest = again.clone();
+    with_another_digest.digest = digest();
+    for again in [again, with_another_digest] {
+        for limit in [None, Some(deny(9)), Some(evict_oldest(9)), Some(evict_oldest(1))] {
+            let outcome = store.0.insert(again.clone(), limit, at(2)).await;
+            assert!(
+                outcome.is_err(),
+                "insert: a key that is taken is an error, but with limit {limit:?} it was {outcome:?}"
+            );
+            assert!(store.has(&first).await, "insert: a key that is taken changes nothing in the record that has it");
+            assert!(store.has(&other).await, "insert: a key that is taken evicts no other record");
+        }
     }
 }
 
@@ -190,7 +212,7 @@ pub async fn subjects_compare_byte_for_byte(store: Arc<dyn TokenStore>) {
         // A limit of one session: that of another subject would be one too many.
         let outcome = store.0.insert(record.clone(), Some(deny(1)), at(0)).await;
         assert!(
-            matches!(outcome, Ok(jwt_knox::InsertOutcome::Inserted { evicted: 0 })),
+            matches!(&outcome, Ok(outcome) if *outcome == ADDED),
             "subjects compare byte for byte: {:?} has no session yet, but insert said {outcome:?}",
             record.subject
         );
@@ -242,14 +264,14 @@ pub async fn ids_of_different_subjects_do_not_mix(store: Arc<dyn TokenStore>) {
         "ids belong to a subject: touch changed another subject's record with the same id"
     );
     assert!(
-        store.replace(&mine.session_ref(), &session(&mine.subject, 6)).await,
-        "replace: a record that is there is replaced"
+        store.rotate(&mine.session_ref(), &rotation(&mine, 20)).await,
+        "rotate: a session with that digest is rotated"
     );
     assert!(
         store.has(&yours).await,
-        "ids belong to a subject: replace changed another subject's record with the same id"
+        "ids belong to a subject: rotate changed another subject's record with the same id"
     );
-    assert!(!store.remove(&mine.session_ref()).await, "remove: a record that was replaced is not there any more");
+    assert!(store.remove(&mine.session_ref()).await, "remove: a record that was there is `true`");
     assert!(store.has(&yours).await, "ids belong to a subject: remove took another subject's record with the same id");
 }
 
@@ -291,6 +313,37 @@ pub async fn list_gives_the_active_sessions_of_one_subject(store: Arc<dyn TokenS
             "list: all active sessions of the subject and no others; at its expiry a session has expired"
         );
     }
+}
+
+/// `list` gives at most a thousand sessions, the newest; limits and `remove_all` see the others as well.
+pub async fn list_gives_the_newest_thousand(store: Arc<dyn TokenStore>) {
+    const TASKS: usize = 15;
+    let store = Probe(store);
+    let subject = subject();
+    let by_age: Vec<SessionRecord> =
+        (0..MAX_LISTED + 5).map(|created| session(&subject, 10 * created as i64)).collect();
+    // The newest of all, but not active.
+    let expired = [session_until(&subject, 20_000, 20_100), session_until(&subject, 20_001, 20_100)];
+    all_at_once(TASKS, |first| store.add_all(by_age.iter().skip(first).step_by(TASKS))).await;
+    store.add_all(&expired).await;
+
+    let now = at(30_000);
+    let listed = ids(&store.list(&subject, now).await);
+    assert_eq!(listed.len(), MAX_LISTED, "list: at most {MAX_LISTED} sessions, and as many if there are more");
+    // Without the ids in the message: there are too many.
+    assert!(listed == ids(by_age[5..].iter().rev()), "list: the newest {MAX_LISTED} active sessions, newest first");
+
+    let new = session(&subject, 25_000);
+    let outcome = store.insert(&new, Some(deny(MAX_LISTED as u32 + 5)), now).await;
+    assert_eq!(outcome, InsertOutcome::LimitReached, "limit: sessions that are too many for the list count as well");
+    let outcome = store.insert(&new, Some(evict_oldest(MAX_LISTED as u32 + 4)), now).await;
+    assert_eq!(outcome, evicting(&by_age[..2]), "limit: sessions that are too many for the list are evicted as well");
+    assert_eq!(
+        store.remove_all(&subject, None, now).await,
+        MAX_LISTED as u64 + 4,
+        "remove_all: sessions that are too many for the list end and count as well"
+    );
+    assert_eq!(store.list(&subject, now).await, [], "remove_all: nothing is left in the list");
 }
 
 /// `touch` sets `last_used_at` and changes nothing else.
@@ -378,22 +431,23 @@ pub async fn an_older_touch_is_rejected(store: Arc<dyn TokenStore>) {
     }
 }
 
-/// `touch` neither makes a record nor brings one back: one that is missing, removed, replaced or expired stays so.
+/// `touch` neither makes a record nor brings one back: one that is missing, removed, evicted, revoked or expired stays
+/// so.
 pub async fn touch_needs_an_active_session(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
-    let subject = subject();
-    let missing = session(&subject, 0);
+    let owner = subject();
+    let missing = session(&owner, 0);
     assert!(!store.touch(&missing.session_ref(), at(1), Some(at(600))).await, "touch: a missing record is not written");
     assert_eq!(store.find(&missing.session_ref()).await, None, "touch: a missing record is not made");
 
-    let (removed, replaced) = (session_until(&subject, 0, 600), session_until(&subject, 0, 600));
-    store.add_all([&removed, &replaced]).await;
-    assert!(store.remove(&removed.session_ref()).await, "remove: a record that is there is removed");
-    assert!(
-        store.replace(&replaced.session_ref(), &session(&subject, 1)).await,
-        "replace: a record that is there is replaced"
-    );
-    for gone in [removed, replaced] {
+    let gone = [(); 3].map(|()| session_until(&subject(), 0, 600));
+    store.add_all(&gone).await;
+    let [removed, evicted, revoked] = &gone;
+    assert!(store.remove(&removed.session_ref()).await, "remove: a record that was there is `true`");
+    let outcome = store.insert(&session(&evicted.subject, 1), Some(evict_oldest(1)), at(1)).await;
+    assert_eq!(outcome, evicting([evicted]), "evict: one too many evicts one");
+    assert_eq!(store.remove_all(&revoked.subject, None, at(1)).await, 1, "remove_all: the session was active");
+    for gone in &gone {
         assert!(
             !store.touch(&gone.session_ref(), at(2), Some(at(900))).await,
             "touch: a revoked session is not written"
@@ -401,7 +455,7 @@ pub async fn touch_needs_an_active_session(store: Arc<dyn TokenStore>) {
         assert_eq!(store.find(&gone.session_ref()).await, None, "touch: a revoked session is not brought back");
     }
 
-    let expired = session_until(&subject, 0, 100);
+    let expired = session_until(&owner, 0, 100);
     store.add(&expired).await;
     for used in [at(100), at(101)] {
         assert!(
@@ -412,6 +466,5 @@ pub async fn touch_needs_an_active_session(store: Arc<dyn TokenStore>) {
             assert_eq!(found, expired, "touch: an expired session does not change");
         }
     }
-    let listed = ids(&store.list(&subject, at(101)).await);
-    assert!(!listed.contains(&expired.id()), "touch: an expired session is not brought back");
+    assert_eq!(store.list(&owner, at(101)).await, [], "touch: an expired session is not brought back");
 }

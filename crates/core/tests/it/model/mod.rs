@@ -1,4 +1,5 @@
-//! How long sessions live, against a model: random lifetimes, random histories, and a clock that jumps both ways.
+//! How long sessions and tokens live, against a model: random lifetimes, random histories with rotations, and a clock
+//! that jumps both ways.
 //!
 //! The model counts in microseconds since 1970. It says for each step what must come of it. Beside it stand rules that
 //! need no model, such as: no token is accepted at its absolute expiry.
@@ -53,6 +54,8 @@ proptest! {
                 lifetime: lifetime_of(absolute.map(Duration::from_millis), Some(Duration::from_millis(idle))),
                 leeway: skew,
                 touch_interval: Duration::from_millis(touch_interval),
+                rotation_grace: Duration::from_secs(10),
+                reuse: ReuseAction::RevokeSession,
                 limit: None,
             };
             let store = MemoryStore::new();
@@ -69,7 +72,10 @@ proptest! {
                 let auth = server.authenticate(issued.token.expose()).await;
                 prop_assert!(auth.is_ok(), "{auth:?} at {now}");
                 if rotates {
-                    issued = server.rotate(&auth.unwrap()).await.unwrap();
+                    let auth = auth.unwrap();
+                    issued = server.rotate(&auth).await.unwrap();
+                    prop_assert_eq!(issued.session.id, auth.session_id());
+                    prop_assert!(server.recheck(&auth).await.is_ok());
                 }
             }
             Ok(())
@@ -86,6 +92,8 @@ struct Settings {
     lifetime: Lifetime,
     leeway: Duration,
     touch_interval: Duration,
+    rotation_grace: Duration,
+    reuse: ReuseAction,
     limit: Option<SessionLimit>,
 }
 
@@ -96,7 +104,9 @@ impl Settings {
             .clock(clock.clone())
             .lifetime(self.lifetime)
             .leeway(self.leeway)
-            .touch_interval(self.touch_interval);
+            .touch_interval(self.touch_interval)
+            .rotation_grace(self.rotation_grace)
+            .on_reuse(self.reuse);
         if let Some(limit) = self.limit {
             builder = builder.limit(limit);
         }
@@ -111,7 +121,10 @@ enum Step {
     GoBack(Duration),
     /// Sets the clock to the expiry of a session, its leeway included, give or take a microsecond.
     GoToExpiry(Index, i64),
-    Issue(Option<Lifetime>),
+    /// Sets the clock to the end of the grace of a session's last rotation, give or take a microsecond.
+    GoToEndOfGrace(Index, i64),
+    /// A login that began so long ago.
+    Issue(Option<Lifetime>, Duration),
     Use(Index),
     /// A use, and a rotation with what it gave.
     Rotate(Index),
@@ -131,8 +144,18 @@ fn settings() -> impl Strategy<Value = Settings> {
         1 => (1..4_u32).prop_map(|max| Some(SessionLimit::deny(max).unwrap())),
         1 => (1..4_u32).prop_map(|max| Some(SessionLimit::evict_oldest(max).unwrap())),
     ];
-    (lifetime(), millis(leeway), millis(touch_interval), limit)
-        .prop_map(|(lifetime, leeway, touch_interval, limit)| Settings { lifetime, leeway, touch_interval, limit })
+    let grace = prop_oneof![Just(0), Just(10_000), 1..20_000_u64];
+    let reuse = prop_oneof![Just(ReuseAction::RevokeSession), Just(ReuseAction::Reject)];
+    (lifetime(), millis(leeway), millis(touch_interval), millis(grace), reuse, limit).prop_map(
+        |(lifetime, leeway, touch_interval, rotation_grace, reuse, limit)| Settings {
+            lifetime,
+            leeway,
+            touch_interval,
+            rotation_grace,
+            reuse,
+            limit,
+        },
+    )
 }
 
 fn lifetime() -> impl Strategy<Value = Lifetime> {
@@ -148,14 +171,16 @@ fn lifetime_of(absolute: Option<Duration>, idle: Option<Duration>) -> Lifetime {
 
 fn step() -> impl Strategy<Value = Step> {
     let any_token = any::<Index>;
+    let began = prop_oneof![3 => Just(Duration::ZERO), 1 => millis(0..10_000_u64)];
     prop_oneof![
         6 => millis(0..8_000_u64).prop_map(Step::Wait),
         1 => millis(0..80_000_u64).prop_map(Step::Wait),
         2 => millis(0..20_000_u64).prop_map(Step::GoBack),
         3 => (any_token(), -1..=1_i64).prop_map(|(token, micros)| Step::GoToExpiry(token, micros)),
-        4 => prop::option::of(lifetime()).prop_map(Step::Issue),
+        2 => (any_token(), -1..=1_i64).prop_map(|(token, micros)| Step::GoToEndOfGrace(token, micros)),
+        4 => (prop::option::of(lifetime()), began).prop_map(|(lifetime, ago)| Step::Issue(lifetime, ago)),
         12 => any_token().prop_map(Step::Use),
-        3 => any_token().prop_map(Step::Rotate),
+        5 => any_token().prop_map(Step::Rotate),
         2 => any_token().prop_map(Step::RotateLate),
         1 => any_token().prop_map(Step::Revoke),
         1 => any_token().prop_map(Step::RevokeOthers),

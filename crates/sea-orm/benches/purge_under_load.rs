@@ -5,7 +5,7 @@
 //! not set; `SECONDS` how long to measure before the purge, 30 if it is not set.
 //!
 //! ```sh
-//! DATABASE_URL=postgres://postgres@127.0.0.1:5432/test cargo run --release -p jwt-knox-sea-orm --example purge_under_load
+//! DATABASE_URL=postgres://postgres@127.0.0.1:5432/test cargo bench -p jwt-knox-sea-orm --bench purge_under_load
 //! ```
 
 #![allow(clippy::print_stdout)]
@@ -47,7 +47,10 @@ type Times = Vec<(u8, Duration)>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let url = env::var("DATABASE_URL")?;
+    let Ok(url) = env::var("DATABASE_URL") else {
+        println!("skipped: DATABASE_URL is not set");
+        return Ok(());
+    };
     let rows: i64 = env::var("ROWS").map_or(Ok(1_000_000), |rows| rows.parse())?;
     let seconds: u64 = env::var("SECONDS").map_or(Ok(30), |seconds| seconds.parse())?;
     let scratch = Scratch::new(&url).await?;

@@ -1,4 +1,4 @@
-//! What the examples and benchmarks share: a separate database, and typical sessions.
+//! What the benchmarks share: a separate database, and typical sessions.
 
 // Each file uses its share of this.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -75,5 +75,5 @@ pub fn typical_session(subject: Subject) -> NewSession {
 
 /// A signing key.
 pub fn key() -> SigningKey {
-    SigningKey::hs256("a key of the examples, long enough").unwrap()
+    SigningKey::hs256("a key of the benchmarks, long enough").unwrap()
 }

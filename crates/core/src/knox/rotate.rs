@@ -1,0 +1,117 @@
+//! Rotating the token of a session.
+
+use crate::{
+    error::{IssueError, Rejection},
+    knox::{Knox, authenticate::Authenticated, issue::Issued},
+    lifetime::expiry_exact,
+    observer::Event,
+    store::record::{Rotation, SessionRecord},
+    token::{
+        jwt::Token,
+        rotation::{PreviousSecret, RotationNonce},
+        secret::Secret,
+    },
+};
+
+impl Knox {
+    /// Gives the session that `auth` came with a new secret, and so a new token.
+    ///
+    /// The session keeps its id, label, attributes, claims, audiences, the time of login and the absolute expiry. The
+    /// old token stays valid for the [grace](crate::KnoxBuilder::rotation_grace), so that requests under way and a second
+    /// tab are not logged out. Rotating again with it in that time gives a token with the same new secret: a lost answer,
+    /// or two tabs at once, lose no session.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Rejected`] if the token is no longer valid: with [`Rejection::Revoked`] if the session has ended in the
+    /// meantime or the token was rotated away, with [`Rejection::UnknownKey`] if its key was retired. Otherwise as for
+    /// [`issue`](Self::issue).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let old = knox.issue(42).await?;
+    /// let auth = knox.authenticate(old.token.expose()).await?;
+    /// let new = knox.rotate(&auth).await?;
+    /// assert_eq!(new.session.id, old.session.id);
+    /// assert!(knox.authenticate(new.token.expose()).await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[tracing::instrument(name = "knox.rotate", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
+    pub async fn rotate(&self, auth: &Authenticated) -> Result<Issued, IssueError> {
+        let now = self.now();
+        let (store, session) = (self.admin().store(), auth.session_ref());
+        // The key may have been retired since, and what `auth` knows of the record may be old by now.
+        self.0.jwt.recheck(&self.0.keys, auth.verified(), now)?;
+        let mut record = self.find_for_rotation(auth).await?;
+        if record.digest == auth.verified().digest {
+            let nonce = RotationNonce::mint(self.0.settings.fill_random).map_err(IssueError::Random)?;
+            let secret = self.next_secret(auth, &nonce)?;
+            let previous = PreviousSecret {
+                digest: record.digest.clone(),
+                nonce,
+                valid_until: expiry_exact(now, self.0.settings.rotation_grace),
+            };
+            let mut rotation = Rotation::new(self.digest(&secret)?, previous, now);
+            // In the leeway after its expiry a session is accepted, and no longer prolonged.
+            if record.is_active(now) && record.idle_timeout.is_some() {
+                rotation.expires_at = record.next_expiry(now);
+            }
+            let mut rotated = record.clone();
+            rotation.apply(&mut rotated);
+            if !self.0.jwt.profile.token_format().has_session_id() {
+                rotated.id = rotated.digest.session_id();
+            }
+            // Signed before it is stored, so that a token which cannot be made changes nothing.
+            let token = self.sign_again(&rotated, &secret, auth)?;
+            if self.time_limit().apply(store.rotate(&session, &rotation)).await? {
+                self.emit(Event::Rotated { session: &session });
+                return Ok(Issued::new(token, rotated));
+            }
+            // Another call with the same token was faster, or the session has ended.
+            record = self.find_for_rotation(auth).await?;
+        }
+        // The token was rotated before, and the grace is not over: the same new secret again.
+        let previous = record.previous.as_ref().filter(|previous| previous.digest == auth.verified().digest);
+        let previous = previous.filter(|previous| now < previous.valid_until).ok_or(Rejection::Revoked)?;
+        let secret = self.next_secret(auth, &previous.nonce)?;
+        let hash = record.digest.algorithm();
+        if hash.digest(&secret).as_ref() != Some(&record.digest) {
+            return Err(Rejection::Revoked.into());
+        }
+        let token = self.sign_again(&record, &secret, auth)?;
+        Ok(Issued::new(token, record))
+    }
+
+    async fn find_for_rotation(&self, auth: &Authenticated) -> Result<SessionRecord, IssueError> {
+        let found = self.time_limit().apply(self.admin().store().find(&auth.session_ref())).await?;
+        let cutoff = self.expiry_cutoff(self.now());
+        let record = found.filter(|found| found.is_active(cutoff)).ok_or(Rejection::Revoked)?;
+        // What was granted at the login is what the new token grants, even if the store was written to since.
+        let granted = (&auth.session().scope, auth.session().absolute_expires_at, auth.session().claims);
+        if (&record.scope, record.absolute_expires_at, record.claims) != granted {
+            return Err(Rejection::Revoked.into());
+        }
+        self.check_subject(&record.subject).await?;
+        Ok(record)
+    }
+
+    fn next_secret(&self, auth: &Authenticated, nonce: &RotationNonce) -> Result<Secret, IssueError> {
+        let form = self.0.jwt.profile.token_format().secret_form();
+        let next = nonce.next_secret(auth.verified().secret(), form);
+        next.ok_or_else(|| IssueError::Signing("no secret follows from this one".into()))
+    }
+
+    /// The token of `record` with the claims and audiences of the token that `auth` came with.
+    fn sign_again(&self, record: &SessionRecord, secret: &Secret, auth: &Authenticated) -> Result<Token, IssueError> {
+        let custom = auth.custom_claims(self.0.jwt.profile.token_format());
+        self.sign(record, secret, &auth.audiences(), &custom, self.now())
+    }
+}

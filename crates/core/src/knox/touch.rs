@@ -1,0 +1,45 @@
+//! Recording the use of sessions, without holding requests up.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{knox::Knox, observer::Event, store::record::SessionRecord, token::id::SessionRef};
+
+/// How long a request waits at most for the use of its session to be recorded.
+const TIME_LIMIT: Duration = Duration::from_millis(250);
+
+impl Knox {
+    /// Records the use of a session, if that was not done lately, and slides its expiry if it has an idle timeout.
+    ///
+    /// The token was valid before, so a store that cannot write now does not make it invalid: the session at most
+    /// expires earlier. Of the requests of one session, one writes, also of those that have read the record before that;
+    /// if it fails or takes too long, none tries again before the next interval.
+    pub(super) async fn touch(&self, session: &SessionRef, record: &mut SessionRecord, now: Timestamp) {
+        let interval = self.0.settings.touch_interval;
+        let interval = record.idle_timeout.map_or(interval, |timeout| interval.min(timeout / 4));
+        let is_due = |last: Timestamp| now >= last.checked_add(interval).unwrap_or(Timestamp::MAX);
+        // The first use is recorded at once; and in the leeway after its expiry a session is accepted, and no longer
+        // prolonged.
+        if !record.is_active(now)
+            || !record.last_used_at.is_none_or(is_due)
+            || !self.0.touches.begin(session, is_due, now)
+        {
+            return;
+        }
+        let slid = record.idle_timeout.and_then(|_| record.next_expiry(now));
+        let limit = self.time_limit().at_most(TIME_LIMIT);
+        match limit.apply(self.admin().store().touch(session, now, slid)).await {
+            Ok(true) => {
+                record.last_used_at = Some(now);
+                record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
+                self.emit(Event::Renewed { session, expires_at: record.expires_at });
+            }
+            Ok(false) => self.0.touches.forget(session),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, session_id = %session.id, "could not record token use");
+            }
+        }
+    }
+}

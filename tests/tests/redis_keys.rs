@@ -1,0 +1,67 @@
+//! The key of a subject in Redis: when Redis drops it, and how large it may be.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{env, time::Duration};
+
+use jwt_knox::{SessionLimit, SessionRecord, Subject, Timestamp, TokenStore};
+use jwt_knox_redis::RedisStore;
+use redis::aio::ConnectionManagerConfig;
+use tokio::task::JoinSet;
+
+/// A login can remove all sessions that were there, and the key with them. The new key is dropped in time as well.
+#[tokio::test]
+#[cfg_attr(not(knox_redis), ignore = "KNOX_TEST_REDIS_URL is not set")]
+async fn the_key_still_expires_after_a_login_that_evicts_all() {
+    let url = env::var("KNOX_TEST_REDIS_URL").unwrap();
+    let mut connection = redis::Client::open(url).unwrap().get_connection_manager().await.unwrap();
+    let prefix = format!("jwt-knox-test-expiry-{}", std::process::id());
+    let store = RedisStore::with_prefix(connection.clone(), &*prefix);
+    let (subject, now) = (Subject::new("alice").unwrap(), Timestamp::now());
+    let limit = Some(SessionLimit::evict_oldest(1).unwrap());
+    for number in 1..4 {
+        let digest = format!("sha256:{number:032x}{number:032x}").parse().unwrap();
+        let mut record = SessionRecord::new(subject.clone(), digest, now);
+        record.expires_at = Some(now.checked_add(Duration::from_secs(600)).unwrap());
+        let _ = store.insert(record, limit, now).await.unwrap();
+        // "alice", in base64.
+        let seconds: i64 =
+            redis::cmd("TTL").arg(format!("{prefix}:{{YWxpY2U}}")).query_async(&mut connection).await.unwrap();
+        assert!((600..3600).contains(&seconds), "after login {number} the key lives for {seconds} seconds");
+    }
+    assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 1);
+}
+
+/// More sessions than a script has room for on its stack.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(knox_redis), ignore = "KNOX_TEST_REDIS_URL is not set")]
+async fn a_subject_may_have_very_many_sessions() {
+    const MANY: usize = 12_000;
+    let url = env::var("KNOX_TEST_REDIS_URL").unwrap();
+    // The default of half a second is little for a machine that is busy with other tests.
+    let config = ConnectionManagerConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
+    let connection = redis::Client::open(url).unwrap().get_connection_manager_with_config(config).await.unwrap();
+    let store = RedisStore::with_prefix(connection, format!("jwt-knox-test-many-{}", std::process::id()));
+    let (subject, now) = (Subject::new("alice").unwrap(), Timestamp::from_second(1_800_000_000).unwrap());
+    let session = move |number: usize| {
+        let digest = format!("sha256:{number:032x}{number:032x}").parse().unwrap();
+        let created_at = now.checked_add(Duration::from_micros(number as u64)).unwrap();
+        SessionRecord::new(Subject::new("alice").unwrap(), digest, created_at)
+    };
+    let mut workers = JoinSet::new();
+    for worker in 0..32 {
+        let store = store.clone();
+        workers.spawn(async move {
+            for number in (worker..MANY).step_by(32) {
+                let _ = store.insert(session(number), None, now).await.unwrap();
+            }
+        });
+    }
+    workers.join_all().await;
+    let listed = store.list(&subject, now).await.unwrap();
+    assert_eq!(listed.len(), 1_000, "the newest thousand");
+    assert_eq!(listed[0], session(MANY - 1));
+    let spared = session(MANY - 1).id;
+    assert_eq!(store.remove_all(&subject, Some(&spared), now).await.unwrap(), MANY as u64 - 1);
+    assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 1);
+}
