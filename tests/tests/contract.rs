@@ -376,6 +376,25 @@ fn a_login_under_way_does_not_survive_a_logout_everywhere(fixture: &Fixture) {
     assert_eq!(fixture.verify(&fixture.alice()), 204);
 }
 
+fn expires_in_counts_from_the_token_and_not_from_the_login(fixture: &Fixture) {
+    let world = World::new(fixture.kind);
+    let gate = world.users.hold_logins();
+    let fixture = fixture.with(world);
+    let address = fixture.address;
+    let late = std::thread::spawn(move || Call::login("alice", "wonderland").send(address));
+    gate.wait_until_held();
+    fixture.world.set_clock(7);
+    gate.open();
+    let reply = late.join().unwrap();
+    assert_eq!(reply.json()["expires_in"], 36_000);
+    let claims = forge::claims(&reply.token());
+    assert_eq!((&claims["iat"], &claims["exp"]), (&json!(START + 7), &json!(START + 36_007)));
+    assert_eq!(fixture.sessions(&reply.token())[0]["created_at"], "2027-01-15T08:00:00Z");
+    fixture.world.set_clock(10);
+    let rotated = fixture.send(&Call::post("/rotate").bearer(&reply.token()));
+    assert_eq!(rotated.json()["expires_in"], 35_997);
+}
+
 /// A token with scopes is confined to them: it may verify and log out, and needs the session scope for the rest.
 fn a_narrow_token_is_confined(fixture: &Fixture) {
     let settings = |http: KnoxHttpBuilder| http.debug_verify(true);
@@ -917,6 +936,7 @@ contract! {
     without_a_grace_the_old_token_is_revoked_at_once
     a_logout_holds_however_often_the_token_was_rotated
     a_login_under_way_does_not_survive_a_logout_everywhere
+    expires_in_counts_from_the_token_and_not_from_the_login
     a_narrow_token_is_confined
     logging_out_the_others_keeps_this_session
     logging_out_everywhere_ends_all_of_the_user

@@ -20,12 +20,11 @@ pub(crate) struct TokenAnswer<'a> {
 impl<'a> TokenAnswer<'a> {
     pub(crate) fn new(issued: &'a Issued, token_type: &'a str) -> Self {
         let record = &issued.session;
-        // A rotated session began earlier than its token.
-        let issued_at = record.last_used_at.unwrap_or(record.created_at);
+        let issued_at = issued.issued_at.as_second();
         Self {
             access_token: issued.token.expose(),
             token_type,
-            expires_in: record.expires_at.map(|expires_at| (expires_at.as_second() - issued_at.as_second()).max(0)),
+            expires_in: record.expires_at.map(|expires_at| (expires_at.as_second() - issued_at).max(0)),
             expires_at: record.expires_at.map(rfc_3339),
             session_id: record.id.to_string(),
         }

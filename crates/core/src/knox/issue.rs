@@ -198,17 +198,20 @@ pub struct Issued {
     pub token: Token,
     /// What the store keeps.
     pub session: SessionRecord,
+    /// When the token was issued: its `iat`. The session began earlier if the token comes from a rotation, or if the
+    /// check of the credentials took a while.
+    pub issued_at: Timestamp,
 }
 
 impl Issued {
-    pub(super) fn new(token: Token, session: SessionRecord) -> Self {
-        Self { token, session }
+    pub(super) fn new(token: Token, session: SessionRecord, issued_at: Timestamp) -> Self {
+        Self { token, session, issued_at }
     }
 }
 
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued").field("token", &self.token).field("session", &self.session).finish()
+        f.debug_struct("Issued").field("token", &self.token).field("session", &self.session).finish_non_exhaustive()
     }
 }
 
@@ -278,7 +281,7 @@ impl Knox {
                         cause: RevocationCause::Evicted,
                     });
                 }
-                Ok(Issued::new(token, record))
+                Ok(Issued::new(token, record, now))
             }
             InsertOutcome::Superseded => {
                 tracing::debug!(subject = %record.subject, "no token issued: all sessions were revoked in the meantime");

@@ -7,7 +7,6 @@ use crate::{
     observer::Event,
     store::record::{Rotation, SessionRecord},
     token::{
-        jwt::Token,
         rotation::{PreviousSecret, RotationNonce},
         secret::Secret,
     },
@@ -70,10 +69,10 @@ impl Knox {
                 rotated.id = rotated.digest.session_id();
             }
             // Signed before it is stored, so that a token which cannot be made changes nothing.
-            let token = self.sign_again(&rotated, &secret, auth)?;
+            let issued = self.issue_again(rotated, &secret, auth)?;
             if self.time_limit().apply(store.rotate(&session, &rotation)).await? {
                 self.emit(Event::Rotated { session: &session });
-                return Ok(Issued::new(token, rotated));
+                return Ok(issued);
             }
             // Another call with the same token was faster, or the session has ended.
             record = self.find_for_rotation(auth).await?;
@@ -86,8 +85,7 @@ impl Knox {
         if hash.digest(&secret).as_ref() != Some(&record.digest) {
             return Err(Rejection::Revoked.into());
         }
-        let token = self.sign_again(&record, &secret, auth)?;
-        Ok(Issued::new(token, record))
+        self.issue_again(record, &secret, auth)
     }
 
     async fn find_for_rotation(&self, auth: &Authenticated) -> Result<SessionRecord, IssueError> {
@@ -110,8 +108,10 @@ impl Knox {
     }
 
     /// The token of `record` with the claims and audiences of the token that `auth` came with.
-    fn sign_again(&self, record: &SessionRecord, secret: &Secret, auth: &Authenticated) -> Result<Token, IssueError> {
+    fn issue_again(&self, record: SessionRecord, secret: &Secret, auth: &Authenticated) -> Result<Issued, IssueError> {
         let custom = auth.custom_claims(self.0.jwt.profile.token_format());
-        self.sign(record, secret, &auth.audiences(), &custom, self.now())
+        let issued_at = self.now();
+        let token = self.sign(&record, secret, &auth.audiences(), &custom, issued_at)?;
+        Ok(Issued::new(token, record, issued_at))
     }
 }

@@ -1,4 +1,4 @@
-//! The trait that a database implements to keep logins.
+//! The trait that a database implements to keep sessions.
 
 pub(crate) mod limit;
 pub(crate) mod memory;
