@@ -173,6 +173,40 @@ fn the_settings_do_what_they_say() {
 }
 
 #[test]
+fn a_token_that_is_rotated_stays_valid_for_as_long_as_is_set() {
+    for name in PROGRAMS {
+        for (seconds, old_status) in [("60", 204), ("0", 401)] {
+            let url = database();
+            let program = Program::start(name, &[("DATABASE_URL", &url), ("KNOX_ROTATION_GRACE_SECONDS", seconds)]);
+            let old = program.login("alice", "wonderland");
+            let new = Call::post("/rotate").bearer(&old).send(program.address).token();
+            assert_eq!(program.verify(&new), 204, "{name}");
+            assert_eq!(program.verify(&old), old_status, "{name} after {seconds} seconds of grace");
+        }
+    }
+}
+
+#[test]
+fn a_program_may_read_and_not_look_after_sessions() {
+    for name in PROGRAMS {
+        let url = database();
+        let program = Program::start(name, &[("DATABASE_URL", &url)]);
+        sql(&url, "UPDATE users SET username = 'svc-report' WHERE username = 'bob'");
+        let token = program.login("svc-report", "builder");
+        assert_eq!(forge::claims(&token)["scope"], "read");
+        let status = |call: Call| call.bearer(&token).send(program.address).status;
+        assert_eq!(status(Call::get("/me")), 200, "{name}");
+        assert_eq!(status(Call::get("/verify")), 204, "{name}");
+        for call in
+            [Call::get("/sessions"), Call::post("/logout_other"), Call::post("/logout_all"), Call::post("/rotate")]
+        {
+            assert_eq!(status(call), 403, "{name}");
+        }
+        assert_eq!(status(Call::post("/logout")), 204, "{name}");
+    }
+}
+
+#[test]
 fn a_wrong_setting_ends_the_program_with_a_word_about_it() {
     for (variable, value, hint) in [
         ("KNOX_SECRET", "too short", "at least 32 bytes"),

@@ -14,7 +14,7 @@ pub enum Endpoint {
     LogoutOther,
     /// `POST /logout_all`: revokes all sessions of the subject.
     LogoutAll,
-    /// `POST /rotate`: gives this session a new token; the old one is revoked.
+    /// `POST /rotate`: gives this session a new token; the old one stays valid for the rotation grace.
     Rotate,
     /// `GET /debug_verify`: shows claims and record of the token. Off unless switched on.
     DebugVerify,

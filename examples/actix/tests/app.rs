@@ -24,6 +24,7 @@ async fn a_session_lasts_from_the_login_to_the_logout() {
         key: SigningKey::hs256("a key of the tests, 32 bytes or more!").unwrap(),
         limit: None,
         lifetime: Lifetime::default(),
+        rotation_grace: std::time::Duration::from_secs(10),
         debug_verify: false,
     });
     let app = test::init_service(App::new().configure(configure(knox.await.unwrap()))).await;

@@ -53,7 +53,8 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let mut builder = Knox::builder(settings.key)
         .store(SeaOrmStore::new(connection))
         .subject_check(users.clone())
-        .lifetime(settings.lifetime);
+        .lifetime(settings.lifetime)
+        .rotation_grace(settings.rotation_grace);
     if let Some(limit) = settings.limit {
         builder = builder.limit(limit);
     }

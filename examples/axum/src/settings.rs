@@ -20,6 +20,8 @@ pub struct Settings {
     pub limit: Option<SessionLimit>,
     /// `KNOX_LIFETIME_SECONDS`. Default: 10 hours.
     pub lifetime: Lifetime,
+    /// `KNOX_ROTATION_GRACE_SECONDS`. Default: 10 seconds.
+    pub rotation_grace: Duration,
     /// `KNOX_DEBUG_VERIFY`: `1` switches `/debug_verify` on.
     pub debug_verify: bool,
 }
@@ -47,6 +49,13 @@ impl Settings {
                 Some(value) => {
                     let seconds = value.parse().map_err(|_| wrong("KNOX_LIFETIME_SECONDS", "3600"))?;
                     Lifetime::expires_after(Duration::from_secs(seconds)).map_err(invalid("KNOX_LIFETIME_SECONDS"))?
+                }
+            },
+            rotation_grace: match variable("KNOX_ROTATION_GRACE_SECONDS")? {
+                None => Duration::from_secs(10),
+                Some(value) => {
+                    let seconds: u32 = value.parse().map_err(|_| wrong("KNOX_ROTATION_GRACE_SECONDS", "10"))?;
+                    Duration::from_secs(seconds.into())
                 }
             },
             debug_verify: match variable("KNOX_DEBUG_VERIFY")?.as_deref() {

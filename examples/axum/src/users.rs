@@ -87,7 +87,12 @@ impl Login for Users {
         let hash = user.as_ref().map(|user| user.password_hash.clone());
         let is_right = self.passwords.verify(credentials.password(), hash).await?;
         match user {
-            Some(user) if is_right && user.active == 1 => Ok(NewSession::new(Subject::new(user.id)?)),
+            Some(user) if is_right && user.active == 1 => {
+                let session = NewSession::new(Subject::new(user.id)?);
+                // A program may only read. The scope keeps it from the routes that list and revoke sessions, too.
+                let is_program = user.username.starts_with("svc-");
+                Ok(if is_program { session.scopes(["read"])? } else { session })
+            }
             _ => Err(LoginError::InvalidCredentials),
         }
     }

@@ -10,7 +10,14 @@ fn start_with(variable: &str, value: &str) -> String {
     let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
     let mut program = Command::new(folder.join(format!("axum{}", env::consts::EXE_SUFFIX)));
     program.current_dir(env!("CARGO_TARGET_TMPDIR")).env("LISTEN", "127.0.0.1:0");
-    for unset in ["DATABASE_URL", "KNOX_SECRET", "KNOX_LIMIT", "KNOX_LIFETIME_SECONDS", "KNOX_DEBUG_VERIFY"] {
+    for unset in [
+        "DATABASE_URL",
+        "KNOX_SECRET",
+        "KNOX_LIMIT",
+        "KNOX_LIFETIME_SECONDS",
+        "KNOX_ROTATION_GRACE_SECONDS",
+        "KNOX_DEBUG_VERIFY",
+    ] {
         program.env_remove(unset);
     }
     let output = program.env(variable, value).output().unwrap();
@@ -28,6 +35,7 @@ fn a_wrong_setting_is_named() {
         ("KNOX_LIFETIME_SECONDS", "soon", "3600"),
         ("KNOX_LIFETIME_SECONDS", "0", "at least 1 second"),
         ("KNOX_DEBUG_VERIFY", "yes", "of the form 1"),
+        ("KNOX_ROTATION_GRACE_SECONDS", "-1", "of the form 10"),
         ("LISTEN", "localhost", "127.0.0.1:8000"),
     ] {
         let said = start_with(variable, value);
