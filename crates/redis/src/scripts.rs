@@ -1,7 +1,7 @@
 //! The scripts: one for each operation. Redis runs a script while nothing else runs.
 //!
-//! Each declares the one key that it uses, and begins with `#!lua`: so it is refused by a replica, which could give an old
-//! answer, and works where undeclared keys are forbidden.
+//! Each declares the one key that it uses, and begins with `#!lua`: so a replica, which could give an old answer,
+//! rejects it, and it runs where undeclared keys are forbidden.
 
 use std::sync::LazyLock;
 

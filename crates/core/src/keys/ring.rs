@@ -109,7 +109,7 @@ impl KeyRing {
         })
     }
 
-    /// Refuses all tokens of that key from now on, and takes it out of the [`jwks`](Self::jwks). There is no way back,
+    /// Rejects all tokens of that key from now on, and takes it out of the [`jwks`](Self::jwks). There is no way back,
     /// and its id cannot be given again.
     ///
     /// # Errors
@@ -245,7 +245,7 @@ pub enum KeyState {
     Signing,
     /// It verifies and is published. Most often it has signed before.
     Verifying,
-    /// It does nothing any more: its tokens are refused, and it is not published.
+    /// It does nothing any more: its tokens are rejected, and it is not published.
     Retired,
 }
 

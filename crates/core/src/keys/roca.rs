@@ -1,4 +1,4 @@
-//! Refusing RSA keys of a generator that is broken.
+//! Rejecting RSA keys of a generator that is broken.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ const PRIMES: [u32; 38] = [
     113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// Refuses an RSA key whose modulus has the mark of the generator of ROCA ([CVE-2017-15361]): modulo each small prime
+/// Rejects an RSA key whose modulus has the mark of the generator of ROCA ([CVE-2017-15361]): modulo each small prime
 /// it is a power of 65537. A sound key has that mark by chance once in more than 100 million.
 ///
 /// [CVE-2017-15361]: https://crocs.fi.muni.cz/public/papers/rsa_ccs17

@@ -177,7 +177,7 @@ impl SigningKey {
 
     /// Names the key: the `kid` of its tokens, 1 to 128 printable ASCII characters without spaces.
     ///
-    /// Tokens that the key has signed under another name are refused from then on. To rename a key in use, put it into
+    /// Tokens that the key has signed under another name are rejected from then on. To rename a key in use, put it into
     /// the [`KeyRing`](crate::KeyRing) under both names.
     ///
     /// # Errors

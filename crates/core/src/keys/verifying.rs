@@ -62,7 +62,7 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] says what is wrong. A private JWK is refused: a service that verifies should not have it.
+    /// [`KeyError`] says what is wrong. A private JWK is rejected: a service that verifies should not have it.
     pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
         Self::new(read::public(algorithm, EncodedKey::Jwk(jwk))?)
     }

@@ -24,7 +24,7 @@ pub(crate) struct Header {
 
 impl Header {
     pub(crate) fn check(&self) -> Result<(), Rejection> {
-        // RFC 7515 §4.1.11: an extension that is not understood must be refused, and we understand none.
+        // RFC 7515 §4.1.11: an extension that is not understood must be rejected, and we understand none.
         if self.crit.is_some() {
             return Err(Rejection::Malformed("`crit` names an extension"));
         }
