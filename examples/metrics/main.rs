@@ -44,7 +44,7 @@ async fn some_traffic(knox: &Knox) -> Result<(), Box<dyn Error>> {
     let third = knox.issue(alice).await?;
     let auth = knox.authenticate(third.token.expose()).await?;
     let rotated = knox.rotate(&auth).await?;
-    knox.revoke(&rotated.session.session_ref()).await?;
+    assert!(knox.revoke(&rotated.session.session_ref()).await?.is_revoked());
     // Neither a token of a session that was revoked nor garbage is valid.
     for token in [rotated.token.expose(), "garbage"] {
         assert!(knox.authenticate(token).await.is_err());

@@ -1,6 +1,6 @@
 //! The same small application on each framework, on a real socket.
 
-use std::{net::SocketAddr, sync::mpsc, thread};
+use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
 
 use jwt_knox_http::{KnoxHttp, scopes};
 
@@ -19,6 +19,9 @@ pub struct Role {
 fn project_scope() -> String {
     format!("project:{}:write", 7)
 }
+
+/// How old a login may be for `/recent`.
+const RECENT: Duration = Duration::from_secs(300);
 
 /// What a server runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +45,8 @@ impl Framework {
 ///
 /// Besides the built-in routes it has, on every framework: `/me` (needs a token), `/maybe` (optional), `/admin` (needs the
 /// scope `admin`), `/thrice` (asks three times), `/.well-known/jwks.json`, `/guarded/hello` and `/guarded_admin/hello`
-/// (behind [`RequireAuth`]); and with a `?` on errors of the core: `/role` (a claim), `/project` (a scope known at run
+/// (behind [`RequireAuth`]); `/recent` (needs a login of the last 300 seconds), `/poll` (does not count as use) and the same
+/// behind [`RequireAuth`], `/guarded_recent/hello` and `/guarded_poll/hello`; and with a `?` on errors of the core: `/role` (a claim), `/project` (a scope known at run
 /// time only), `/again` (one more session), `/leave` (revokes all of them). On Actix Web and Rocket also `/swallow`, which takes the framework's own
 /// `Option<KnoxAuth>`.
 ///
@@ -83,9 +87,11 @@ fn block_on(future: impl Future<Output = ()>) {
 
 mod on_axum {
     use axum::{Router, extract::State, routing::get};
-    use jwt_knox_axum::{KnoxAuth, KnoxClaims, KnoxRejection, RequireAuth, ScopedAuth, jwks_route, routes};
+    use jwt_knox_axum::{
+        KnoxAuth, KnoxClaims, KnoxRejection, PassiveAuth, RecentAuth, RequireAuth, ScopedAuth, jwks_route, routes,
+    };
 
-    use super::{Admin, KnoxHttp, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
 
     async fn me(auth: KnoxAuth) -> String {
         greeting(&auth)
@@ -105,6 +111,14 @@ mod on_axum {
 
     async fn role(KnoxClaims(Role { role }): KnoxClaims<Role>) -> String {
         role
+    }
+
+    async fn recent(auth: RecentAuth<300>) -> String {
+        greeting(&auth)
+    }
+
+    async fn poll(auth: PassiveAuth) -> String {
+        greeting(&auth)
     }
 
     async fn project(State(knox): State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
@@ -132,6 +146,10 @@ mod on_axum {
                 .route("/project", get(project))
                 .route("/again", get(again))
                 .route("/leave", get(leave))
+                .route("/recent", get(recent))
+                .route("/poll", get(poll))
+                .nest("/guarded_recent", hello().layer(RequireAuth::new(knox.clone()).recent(RECENT)))
+                .route("/guarded_poll/hello", get(me).layer(RequireAuth::new(knox.clone()).passive()))
                 .nest("/guarded", hello().layer(RequireAuth::new(knox.clone())))
                 .nest("/guarded_admin", hello().layer(RequireAuth::new(knox.clone()).scope("admin").unwrap()))
                 .route("/guarded_me", get(me).layer(RequireAuth::new(knox.clone())))
@@ -150,9 +168,12 @@ mod on_actix {
         App, HttpServer,
         web::{self, Data},
     };
-    use jwt_knox_actix::{KnoxAuth, KnoxClaims, KnoxRejection, MaybeAuth, RequireAuth, ScopedAuth, jwks_route, routes};
+    use jwt_knox_actix::{
+        KnoxAuth, KnoxClaims, KnoxRejection, MaybeAuth, PassiveAuth, RecentAuth, RequireAuth, ScopedAuth, jwks_route,
+        routes,
+    };
 
-    use super::{Admin, KnoxHttp, Role, SocketAddr, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, mpsc, project_scope};
 
     async fn me(auth: KnoxAuth) -> String {
         greeting(&auth)
@@ -176,6 +197,14 @@ mod on_actix {
 
     async fn role(KnoxClaims(Role { role }): KnoxClaims<Role>) -> String {
         role
+    }
+
+    async fn recent(auth: RecentAuth<300>) -> String {
+        greeting(&auth)
+    }
+
+    async fn poll(auth: PassiveAuth) -> String {
+        greeting(&auth)
     }
 
     async fn project(knox: Data<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
@@ -206,6 +235,10 @@ mod on_actix {
                 .route("/project", web::get().to(project))
                 .route("/again", web::get().to(again))
                 .route("/leave", web::get().to(leave))
+                .route("/recent", web::get().to(recent))
+                .route("/poll", web::get().to(poll))
+                .service(web::scope("/guarded_recent").wrap(guard.clone().recent(RECENT)).route("/hello", hello()))
+                .service(web::scope("/guarded_poll").wrap(guard.clone().passive()).route("/hello", web::get().to(me)))
                 .service(web::resource("/guarded_me").wrap(guard.clone()).route(web::get().to(me)))
                 .service(web::scope("/guarded").wrap(guard.clone()).route("/hello", hello()))
                 .service(web::scope("/guarded_admin").wrap(guard.with_scope::<Admin>()).route("/hello", hello()))
@@ -222,11 +255,12 @@ mod on_actix {
 
 mod on_rocket {
     use jwt_knox_rocket::{
-        KnoxAuth, KnoxClaims, KnoxRejection, MaybeAuth, RequireAuth, ScopedAuth, fairing, jwks_route, routes,
+        KnoxAuth, KnoxClaims, KnoxRejection, MaybeAuth, PassiveAuth, RecentAuth, RequireAuth, ScopedAuth, fairing,
+        jwks_route, routes,
     };
     use rocket::{Config, State, config::LogLevel, config::Shutdown, fairing::AdHoc, get};
 
-    use super::{Admin, KnoxHttp, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
 
     #[get("/me")]
     fn me(auth: KnoxAuth) -> String {
@@ -251,6 +285,21 @@ mod on_rocket {
     #[get("/thrice")]
     fn thrice(first: KnoxAuth, second: MaybeAuth, third: ScopedAuth<Admin>) -> String {
         format!("{} {} {}", first.subject(), maybe_greeting(second.0.as_ref()), third.subject())
+    }
+
+    #[get("/recent")]
+    fn recent(auth: RecentAuth<300>) -> String {
+        greeting(&auth)
+    }
+
+    #[get("/poll")]
+    fn poll(auth: PassiveAuth) -> String {
+        greeting(&auth)
+    }
+
+    #[get("/hello")]
+    fn polled(auth: KnoxAuth) -> String {
+        greeting(&auth)
     }
 
     #[get("/guarded_me")]
@@ -299,9 +348,11 @@ mod on_rocket {
                 let (ip, port) = (rocket.config().address, rocket.config().port);
                 Box::pin(async move { address.send(SocketAddr::new(ip, port)).unwrap() })
             }))
-            .mount("/", rocket::routes![me, maybe, swallow, admin, thrice, role, project, again, leave])
+            .mount("/", rocket::routes![me, maybe, swallow, admin, thrice, role, project, again, leave, recent, poll])
             .mount("/", guard.around(rocket::routes![guarded_me]))
             .mount("/guarded", guard.around(rocket::routes![hello]))
+            .mount("/guarded_recent", guard.clone().recent(RECENT).around(rocket::routes![hello]))
+            .mount("/guarded_poll", guard.clone().passive().around(rocket::routes![polled]))
             .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]))
             .mount("/", routes(knox.clone()))
             .mount("/", jwks_route(knox));
@@ -319,10 +370,10 @@ mod on_hyper {
     };
     use hyper_util::rt::TokioIo;
     use jwt_knox::Authenticated;
-    use jwt_knox_http::HttpRejection;
+    use jwt_knox_http::{AuthSlot, HttpRejection, Requirement};
 
-    use super::{KnoxHttp, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
-    use example_adapter_hyper::{authenticate, built_in_routes, translate_response};
+    use super::{KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
+    use example_adapter_hyper::{authenticate, built_in_routes, translate_request, translate_response};
 
     fn optional(outcome: Result<Authenticated, HttpRejection>) -> Result<Option<Authenticated>, HttpRejection> {
         match outcome {
@@ -369,6 +420,16 @@ mod on_hyper {
             "/leave" => {
                 let auth = authenticate(&mut parts, knox).await?;
                 knox.revoke_all(auth.subject()).await?.to_string()
+            }
+            "/recent" | "/guarded_recent/hello" => {
+                let auth = authenticate(&mut parts, knox).await?;
+                knox.require_recent(&auth, RECENT)?;
+                greeting(&auth)
+            }
+            "/poll" | "/guarded_poll/hello" => {
+                let slot = AuthSlot::default();
+                let requirement = Requirement::new(knox.clone()).passive();
+                greeting(&requirement.authenticate(&translate_request(&parts, &slot)).await?)
             }
             "/guarded/hello" => {
                 authenticate(&mut parts, knox).await?;

@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use jwt_knox::{
-    Around, KeyRing, Knox, KnoxBuilder, ManualClock, MemoryStore, NewSession, Operation, SigningKey, StoreError,
-    Subject, SubjectCheck, SubjectStatus, Timestamp, TokenStore, WrappedStore,
+    Around, KeyRing, Knox, KnoxBuilder, ManualClock, MemoryStore, NewSession, Operation, SessionRecord, SigningKey,
+    StoreError, Subject, SubjectCheck, SubjectStatus, Timestamp, TokenStore, WrappedStore,
 };
 use jwt_knox_http::{Credentials, KnoxHttp, KnoxHttpBuilder, Login, LoginError};
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
@@ -241,9 +241,9 @@ impl Login for Users {
 
 #[async_trait]
 impl SubjectCheck for Users {
-    async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
+    async fn check(&self, session: &SessionRecord) -> Result<SubjectStatus, StoreError> {
         self.reach()?;
-        Ok(*self.status.lock().unwrap().get(subject.as_str()).unwrap_or(&SubjectStatus::Unknown))
+        Ok(self.status.lock().unwrap().get(session.subject.as_str()).cloned().unwrap_or(SubjectStatus::Unknown))
     }
 }
 

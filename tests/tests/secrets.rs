@@ -46,7 +46,7 @@ impl std::fmt::Debug for Audit {
 }
 
 impl Observer for Audit {
-    fn observe(&self, event: &Event<'_>) {
+    fn observe(&self, event: &Event) {
         io::Write::write_all(&mut self.0.clone(), format!("observed {event:?}\n").as_bytes()).unwrap();
     }
 }

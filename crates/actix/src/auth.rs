@@ -4,7 +4,7 @@ use std::{fmt, future::Future, marker::PhantomData, ops::Deref, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use jwt_knox::Authenticated;
-use jwt_knox_http::{Requirement, Scope};
+use jwt_knox_http::{Guard, Passive, Recent, Requirement, Scoped};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -62,8 +62,8 @@ impl FromRequest for KnoxAuth {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let knox = configured(&request)?;
-            Ok(Self(authenticate(&request, &knox).await?))
+            let requirement = Requirement::new(configured(&request)?);
+            Ok(Self(authenticate(&request, &requirement).await?))
         })
     }
 }
@@ -108,6 +108,22 @@ impl FromRequest for MaybeAuth {
     }
 }
 
+/// Who sends the request, if they have what `G` asks for besides a valid token: [`Scoped`], [`Recent`], [`Passive`], or a
+/// pair of these.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_actix::{GuardedAuth, http::{Recent, Scoped}, scopes};
+///
+/// scopes! { Admin = "admin"; }
+///
+/// async fn delete_everything(auth: GuardedAuth<(Scoped<Admin>, Recent<300>)>) -> String {
+///     format!("Done, {}", auth.subject())
+/// }
+/// ```
+pub struct GuardedAuth<G: Guard>(pub Authenticated, PhantomData<G>);
+
 /// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
 /// # Examples
@@ -121,9 +137,40 @@ impl FromRequest for MaybeAuth {
 ///     format!("Done, {}", auth.subject())
 /// }
 /// ```
-pub struct ScopedAuth<S: Scope>(pub Authenticated, PhantomData<S>);
+pub type ScopedAuth<S> = GuardedAuth<Scoped<S>>;
 
-impl<S: Scope> ScopedAuth<S> {
+/// Who sends the request, if their login is no older than so many seconds: for what a stolen token must not do.
+/// Otherwise: 401 `insufficient_user_authentication`, and the client logs in again ([RFC 9470]).
+///
+/// [RFC 9470]: https://www.rfc-editor.org/rfc/rfc9470
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_actix::RecentAuth;
+///
+/// async fn change_password(auth: RecentAuth<300>) -> String {
+///     format!("Changed, {}", auth.subject())
+/// }
+/// ```
+pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
+
+/// Who sends the request, which does not count as a use of the session: for what a page polls by itself, so that an idle
+/// timeout measures what the user does. A [`RequireAuth`](crate::RequireAuth) in front counts it, unless it is passive
+/// too.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_actix::PassiveAuth;
+///
+/// async fn unread(auth: PassiveAuth) -> String {
+///     format!("3 unread messages, {}", auth.subject())
+/// }
+/// ```
+pub type PassiveAuth = GuardedAuth<Passive>;
+
+impl<G: Guard> GuardedAuth<G> {
     /// The proof, taken out.
     #[must_use]
     pub fn into_inner(self) -> Authenticated {
@@ -131,13 +178,13 @@ impl<S: Scope> ScopedAuth<S> {
     }
 }
 
-impl<S: Scope> Clone for ScopedAuth<S> {
+impl<G: Guard> Clone for GuardedAuth<G> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
     }
 }
 
-impl<S: Scope> Deref for ScopedAuth<S> {
+impl<G: Guard> Deref for GuardedAuth<G> {
     type Target = Authenticated;
 
     fn deref(&self) -> &Authenticated {
@@ -145,21 +192,21 @@ impl<S: Scope> Deref for ScopedAuth<S> {
     }
 }
 
-impl<S: Scope> fmt::Debug for ScopedAuth<S> {
+impl<G: Guard> fmt::Debug for GuardedAuth<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ScopedAuth").field(&S::NAME).field(&self.0).finish()
+        f.debug_tuple("GuardedAuth").field(&self.0).finish()
     }
 }
 
-impl<S: Scope> FromRequest for ScopedAuth<S> {
+impl<G: Guard> FromRequest for GuardedAuth<G> {
     type Error = KnoxRejection;
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let requirement = Requirement::new(configured(&request)?).with_scope::<S>();
-            Ok(Self(requirement.check(authenticate(&request, requirement.knox()).await)?, PhantomData))
+            let requirement = G::add_to(Requirement::new(configured(&request)?));
+            Ok(Self(authenticate(&request, &requirement).await?, PhantomData))
         })
     }
 }
@@ -191,9 +238,9 @@ impl<T: DeserializeOwned> FromRequest for KnoxClaims<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let knox = configured(&request)?;
-            let auth = authenticate(&request, &knox).await?;
-            Ok(Self(auth.claims().map_err(|error| knox.reject(error))?))
+            let requirement = Requirement::new(configured(&request)?);
+            let auth = authenticate(&request, &requirement).await?;
+            Ok(Self(auth.claims().map_err(|error| requirement.knox().reject(error))?))
         })
     }
 }

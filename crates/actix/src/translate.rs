@@ -6,7 +6,7 @@ use actix_web::{
     web::Data,
 };
 use jwt_knox::Authenticated;
-use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request};
+use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request, Requirement};
 
 pub(crate) fn request<'a>(request: &'a HttpRequest, slot: &'a AuthSlot) -> Request<'a> {
     Request::new(request.method().as_str(), request.uri().path(), |name| {
@@ -43,8 +43,11 @@ pub(crate) fn slot(request: &HttpRequest) -> AuthSlot {
     slot
 }
 
-/// Who sends the request, decided once for each request.
-pub(crate) async fn authenticate(http: &HttpRequest, knox: &KnoxHttp) -> Result<Authenticated, HttpRejection> {
+/// Who sends the request, decided once for each request, if they have what is asked for.
+pub(crate) async fn authenticate(
+    http: &HttpRequest,
+    requirement: &Requirement,
+) -> Result<Authenticated, HttpRejection> {
     let slot = slot(http);
-    knox.authenticate(&request(http, &slot)).await
+    requirement.authenticate(&request(http, &slot)).await
 }

@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 use jwt_knox::Authenticated;
-use jwt_knox_http::{KnoxHttp, Requirement, Scope};
+use jwt_knox_http::{Guard, KnoxHttp, Passive, Recent, Requirement, Scoped};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -70,7 +70,7 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
-        Ok(Self(authenticate(parts, &KnoxHttp::from_ref(state)).await?))
+        Ok(Self(authenticate(parts, &Requirement::new(KnoxHttp::from_ref(state))).await?))
     }
 }
 
@@ -88,6 +88,22 @@ where
     }
 }
 
+/// Who sends the request, if they have what `G` asks for besides a valid token: [`Scoped`], [`Recent`], [`Passive`], or a
+/// pair of these.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_axum::{GuardedAuth, http::{Recent, Scoped}, scopes};
+///
+/// scopes! { Admin = "admin"; }
+///
+/// async fn delete_everything(auth: GuardedAuth<(Scoped<Admin>, Recent<300>)>) -> String {
+///     format!("Done, {}", auth.subject())
+/// }
+/// ```
+pub struct GuardedAuth<G: Guard>(pub Authenticated, PhantomData<G>);
+
 /// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
 /// # Examples
@@ -101,9 +117,40 @@ where
 ///     format!("Done, {}", auth.subject())
 /// }
 /// ```
-pub struct ScopedAuth<S: Scope>(pub Authenticated, PhantomData<S>);
+pub type ScopedAuth<S> = GuardedAuth<Scoped<S>>;
 
-impl<S: Scope> ScopedAuth<S> {
+/// Who sends the request, if their login is no older than so many seconds: for what a stolen token must not do.
+/// Otherwise: 401 `insufficient_user_authentication`, and the client logs in again ([RFC 9470]).
+///
+/// [RFC 9470]: https://www.rfc-editor.org/rfc/rfc9470
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_axum::RecentAuth;
+///
+/// async fn change_password(auth: RecentAuth<300>) -> String {
+///     format!("Changed, {}", auth.subject())
+/// }
+/// ```
+pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
+
+/// Who sends the request, which does not count as a use of the session: for what a page polls by itself, so that an idle
+/// timeout measures what the user does. A [`RequireAuth`](crate::RequireAuth) in front counts it, unless it is passive
+/// too.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_axum::PassiveAuth;
+///
+/// async fn unread(auth: PassiveAuth) -> String {
+///     format!("3 unread messages, {}", auth.subject())
+/// }
+/// ```
+pub type PassiveAuth = GuardedAuth<Passive>;
+
+impl<G: Guard> GuardedAuth<G> {
     /// The proof, taken out.
     #[must_use]
     pub fn into_inner(self) -> Authenticated {
@@ -111,13 +158,13 @@ impl<S: Scope> ScopedAuth<S> {
     }
 }
 
-impl<S: Scope> Clone for ScopedAuth<S> {
+impl<G: Guard> Clone for GuardedAuth<G> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
     }
 }
 
-impl<S: Scope> Deref for ScopedAuth<S> {
+impl<G: Guard> Deref for GuardedAuth<G> {
     type Target = Authenticated;
 
     fn deref(&self) -> &Authenticated {
@@ -125,13 +172,13 @@ impl<S: Scope> Deref for ScopedAuth<S> {
     }
 }
 
-impl<S: Scope> fmt::Debug for ScopedAuth<S> {
+impl<G: Guard> fmt::Debug for GuardedAuth<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ScopedAuth").field(&S::NAME).field(&self.0).finish()
+        f.debug_tuple("GuardedAuth").field(&self.0).finish()
     }
 }
 
-impl<T: Scope, S> FromRequestParts<S> for ScopedAuth<T>
+impl<G: Guard, S> FromRequestParts<S> for GuardedAuth<G>
 where
     KnoxHttp: FromRef<S>,
     S: Send + Sync,
@@ -139,8 +186,8 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
-        let requirement = Requirement::new(KnoxHttp::from_ref(state)).with_scope::<T>();
-        Ok(Self(requirement.check(authenticate(parts, requirement.knox()).await)?, PhantomData))
+        let requirement = G::add_to(Requirement::new(KnoxHttp::from_ref(state)));
+        Ok(Self(authenticate(parts, &requirement).await?, PhantomData))
     }
 }
 
@@ -172,8 +219,8 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
-        let knox = KnoxHttp::from_ref(state);
-        let auth = authenticate(parts, &knox).await?;
-        Ok(Self(auth.claims().map_err(|error| knox.reject(error))?))
+        let requirement = Requirement::new(KnoxHttp::from_ref(state));
+        let auth = authenticate(parts, &requirement).await?;
+        Ok(Self(auth.claims().map_err(|error| requirement.knox().reject(error))?))
     }
 }

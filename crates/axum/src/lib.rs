@@ -7,7 +7,7 @@ mod require_auth;
 mod routes;
 mod translate;
 
-pub use auth::{KnoxAuth, KnoxClaims, ScopedAuth};
+pub use auth::{GuardedAuth, KnoxAuth, KnoxClaims, PassiveAuth, RecentAuth, ScopedAuth};
 pub use rejection::KnoxRejection;
 pub use require_auth::{RequireAuth, RequireAuthService};
 pub use routes::{jwks_route, routes};

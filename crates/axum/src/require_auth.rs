@@ -5,6 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -68,9 +69,24 @@ impl RequireAuth {
         self.0.scope(scope).map(Self)
     }
 
+    /// Asks for a login that is no older than `max_age` as well. Otherwise: 401 `insufficient_user_authentication`
+    /// ([RFC 9470]).
+    ///
+    /// [RFC 9470]: https://www.rfc-editor.org/rfc/rfc9470
+    #[must_use]
+    pub fn recent(self, max_age: Duration) -> Self {
+        Self(self.0.recent(max_age))
+    }
+
+    /// Does not count a request as a use of the session: for what a page polls by itself.
+    #[must_use]
+    pub fn passive(self) -> Self {
+        Self(self.0.passive())
+    }
+
     async fn admit(&self, request: Request) -> Result<Request, KnoxRejection> {
         let (mut parts, body) = request.into_parts();
-        self.0.check(authenticate(&mut parts, self.0.knox()).await)?;
+        authenticate(&mut parts, &self.0).await?;
         Ok(Request::from_parts(parts, body))
     }
 }

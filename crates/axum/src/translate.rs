@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use jwt_knox::Authenticated;
-use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request};
+use jwt_knox_http::{AuthSlot, HttpRejection, Request, Requirement};
 
 pub(crate) fn request<'a>(parts: &'a Parts, slot: &'a AuthSlot) -> Request<'a> {
     Request::new(parts.method.as_str(), parts.uri.path(), |name| {
@@ -32,8 +32,8 @@ pub(crate) fn slot(parts: &mut Parts) -> AuthSlot {
     parts.extensions.get_or_insert_default::<AuthSlot>().clone()
 }
 
-/// Who sends the request, decided once for each request.
-pub(crate) async fn authenticate(parts: &mut Parts, knox: &KnoxHttp) -> Result<Authenticated, HttpRejection> {
+/// Who sends the request, decided once for each request, if they have what is asked for.
+pub(crate) async fn authenticate(parts: &mut Parts, requirement: &Requirement) -> Result<Authenticated, HttpRejection> {
     let slot = slot(parts);
-    knox.authenticate(&request(parts, &slot)).await
+    requirement.authenticate(&request(parts, &slot)).await
 }

@@ -1,6 +1,6 @@
 //! What can go wrong, kept apart by who has to act: the client, the operator or the developer.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -77,6 +77,17 @@ impl Rejection {
 pub struct MissingScope {
     /// The scope that is needed.
     pub scope: String,
+}
+
+/// The token is valid, but its login is too long ago for what is asked ([RFC 9470 §3]).
+///
+/// [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the login is older than {max_age:?}")]
+#[non_exhaustive]
+pub struct LoginTooOld {
+    /// How old it may be.
+    pub max_age: Duration,
 }
 
 /// A store, or a check that reads from one, could not decide: neither yes nor no.
@@ -271,7 +282,7 @@ macro_rules! readable_debug {
 pub(crate) use readable_debug;
 
 readable_debug! {
-    Rejection, MissingScope, StoreError, AuthenticateError, IssueError, ClaimsError, ConfigError, UnknownName,
+    Rejection, MissingScope, LoginTooOld, StoreError, AuthenticateError, IssueError, ClaimsError, ConfigError, UnknownName,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod observer;
 mod random;
 mod store;
 mod subject;
+mod subject_check;
 mod timer;
 mod token;
 mod verifier;
@@ -22,7 +23,8 @@ pub use jiff::Timestamp;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{
-    AuthenticateError, ClaimsError, ConfigError, IssueError, MissingScope, Rejection, StoreError, UnknownName,
+    AuthenticateError, ClaimsError, ConfigError, IssueError, LoginTooOld, MissingScope, Rejection, StoreError,
+    UnknownName,
 };
 pub use keys::{
     Algorithm, ExportedKey, KeyError, KeyInfo, KeyRing, KeyRingError, KeySet, KeySetError, KeyState, SigningKey,
@@ -34,10 +36,11 @@ pub use knox::{
     authenticate::Authenticated,
     builder::KnoxBuilder,
     issue::{Issued, NewSession},
+    revocation::Revocation,
     settings::ReuseAction,
 };
 pub use lifetime::Lifetime;
-pub use observer::{Event, Observer, RevocationCause, observer_fn};
+pub use observer::{Event, LoginRejectionCause, Observer, RevocationCause, observer_fn};
 pub use store::{
     InsertOutcome, MAX_LISTED, TokenStore,
     limit::{LimitAction, LimitReached, SessionLimit},
@@ -45,7 +48,8 @@ pub use store::{
     record::{Rotation, Session, SessionRecord},
     wrapped::{Around, Operation, WrappedStore},
 };
-pub use subject::{Subject, SubjectCheck, SubjectError, SubjectStatus, subject_check_fn};
+pub use subject::{Subject, SubjectError};
+pub use subject_check::{SubjectCheck, SubjectStatus, SubjectUser, subject_check_fn};
 pub use timer::{SystemTimer, TimeLimit, Timer};
 pub use token::{
     claims_digest::{ClaimsDigest, ClaimsDigestError},

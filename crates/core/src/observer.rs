@@ -29,7 +29,7 @@ use crate::{
 /// struct Logins(AtomicU64);
 ///
 /// impl Observer for Logins {
-///     fn observe(&self, event: &Event<'_>) {
+///     fn observe(&self, event: &Event) {
 ///         if let Event::Issued { .. } = event {
 ///             self.0.fetch_add(1, Ordering::Relaxed);
 ///         }
@@ -38,11 +38,11 @@ use crate::{
 /// ```
 pub trait Observer: Send + Sync + 'static {
     /// Receives one event.
-    fn observe(&self, event: &Event<'_>);
+    fn observe(&self, event: &Event);
 }
 
 impl<T: Observer + ?Sized> Observer for Arc<T> {
-    fn observe(&self, event: &Event<'_>) {
+    fn observe(&self, event: &Event) {
         (**self).observe(event);
     }
 }
@@ -58,39 +58,51 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 /// let builder = Knox::builder(SigningKey::hs256("an example key, 32 bytes or more!")?).observer(observer);
 /// # Ok::<(), jwt_knox::KeyError>(())
 /// ```
-pub fn observer_fn(observe: impl Fn(&Event<'_>) + Send + Sync + 'static) -> impl Observer {
+pub fn observer_fn(observe: impl Fn(&Event) + Send + Sync + 'static) -> impl Observer {
     ObserverFn(observe)
 }
 
 struct ObserverFn<F>(F);
 
-impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for ObserverFn<F> {
-    fn observe(&self, event: &Event<'_>) {
+impl<F: Fn(&Event) + Send + Sync + 'static> Observer for ObserverFn<F> {
+    fn observe(&self, event: &Event) {
         (self.0)(event);
     }
 }
 
-/// What has happened. No event holds a token, a secret, a digest or a key.
-#[derive(Debug, Clone, Copy)]
+/// What has happened. No event holds a token, a secret, a digest or a key. It owns what it holds, so a clone can be sent
+/// to a channel or a task.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum Event {
     /// A session has begun.
     #[non_exhaustive]
     Issued {
         /// The new session.
-        session: &'a SessionRef,
+        session: SessionRef,
+    },
+    /// A login was rejected, and no session has begun.
+    #[non_exhaustive]
+    LoginRejected {
+        /// Who would have been logged in. `None`: that is not known, as when the credentials are wrong.
+        subject: Option<Subject>,
+        /// Why.
+        cause: LoginRejectionCause,
     },
     /// A token was presented and is not valid.
     #[non_exhaustive]
     Rejected {
         /// Why not.
-        reason: &'a Rejection,
+        reason: Rejection,
+        /// The session that the token is of, or was. `None`: signature or claims are not valid, so it is of none. With
+        /// [`Rejection::Revoked`] it is a revoked token in use.
+        session: Option<SessionRef>,
     },
     /// The use of a session was recorded and, if it has an idle timeout, its expiry put off.
     #[non_exhaustive]
     Renewed {
         /// The session.
-        session: &'a SessionRef,
+        session: SessionRef,
         /// When it expires now unless it is used again. `None`: never.
         expires_at: Option<Timestamp>,
     },
@@ -98,25 +110,26 @@ pub enum Event<'a> {
     #[non_exhaustive]
     Rotated {
         /// The session.
-        session: &'a SessionRef,
+        session: SessionRef,
     },
     /// A token was presented that was rotated away longer ago than the grace: two parties have it. Unless set otherwise,
     /// the session is revoked, of which another event tells.
     #[non_exhaustive]
     Reused {
         /// The session.
-        session: &'a SessionRef,
+        session: SessionRef,
     },
     /// Sessions were revoked.
     #[non_exhaustive]
     Revoked {
         /// Whose sessions.
-        subject: &'a Subject,
+        subject: Subject,
         /// Which ones, as far as that is known: not for [`RevocationCause::All`] and [`RevocationCause::Others`].
-        ids: &'a [SessionId],
+        ids: Vec<SessionId>,
         /// The one session that was spared, for [`RevocationCause::Others`].
         spared: Option<SessionId>,
-        /// How many active sessions were revoked, never 0.
+        /// How many sessions were revoked, never 0. Only active ones count, but for a single one that has expired and is
+        /// revoked before it was purged.
         count: u64,
         /// On what occasion.
         cause: RevocationCause,
@@ -129,12 +142,13 @@ pub enum Event<'a> {
     },
 }
 
-impl Event<'_> {
+impl Event {
     /// A short, fixed name of the event, for logs and metrics.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Issued { .. } => "issued",
+            Self::LoginRejected { .. } => "login_rejected",
             Self::Rejected { .. } => "rejected",
             Self::Renewed { .. } => "renewed",
             Self::Rotated { .. } => "rotated",
@@ -150,7 +164,15 @@ impl Event<'_> {
             Self::Issued { session: SessionRef { subject, id } } => {
                 tracing::debug!(%subject, session_id = %id, "token issued");
             }
-            Self::Rejected { reason } => tracing::debug!(reason = reason.as_str(), "token rejected"),
+            Self::LoginRejected { subject, cause } => {
+                let subject = subject.as_ref().map(tracing::field::display);
+                tracing::info!(subject, cause = cause.as_str(), "login rejected");
+            }
+            Self::Rejected { reason, session } => {
+                let subject = session.as_ref().map(|session| tracing::field::display(&session.subject));
+                let session_id = session.as_ref().map(|session| tracing::field::display(session.id));
+                tracing::debug!(subject, session_id, reason = reason.as_str(), "token rejected");
+            }
             Self::Renewed { session: SessionRef { subject, id }, .. } => {
                 tracing::trace!(%subject, session_id = %id, "session renewed");
             }
@@ -167,6 +189,30 @@ impl Event<'_> {
         }
     }
 }
+
+/// Why a login was rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LoginRejectionCause {
+    /// The credentials are wrong, or the application did not let the user in.
+    Credentials,
+    /// The subject has as many active sessions as the limit allows.
+    LimitReached,
+    /// All sessions of the subject were revoked after this login began.
+    Superseded,
+    /// The [`SubjectCheck`](crate::SubjectCheck) calls the subject inactive.
+    SubjectInactive,
+    /// The [`SubjectCheck`](crate::SubjectCheck) does not know the subject.
+    SubjectUnknown,
+}
+
+named! { LoginRejectionCause {
+    Credentials = "credentials",
+    LimitReached = "limit_reached",
+    Superseded = "superseded",
+    SubjectInactive = "subject_inactive",
+    SubjectUnknown = "subject_unknown",
+} }
 
 /// On what occasion sessions were revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,12 +1,10 @@
 //! Who a session is for.
 
-use std::{borrow::Borrow, fmt, future::Future, str::FromStr, sync::Arc};
-
-use async_trait::async_trait;
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use crate::{
-    error::{ClaimsError, StoreError, readable_debug},
-    named::{named, serde_as_str},
+    error::{ClaimsError, readable_debug},
+    named::serde_as_str,
 };
 
 /// Who a session is for: the `sub` claim of the JWT ([RFC 7519 §4.1.2]).
@@ -181,98 +179,6 @@ pub enum SubjectError {
 }
 
 readable_debug!(SubjectError);
-
-/// Asks the application about a subject on each authentication and before each login, so that a user who is disabled or
-/// deleted is rejected on the next request, whatever tokens they hold.
-///
-/// On authentication it runs after the signature, the claims and the record have been found valid: an attacker cannot
-/// use it to learn which users exist, or to load the database with worthless tokens.
-///
-/// [`subject_check_fn`] makes one out of a closure.
-///
-/// # Examples
-///
-/// ```
-/// use jwt_knox::{async_trait, StoreError, Subject, SubjectCheck, SubjectStatus};
-///
-/// struct OnlyAlice;
-///
-/// #[async_trait]
-/// impl SubjectCheck for OnlyAlice {
-///     async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
-///         Ok(if *subject == "alice" { SubjectStatus::Active } else { SubjectStatus::Unknown })
-///     }
-/// }
-/// ```
-#[async_trait]
-pub trait SubjectCheck: Send + Sync + 'static {
-    /// The status of `subject`.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if it cannot be told. The token is then neither accepted nor rejected.
-    async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError>;
-}
-
-#[async_trait]
-impl<T: SubjectCheck + ?Sized> SubjectCheck for Arc<T> {
-    async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
-        (**self).check(subject).await
-    }
-}
-
-/// A [`SubjectCheck`] that calls a closure.
-///
-/// # Examples
-///
-/// ```
-/// use jwt_knox::{Knox, SigningKey, SubjectStatus, subject_check_fn};
-///
-/// let check = subject_check_fn(|subject| async move {
-///     Ok(if subject == "alice" { SubjectStatus::Active } else { SubjectStatus::Unknown })
-/// });
-/// let builder = Knox::builder(SigningKey::hs256("an example key, 32 bytes or more!")?).subject_check(check);
-/// # Ok::<(), jwt_knox::KeyError>(())
-/// ```
-pub fn subject_check_fn<F, Checking>(check: F) -> impl SubjectCheck
-where
-    F: Fn(Subject) -> Checking + Send + Sync + 'static,
-    Checking: Future<Output = Result<SubjectStatus, StoreError>> + Send + 'static,
-{
-    CheckFn(check)
-}
-
-struct CheckFn<F>(F);
-
-#[async_trait]
-impl<F, Checking> SubjectCheck for CheckFn<F>
-where
-    F: Fn(Subject) -> Checking + Send + Sync + 'static,
-    Checking: Future<Output = Result<SubjectStatus, StoreError>> + Send + 'static,
-{
-    async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
-        (self.0)(subject.clone()).await
-    }
-}
-
-/// What the application says of a subject.
-///
-/// Exhaustive on purpose: code that maps it must not have a branch that lets an unforeseen status in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SubjectStatus {
-    /// May be logged in.
-    Active,
-    /// Exists and may not be logged in.
-    Inactive,
-    /// Does not exist, or no longer.
-    Unknown,
-}
-
-named! { SubjectStatus {
-    Active = "active",
-    Inactive = "inactive",
-    Unknown = "unknown",
-} }
 
 #[cfg(test)]
 mod tests {

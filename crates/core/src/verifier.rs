@@ -46,7 +46,7 @@ use crate::{
 /// assert_eq!(*token.subject(), "user-42");
 ///
 /// // It stays valid here after the session has ended.
-/// knox.revoke(&token.session_ref()).await?;
+/// assert!(knox.revoke(&token.session_ref()).await?.is_revoked());
 /// assert!(verifier.verify(jwt).is_ok());
 /// # Ok(())
 /// # }
@@ -67,7 +67,7 @@ impl Verifier {
     }
 
     pub(crate) fn with_keys(keys: Arc<dyn VerifyingKeys>, profile: TokenProfile, clock: Arc<dyn Clock>) -> Self {
-        Self { keys, jwt: Jwt { profile, require_exp: true }, clock }
+        Self { keys, jwt: Jwt { profile, require_exp: true, check_iat: true }, clock }
     }
 
     /// Accepts tokens without `exp`; such tokens never expire here. Default: they are rejected.

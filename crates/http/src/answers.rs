@@ -11,8 +11,10 @@ use serde_json::Value;
 pub(crate) struct TokenAnswer<'a> {
     access_token: &'a str,
     token_type: &'a str,
-    /// Seconds from the time at which the token was issued; `null` if the session does not expire.
+    /// Seconds from the time at which the token was issued; not there if the session does not expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
     expires_in: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
     session_id: String,
 }

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use base64ct::{Base64, Encoding};
+use jwt_knox::SessionId;
 use serde::Deserialize;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -57,8 +58,8 @@ pub(crate) enum Presented {
     Nothing,
     /// By HTTP Basic; `None` if no account can have them.
     Basic(Option<Credentials>),
-    /// In a JSON body; likewise.
-    Json(Option<Credentials>),
+    /// In a JSON body; likewise. With the session that is to end for the new one, if the client names one.
+    Json(Option<Credentials>, Option<SessionId>),
     /// A body that cannot be read, and the response that says why.
     Unreadable(Response),
 }
@@ -87,7 +88,10 @@ pub(crate) fn login(request: &Request<'_>) -> Presented {
             Presented::Unreadable(not_credentials())
         }
         Body::Complete(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
-            Ok(sent) => Presented::Json(sent.into_credentials()),
+            Ok(sent) => {
+                let end_session = sent.end_session;
+                Presented::Json(sent.into_credentials(), end_session)
+            }
             Err(_) => Presented::Unreadable(not_credentials()),
         },
     }
@@ -116,6 +120,7 @@ struct JsonCredentials<'a> {
     username: Cow<'a, str>,
     #[serde(borrow)]
     password: Cow<'a, str>,
+    end_session: Option<SessionId>,
 }
 
 impl JsonCredentials<'_> {
@@ -172,8 +177,9 @@ mod tests {
                 _ => Vec::new(),
             });
             match login(&request.with_body(Body::Complete(body.as_bytes()))) {
-                Presented::Json(Some(credentials)) => Ok(credentials.username().to_owned()),
-                Presented::Json(None) => Err(401),
+                Presented::Json(Some(credentials), None) => Ok(credentials.username().to_owned()),
+                Presented::Json(Some(_), Some(_)) => Err(1),
+                Presented::Json(None, _) => Err(401),
                 Presented::Unreadable(response) => Err(response.status()),
                 Presented::Nothing | Presented::Basic(_) => Err(0),
             }
@@ -194,6 +200,13 @@ mod tests {
         ] {
             assert_eq!(read("application/json", body), Err(400), "{body}");
         }
+        let ending = r#"{"username":"a","password":"x","end_session":"ba7816bf8f01cfea414140de5dae2223"}"#;
+        assert_eq!(read("application/json", ending), Err(1));
+        assert_eq!(
+            read("application/json", r#"{"username":"a","password":"x","end_session":null}"#),
+            Ok("a".to_owned())
+        );
+        assert_eq!(read("application/json", r#"{"username":"a","password":"x","end_session":"1"}"#), Err(400));
         assert_eq!(read("application/json", r#"{"username":"a\u0000","password":"x"}"#), Err(401));
         assert_eq!(read("application/json", r#"{"username":"","password":"x"}"#), Err(401));
         assert_eq!(read("application/json", ""), Err(0));

@@ -1,8 +1,8 @@
 //! The handle of the contract.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
-use jwt_knox::{Authenticated, Issued, Knox, MissingScope, TimeLimit};
+use jwt_knox::{Authenticated, Issued, Knox, LoginTooOld, MissingScope, TimeLimit};
 
 use crate::{
     answers::TokenAnswer,
@@ -40,6 +40,13 @@ use crate::{
 #[derive(Clone)]
 pub struct KnoxHttp(Arc<Inner>);
 
+/// Whether a request is a use of the session.
+#[derive(Clone, Copy)]
+enum Counts {
+    AsUse,
+    ForNothing,
+}
+
 pub(crate) struct Inner {
     pub(crate) knox: Knox,
     /// Tells this handle from others.
@@ -65,13 +72,27 @@ impl KnoxHttp {
     ///
     /// [`HttpRejection`], with the response to send: 401 without a valid token, 503 if the store cannot tell.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
+        self.authenticate_once(request, Counts::AsUse).await
+    }
+
+    /// As [`authenticate`](Self::authenticate), and does not count as a use of the session, unless another guard of the
+    /// same request has counted it before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`authenticate`](Self::authenticate).
+    pub async fn authenticate_passively(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
+        self.authenticate_once(request, Counts::ForNothing).await
+    }
+
+    async fn authenticate_once(&self, request: &Request<'_>, counts: Counts) -> Result<Authenticated, HttpRejection> {
         let header = request.authorization;
         if let Some(slot) = request.slot
-            && let Some(outcome) = slot.get_or_fill(self.0.id, header, self.authenticate_header(header)).await
+            && let Some(outcome) = slot.get_or_fill(self.0.id, header, self.authenticate_header(header, counts)).await
         {
             return outcome;
         }
-        self.authenticate_header(header).await
+        self.authenticate_header(header, counts).await
     }
 
     /// Optional authentication: no credential is `None`; a bad one, or a store that is down, stays what it is.
@@ -87,7 +108,11 @@ impl KnoxHttp {
         }
     }
 
-    async fn authenticate_header(&self, header: Authorization<'_>) -> Result<Authenticated, HttpRejection> {
+    async fn authenticate_header(
+        &self,
+        header: Authorization<'_>,
+        counts: Counts,
+    ) -> Result<Authenticated, HttpRejection> {
         let token = match bearer(header, self.scheme(), self.max_token_bytes()) {
             Ok(Some(token)) => token,
             Ok(None) => return Err(self.reject(Cause::MissingToken)),
@@ -96,7 +121,11 @@ impl KnoxHttp {
                 return Err(self.reject(reason));
             }
         };
-        self.0.knox.authenticate(token).await.map_err(|error| self.reject(error))
+        let outcome = match counts {
+            Counts::AsUse => self.0.knox.authenticate(token).await,
+            Counts::ForNothing => self.0.knox.authenticate_passively(token).await,
+        };
+        outcome.map_err(|error| self.reject(error))
     }
 
     /// Goes on only if the token of `auth` grants `scope`. For a scope that is known only at run time; guards take a
@@ -109,6 +138,17 @@ impl KnoxHttp {
     /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
     pub fn require_scope(&self, auth: &Authenticated, scope: &str) -> Result<(), HttpRejection> {
         auth.require_scope(scope).map_err(|error: MissingScope| self.reject(error))
+    }
+
+    /// Goes on only if the login of `auth` is no older than `max_age`.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpRejection`] with 401 and `insufficient_user_authentication` ([RFC 9470 §3]) if it is older.
+    ///
+    /// [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
+    pub fn require_recent(&self, auth: &Authenticated, max_age: Duration) -> Result<(), HttpRejection> {
+        auth.require_recent(max_age).map_err(|error: LoginTooOld| self.reject(error))
     }
 
     /// The contract's answer to an error of the core or of a [`Login`], with the scheme and realm of this handle in its

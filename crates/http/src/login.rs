@@ -120,8 +120,6 @@ impl LoginError {
     pub(crate) fn into_rejection(self, offer_basic: bool) -> HttpRejection {
         match self {
             Self::InvalidCredentials => {
-                // No name: what is typed as a name is often a password.
-                tracing::info!("login rejected");
                 Cause::Credentials { detail: "The user name or the password is wrong.", offer_basic }.into()
             }
             Self::Unavailable(error) => error.into(),

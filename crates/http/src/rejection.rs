@@ -3,9 +3,10 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use jwt_knox::{
-    AuthenticateError, ClaimsError, ConfigError, IssueError, KeyError, KeyRingError, KeySetError, MissingScope,
-    Rejection, SessionIdError, StoreError, SubjectError,
+    AuthenticateError, ClaimsError, ConfigError, IssueError, KeyError, KeyRingError, KeySetError, LoginTooOld,
+    MissingScope, Rejection, Session, SessionIdError, StoreError, SubjectError,
 };
+use serde::Serialize;
 
 use crate::{challenge::Challenge, response::Response};
 
@@ -33,12 +34,16 @@ pub(crate) enum Cause {
     Token(Rejection),
     /// The token lacks a scope.
     Scope(MissingScope),
+    /// The login is too long ago.
+    Age(LoginTooOld),
     /// The token is valid, and its claims or its subject are not what the handler asks for.
     Claims(ClaimsError),
     /// The store cannot tell whether the token is valid. The core has told the log already.
     Undecided(StoreError),
     /// A store, or the time limit, did not let the request be carried out.
     Unavailable(StoreError),
+    /// The session limit is reached, and these are the sessions that the client may end.
+    Limit { error: IssueError, sessions: Vec<Session> },
     /// The session limit is reached, or no token could be made.
     Issue(IssueError),
     /// The credentials of a login are missing or wrong, and `detail` says which. With `offer_basic`, a browser may ask
@@ -75,13 +80,23 @@ impl HttpRejection {
                     &format!(r#", error="insufficient_scope"{parameter}"#),
                 )
             }
+            Cause::Age(LoginTooOld { max_age, .. }) => {
+                let seconds = max_age.as_secs();
+                challenge.add_to(
+                    Response::problem(
+                        401,
+                        &format!("This needs a login within the last {seconds} seconds. Log in again."),
+                    ),
+                    &format!(r#", error="insufficient_user_authentication", max_age="{seconds}""#),
+                )
+            }
             Cause::Undecided(_)
             | Cause::Unavailable(_)
             | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => unavailable(),
-            Cause::Issue(IssueError::LimitReached { max }) => {
-                let sessions = if *max == 1 { "session" } else { "sessions" };
-                let detail = format!("You already have {max} active {sessions}, the maximum. End one of them first.");
-                Response::problem(403, &detail)
+            Cause::Issue(IssueError::LimitReached { max }) => Response::problem(403, &limit_reached(*max)),
+            Cause::Limit { error, sessions } => {
+                let max = if let IssueError::LimitReached { max } = error { *max } else { 0 };
+                Response::problem_with(403, &limit_reached(max), &LimitAnswer { sessions })
             }
             Cause::Issue(IssueError::Superseded) => {
                 challenge.add_to(Response::problem(401, "All sessions were ended in the meantime. Log in again."), "")
@@ -104,10 +119,11 @@ impl HttpRejection {
         match &self.0.cause {
             Cause::MissingToken
             | Cause::Token(_)
+            | Cause::Age(_)
             | Cause::Claims(_)
             | Cause::Credentials { .. }
             | Cause::Issue(IssueError::Rejected(_) | IssueError::Superseded) => 401,
-            Cause::Scope(_) | Cause::Issue(IssueError::LimitReached { .. }) => 403,
+            Cause::Scope(_) | Cause::Limit { .. } | Cause::Issue(IssueError::LimitReached { .. }) => 403,
             Cause::Undecided(_)
             | Cause::Unavailable(_)
             | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => 503,
@@ -160,6 +176,17 @@ impl HttpRejection {
         };
         tracing::error!(error, "{message}");
     }
+}
+
+fn limit_reached(max: u32) -> String {
+    let sessions = if max == 1 { "session" } else { "sessions" };
+    format!("You already have {max} active {sessions}, the maximum. End one of them first.")
+}
+
+/// What a client is told besides, if it has proven that the sessions are its own.
+#[derive(Serialize)]
+struct LimitAnswer<'a> {
+    sessions: &'a [Session],
 }
 
 fn unavailable() -> Response {
@@ -220,6 +247,13 @@ impl From<MissingScope> for HttpRejection {
     }
 }
 
+/// 401 `insufficient_user_authentication`.
+impl From<LoginTooOld> for HttpRejection {
+    fn from(error: LoginTooOld) -> Self {
+        Cause::Age(error).into()
+    }
+}
+
 /// 401 `invalid_token` if the claims of a token are not what the handler asks for; 500 if a new session has claims or
 /// scopes that it cannot have.
 impl From<ClaimsError> for HttpRejection {
@@ -277,9 +311,10 @@ impl Error for HttpRejection {
         match &self.0.cause {
             Cause::Token(error) => Some(error),
             Cause::Scope(error) => Some(error),
+            Cause::Age(error) => Some(error),
             Cause::Claims(error) => Some(error),
             Cause::Undecided(error) | Cause::Unavailable(error) => Some(error),
-            Cause::Issue(error) => Some(error),
+            Cause::Issue(error) | Cause::Limit { error, .. } => Some(error),
             Cause::Internal(error) => Some(&**error),
             Cause::MissingToken | Cause::Credentials { .. } | Cause::Request(_) => None,
         }

@@ -1,6 +1,6 @@
 //! What the built-in routes do.
 
-use jwt_knox::{Authenticated, IssueError, Rejection, SessionRef};
+use jwt_knox::{Authenticated, IssueError, Issued, NewSession, Rejection, Revocation, Session, SessionId, SessionRef};
 
 use crate::{
     answers::{DebugAnswer, DeletedAnswer, SessionAnswer},
@@ -41,16 +41,23 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     check_method(Endpoint::GetToken, request)?;
     let Some((login, time_limit)) = knox.login_with() else { return Ok(Response::problem(404, "Not found.")) };
     // Where the credentials came as JSON, a browser must not put up its own login window on top of the page's.
-    let (credentials, offer_basic) = match credentials::login(request) {
-        Presented::Basic(credentials) => (credentials, true),
-        Presented::Json(credentials) => (credentials, false),
+    let (credentials, end_session, offer_basic) = match credentials::login(request) {
+        Presented::Basic(credentials) => (credentials, None, true),
+        Presented::Json(credentials, end_session) => (credentials, end_session, false),
         Presented::Unreadable(response) => return Err(response.into()),
         Presented::Nothing => {
             let detail = "No credentials were sent. Send a user name and a password by HTTP Basic or as JSON.";
             return Err(knox.reject(Cause::Credentials { detail, offer_basic: true }));
         }
     };
-    let rejected = |error: LoginError| knox.reject(error.into_rejection(offer_basic));
+    let rejection = |error: LoginError| knox.reject(error.into_rejection(offer_basic));
+    let rejected = |error: LoginError| {
+        if matches!(error, LoginError::InvalidCredentials) {
+            // No name: what is typed as a name is often a password.
+            knox.report_rejected_login(None);
+        }
+        rejection(error)
+    };
     let credentials = credentials.ok_or_else(|| rejected(LoginError::InvalidCredentials))?;
     // Before the password hash is read, so that a session of an old password does not outlive a change of it.
     let began_at = knox.now();
@@ -58,13 +65,30 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     if let Some(user_agent) = request.user_agent {
         new = new.default_label(String::from_utf8_lossy(user_agent));
     }
-    let issued = knox.issue(new).await.map_err(|error| match error {
+    match issue(knox, &new, end_session).await {
+        Ok(issued) => Ok(knox.token_response(&issued)),
         // An inactive user with the right password, or one whose password was changed in the meantime, is told what one
         // with a wrong password is told.
-        IssueError::Rejected(_) | IssueError::Superseded => rejected(LoginError::InvalidCredentials),
-        error => knox.reject(error),
-    })?;
-    Ok(knox.token_response(&issued))
+        Err(IssueError::Rejected(_) | IssueError::Superseded) => Err(rejection(LoginError::InvalidCredentials)),
+        Err(error @ IssueError::LimitReached { .. }) if may_use_sessions(knox, new.scope()) => {
+            let records = knox.sessions(new.subject()).await?;
+            Err(knox.reject(Cause::Limit { error, sessions: records.iter().map(Session::from).collect() }))
+        }
+        Err(error) => Err(knox.reject(error)),
+    }
+}
+
+/// Begins a session. If the limit denies it, `end_session` ends for it: a user all of whose answers were lost has the
+/// password and no token, and must not be locked out.
+async fn issue(knox: &KnoxHttp, new: &NewSession, end_session: Option<SessionId>) -> Result<Issued, IssueError> {
+    let outcome = knox.issue(new.clone()).await;
+    // Only here is it known that the login is neither inactive nor superseded.
+    let Err(IssueError::LimitReached { .. }) = &outcome else { return outcome };
+    let Some(id) = end_session.filter(|_| may_use_sessions(knox, new.scope())) else { return outcome };
+    match knox.revoke(&SessionRef::new(new.subject().clone(), id)).await? {
+        Revocation::Revoked => knox.issue(new.clone()).await,
+        Revocation::NotFound => outcome,
+    }
 }
 
 async fn rotate(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -81,10 +105,10 @@ async fn verify(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 async fn logout(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Logout, request).await?;
     // Not there any more: it was revoked in the meantime.
-    if !knox.revoke(&auth.session_ref()).await? {
-        return Err(knox.reject(Rejection::Revoked));
+    match knox.revoke(&auth.session_ref()).await? {
+        Revocation::Revoked => Ok(Response::no_content()),
+        Revocation::NotFound => Err(knox.reject(Rejection::Revoked)),
     }
-    Ok(Response::no_content())
 }
 
 async fn logout_other(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -116,8 +140,10 @@ async fn sessions(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 async fn end_session(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Session, request).await?;
     let id = request.path.rsplit('/').next().unwrap_or_default().parse()?;
-    let was_there = knox.revoke(&SessionRef::new(auth.subject().clone(), id)).await?;
-    Ok(if was_there { Response::no_content() } else { Response::no_such_session() })
+    Ok(match knox.revoke(&SessionRef::new(auth.subject().clone(), id)).await? {
+        Revocation::Revoked => Response::no_content(),
+        Revocation::NotFound => Response::no_such_session(),
+    })
 }
 
 fn jwks(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -133,11 +159,16 @@ async fn authenticate_for(
 ) -> Result<Authenticated, HttpRejection> {
     let auth = knox.authenticate(request).await?;
     check_method(endpoint, request)?;
-    // A token without scopes is its owner's; one with scopes is confined to them.
-    if endpoint.is_about_sessions() && auth.scopes().next().is_some() {
+    if endpoint.is_about_sessions() && !may_use_sessions(knox, auth.session().scope.as_deref()) {
         knox.require_scope(&auth, knox.session_scope())?;
     }
     Ok(auth)
+}
+
+/// Whether what has these scopes may list and end sessions: without any it is its owner's, with some it is confined to
+/// them.
+fn may_use_sessions(knox: &KnoxHttp, scope: Option<&str>) -> bool {
+    scope.is_none_or(|scopes| scopes.split(' ').any(|scope| scope == knox.session_scope()))
 }
 
 fn check_method(endpoint: Endpoint, request: &Request<'_>) -> Result<(), HttpRejection> {

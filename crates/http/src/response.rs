@@ -67,13 +67,22 @@ impl Response {
     /// A rejection or failure as problem details (RFC 9457).
     pub(crate) fn problem(status: u16, detail: &str) -> Self {
         #[derive(Serialize)]
-        struct Problem<'a> {
+        struct Nothing {}
+        Self::problem_with(status, detail, &Nothing {})
+    }
+
+    /// The same with more members.
+    pub(crate) fn problem_with(status: u16, detail: &str, more: &impl Serialize) -> Self {
+        #[derive(Serialize)]
+        struct Problem<'a, T> {
             r#type: &'a str,
             title: &'a str,
             status: u16,
             detail: &'a str,
+            #[serde(flatten)]
+            more: &'a T,
         }
-        let problem = Problem { r#type: "about:blank", title: title(status), status, detail };
+        let problem = Problem { r#type: "about:blank", title: title(status), status, detail, more };
         let body = serde_json::to_string(&problem).unwrap_or_default();
         Self::with_body(status, "application/problem+json", body)
     }

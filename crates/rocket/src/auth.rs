@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
 use jwt_knox::Authenticated;
-use jwt_knox_http::{HttpRejection, KnoxHttp, Requirement, Scope};
+use jwt_knox_http::{Guard, HttpRejection, KnoxHttp, Passive, Recent, Requirement, Scoped};
 use rocket::{
     Ignite, Request, Rocket, Sentinel,
     request::{FromRequest, Outcome},
@@ -55,8 +55,8 @@ impl Deref for KnoxAuth {
 
 impl KnoxAuth {
     async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
-        let knox = configured(request)?;
-        Ok(Self(authenticate(request, &knox).await?))
+        let requirement = Requirement::new(configured(request)?);
+        Ok(Self(authenticate(request, &requirement).await?))
     }
 }
 
@@ -113,6 +113,24 @@ impl<'r> FromRequest<'r> for MaybeAuth {
     }
 }
 
+/// Who sends the request, if they have what `G` asks for besides a valid token: [`Scoped`], [`Recent`], [`Passive`], or a
+/// pair of these.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::{GuardedAuth, http::{Recent, Scoped}, scopes};
+/// use rocket::delete;
+///
+/// scopes! { Admin = "admin"; }
+///
+/// #[delete("/everything")]
+/// fn delete_everything(auth: GuardedAuth<(Scoped<Admin>, Recent<300>)>) -> String {
+///     format!("Done, {}", auth.subject())
+/// }
+/// ```
+pub struct GuardedAuth<G: Guard>(pub Authenticated, PhantomData<G>);
+
 /// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
 /// # Examples
@@ -128,9 +146,44 @@ impl<'r> FromRequest<'r> for MaybeAuth {
 ///     format!("Done, {}", auth.subject())
 /// }
 /// ```
-pub struct ScopedAuth<S: Scope>(pub Authenticated, PhantomData<S>);
+pub type ScopedAuth<S> = GuardedAuth<Scoped<S>>;
 
-impl<S: Scope> ScopedAuth<S> {
+/// Who sends the request, if their login is no older than so many seconds: for what a stolen token must not do.
+/// Otherwise: 401 `insufficient_user_authentication`, and the client logs in again ([RFC 9470]).
+///
+/// [RFC 9470]: https://www.rfc-editor.org/rfc/rfc9470
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::RecentAuth;
+/// use rocket::post;
+///
+/// #[post("/password")]
+/// fn change_password(auth: RecentAuth<300>) -> String {
+///     format!("Changed, {}", auth.subject())
+/// }
+/// ```
+pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
+
+/// Who sends the request, which does not count as a use of the session: for what a page polls by itself, so that an idle
+/// timeout measures what the user does. A [`RequireAuth`](crate::RequireAuth) in front counts it, unless it is passive
+/// too.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::PassiveAuth;
+/// use rocket::get;
+///
+/// #[get("/unread")]
+/// fn unread(auth: PassiveAuth) -> String {
+///     format!("3 unread messages, {}", auth.subject())
+/// }
+/// ```
+pub type PassiveAuth = GuardedAuth<Passive>;
+
+impl<G: Guard> GuardedAuth<G> {
     /// The proof, taken out.
     #[must_use]
     pub fn into_inner(self) -> Authenticated {
@@ -138,13 +191,13 @@ impl<S: Scope> ScopedAuth<S> {
     }
 }
 
-impl<S: Scope> Clone for ScopedAuth<S> {
+impl<G: Guard> Clone for GuardedAuth<G> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
     }
 }
 
-impl<S: Scope> Deref for ScopedAuth<S> {
+impl<G: Guard> Deref for GuardedAuth<G> {
     type Target = Authenticated;
 
     fn deref(&self) -> &Authenticated {
@@ -152,21 +205,21 @@ impl<S: Scope> Deref for ScopedAuth<S> {
     }
 }
 
-impl<S: Scope> fmt::Debug for ScopedAuth<S> {
+impl<G: Guard> fmt::Debug for GuardedAuth<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ScopedAuth").field(&S::NAME).field(&self.0).finish()
+        f.debug_tuple("GuardedAuth").field(&self.0).finish()
     }
 }
 
-impl<S: Scope> ScopedAuth<S> {
+impl<G: Guard> GuardedAuth<G> {
     async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
-        let requirement = Requirement::new(configured(request)?).with_scope::<S>();
-        Ok(Self(requirement.check(authenticate(request, requirement.knox()).await)?, PhantomData))
+        let requirement = G::add_to(Requirement::new(configured(request)?));
+        Ok(Self(authenticate(request, &requirement).await?, PhantomData))
     }
 }
 
 #[rocket::async_trait]
-impl<'r, S: Scope> FromRequest<'r> for ScopedAuth<S> {
+impl<'r, G: Guard> FromRequest<'r> for GuardedAuth<G> {
     type Error = KnoxRejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, KnoxRejection> {
@@ -199,9 +252,9 @@ pub struct KnoxClaims<T>(pub T);
 
 impl<T: DeserializeOwned> KnoxClaims<T> {
     async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
-        let knox = configured(request)?;
-        let auth = authenticate(request, &knox).await?;
-        Ok(Self(auth.claims().map_err(|error| knox.reject(error))?))
+        let requirement = Requirement::new(configured(request)?);
+        let auth = authenticate(request, &requirement).await?;
+        Ok(Self(auth.claims().map_err(|error| requirement.knox().reject(error))?))
     }
 }
 
@@ -235,7 +288,7 @@ impl Sentinel for MaybeAuth {
     }
 }
 
-impl<S: Scope> Sentinel for ScopedAuth<S> {
+impl<G: Guard> Sentinel for GuardedAuth<G> {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
         is_unconfigured(rocket)
     }

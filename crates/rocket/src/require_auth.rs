@@ -1,6 +1,6 @@
 //! Guarding routes that ask for nothing themselves.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use jwt_knox::{Authenticated, ClaimsError};
 use jwt_knox_http::{HttpRejection, KnoxHttp, Requirement, Scope};
@@ -58,6 +58,21 @@ impl RequireAuth {
         self.0.scope(scope).map(Self)
     }
 
+    /// Asks for a login that is no older than `max_age` as well. Otherwise: 401 `insufficient_user_authentication`
+    /// ([RFC 9470]).
+    ///
+    /// [RFC 9470]: https://www.rfc-editor.org/rfc/rfc9470
+    #[must_use]
+    pub fn recent(self, max_age: Duration) -> Self {
+        Self(self.0.recent(max_age))
+    }
+
+    /// Does not count a request as a use of the session: for what a page polls by itself.
+    #[must_use]
+    pub fn passive(self) -> Self {
+        Self(self.0.passive())
+    }
+
     /// The same routes, guarded.
     #[must_use]
     pub fn around(&self, routes: Vec<Route>) -> Vec<Route> {
@@ -69,7 +84,7 @@ impl RequireAuth {
     }
 
     async fn admit(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
-        self.0.check(authenticate(request, self.0.knox()).await)
+        authenticate(request, &self.0).await
     }
 }
 

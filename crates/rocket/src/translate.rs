@@ -6,7 +6,7 @@ use std::{
 };
 
 use jwt_knox::Authenticated;
-use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request as KnoxRequest};
+use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request as KnoxRequest, Requirement};
 use rocket::{Request, Response, http::Status};
 
 pub(crate) fn request<'a>(request: &'a Request<'_>) -> KnoxRequest<'a> {
@@ -37,9 +37,12 @@ pub(crate) fn configured(request: &Request<'_>) -> Result<KnoxHttp, HttpRejectio
     }
 }
 
-/// Who sends the request, decided once for each request.
-pub(crate) async fn authenticate(rocket: &Request<'_>, knox: &KnoxHttp) -> Result<Authenticated, HttpRejection> {
-    knox.authenticate(&request(rocket)).await
+/// Who sends the request, decided once for each request, if they have what is asked for.
+pub(crate) async fn authenticate(
+    rocket: &Request<'_>,
+    requirement: &Requirement,
+) -> Result<Authenticated, HttpRejection> {
+    requirement.authenticate(&request(rocket)).await
 }
 
 /// Why a guard rejected the request: a catcher cannot see a guard's error, so it is left here for it.

@@ -2,7 +2,7 @@
 
 use jwt_knox_actix::{
     Credentials, Login, LoginError,
-    jwt_knox::{NewSession, StoreError, Subject, SubjectCheck, SubjectStatus, async_trait},
+    jwt_knox::{NewSession, SessionRecord, StoreError, Subject, SubjectCheck, SubjectStatus, async_trait},
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Schema, Set, entity::prelude::*, sea_query::OnConflict};
 use uuid::Uuid;
@@ -100,8 +100,8 @@ impl Login for Users {
 
 #[async_trait]
 impl SubjectCheck for Users {
-    async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
-        Ok(match self.find(Column::Id.eq(subject.as_str())).await? {
+    async fn check(&self, session: &SessionRecord) -> Result<SubjectStatus, StoreError> {
+        Ok(match self.find(Column::Id.eq(session.subject.as_str())).await? {
             Some(user) if user.active == 1 => SubjectStatus::Active,
             Some(_) => SubjectStatus::Inactive,
             None => SubjectStatus::Unknown,

@@ -102,7 +102,7 @@ impl User {
         let device = env::var("HOSTNAME").unwrap_or_else(|_| "command line".to_owned());
         let issued = self.knox.issue(NewSession::new(subject).label(device)).await?;
         if let Err(error) = token_file::save(&self.token_file, &issued.token) {
-            self.knox.revoke(&issued.session.session_ref()).await?;
+            assert!(self.knox.revoke(&issued.session.session_ref()).await?.is_revoked());
             return Err(error.into());
         }
         Ok(format!("hello {name}"))
@@ -121,7 +121,7 @@ impl User {
     async fn logout(&self) -> Result<String, Failure> {
         let auth = self.authenticate().await?;
         // The file goes last. If the store fails, the session is still there, and so is the token that can end it.
-        self.knox.revoke(&auth.session_ref()).await?;
+        assert!(self.knox.revoke(&auth.session_ref()).await?.is_revoked());
         fs::remove_file(&self.token_file)?;
         Ok("bye".to_owned())
     }
@@ -141,7 +141,11 @@ impl User {
     async fn logout_device(&self, id: &str) -> Result<String, Failure> {
         let auth = self.authenticate().await?;
         let session = SessionRef::new(auth.subject().clone(), id.parse()?);
-        if self.knox.revoke(&session).await? { Ok("1 ended".to_owned()) } else { Err("there is no such device".into()) }
+        if self.knox.revoke(&session).await?.is_revoked() {
+            Ok("1 ended".to_owned())
+        } else {
+            Err("there is no such device".into())
+        }
     }
 }
 
@@ -160,7 +164,11 @@ impl Operator {
 
     async fn revoke(&self, subject: &str, id: &str) -> Result<String, Failure> {
         let session = SessionRef::new(Subject::new(subject)?, id.parse()?);
-        if self.0.revoke(&session).await? { Ok("1 revoked".to_owned()) } else { Err("there is no such session".into()) }
+        if self.0.revoke(&session).await?.is_revoked() {
+            Ok("1 revoked".to_owned())
+        } else {
+            Err("there is no such session".into())
+        }
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<String, Failure> {

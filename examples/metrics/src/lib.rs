@@ -7,9 +7,12 @@ use metrics::counter;
 
 /// Counts an event; give it to [`observer_fn`](jwt_knox::observer_fn). The labels have few values: never a subject or a
 /// session id.
-pub fn count(event: &Event<'_>) {
+pub fn count(event: &Event) {
     match event {
         Event::Issued { .. } => counter!("knox_logins_total").increment(1),
+        Event::LoginRejected { cause, .. } => {
+            counter!("knox_logins_rejected_total", "cause" => cause.as_str()).increment(1);
+        }
         Event::Rejected { reason, .. } => {
             counter!("knox_tokens_rejected_total", "reason" => reason.as_str()).increment(1);
         }

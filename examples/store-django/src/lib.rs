@@ -211,8 +211,8 @@ impl TokenStore for DjangoStore {
 
 #[async_trait]
 impl SubjectCheck for DjangoStore {
-    async fn check(&self, subject: &Subject) -> Result<SubjectStatus, StoreError> {
-        let find = statement("SELECT is_active FROM auth_user WHERE username = ?1", [subject.as_str().into()]);
+    async fn check(&self, session: &SessionRecord) -> Result<SubjectStatus, StoreError> {
+        let find = statement("SELECT is_active FROM auth_user WHERE username = ?1", [session.subject.as_str().into()]);
         let row = self.connection.query_one_raw(find).await.map_err(failure)?;
         let is_active = row.map(|row| row.try_get_by_index(0)).transpose().map_err(failure)?;
         Ok(match is_active {

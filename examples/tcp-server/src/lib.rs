@@ -5,7 +5,8 @@
 //! holds a token, for `token …` as the first line of a further connection. Other lines are `whoami`, `logout`,
 //! `logout_others`, `logout_all`; the rest is sent back.
 //!
-//! `LISTEN` is the address. `RECHECK_MILLISECONDS` is how often the token of an open connection is checked again.
+//! `LISTEN` is the address. `RECHECK_MILLISECONDS` is how long a connection outlasts its session at most when another
+//! process ends it.
 
 use std::{io, time::Duration};
 
@@ -19,18 +20,15 @@ use tokio::{
 /// How long a client may take for its first line.
 const FIRST_LINE: Duration = Duration::from_secs(10);
 
-/// After so many checks in a row that could not decide, a connection is closed.
-const MAX_UNDECIDED: u32 = 5;
-
-/// Serves connections forever. The token of an open one is checked again after each `recheck`.
-pub async fn serve(listener: TcpListener, knox: Knox, recheck: Duration) {
+/// Serves connections forever.
+pub async fn serve(listener: TcpListener, knox: Knox) {
     #![allow(clippy::print_stderr)]
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let knox = knox.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = converse(stream, &knox, recheck).await {
+                    if let Err(error) = converse(stream, &knox).await {
                         eprintln!("a connection failed: {error}");
                     }
                 });
@@ -44,7 +42,7 @@ pub async fn serve(listener: TcpListener, knox: Knox, recheck: Duration) {
 }
 
 /// One connection, from the first line to the last.
-async fn converse(stream: TcpStream, knox: &Knox, recheck: Duration) -> io::Result<()> {
+async fn converse(stream: TcpStream, knox: &Knox) -> io::Result<()> {
     let mut peer = Peer { stream: BufReader::new(stream), max_line: knox.max_token_bytes() as u64 + 16 };
     let Ok(line) = timeout(FIRST_LINE, peer.line()).await else { return Ok(()) };
     let Some(line) = line? else { return Ok(()) };
@@ -60,10 +58,11 @@ async fn converse(stream: TcpStream, knox: &Knox, recheck: Duration) -> io::Resu
     peer.say(&format!("hello {}", auth.subject())).await?;
 
     // The end of the session ends the connection whatever it is doing: waiting for a line, or for a client that reads
-    // none.
+    // none. A client that ends its own session is told so first.
     let farewell = tokio::select! {
+        biased;
         outcome = answer_lines(&mut peer, knox, &auth) => return outcome,
-        reason = wait_for_end(knox, &auth, recheck) => reason,
+        reason = wait_for_end(knox, &auth) => reason,
     };
     timeout(Duration::from_secs(1), peer.say(farewell)).await.unwrap_or(Ok(()))
 }
@@ -111,26 +110,21 @@ async fn answer(line: &str, knox: &Knox, auth: &Authenticated) -> Result<Option<
     match line {
         "whoami" => return Ok(Some(auth.subject().to_string())),
         "logout_others" => return Ok(Some(format!("{} ended", knox.revoke_others(auth).await?))),
-        "logout_all" => knox.revoke_all(auth.subject()).await.map(drop)?,
-        "logout" => knox.revoke(&auth.session_ref()).await.map(drop)?,
+        "logout_all" => drop(knox.revoke_all(auth.subject()).await?),
+        // It has ended either way.
+        "logout" => drop(knox.revoke(&auth.session_ref()).await?),
         _ => return Ok(Some(format!("you said {line}"))),
     }
     Ok(None)
 }
 
-/// Waits until the session has ended, or until that could not be decided for too long.
-async fn wait_for_end(knox: &Knox, auth: &Authenticated, recheck: Duration) -> &'static str {
-    let mut undecided = 0;
-    while undecided < MAX_UNDECIDED {
-        sleep(recheck).await;
-        match knox.recheck(auth).await {
-            Ok(_) => undecided = 0,
-            Err(AuthenticateError::Rejected(_)) => return "the session has ended",
-            // The store may be back soon, so this is not the end yet.
-            Err(AuthenticateError::Store(_)) => undecided += 1,
-        }
+/// Waits until the session has ended, and says what the client is told.
+async fn wait_for_end(knox: &Knox, auth: &Authenticated) -> &'static str {
+    match knox.ended(auth).await {
+        AuthenticateError::Rejected(_) => "the session has ended",
+        // Nobody can tell, so nobody is served.
+        AuthenticateError::Store(_) => "try again later",
     }
-    "try again later"
 }
 
 /// The client at the other end.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use example_tcp_server::serve;
-use jwt_knox::{Knox, MemoryStore, SigningKey, StoreError, Subject, SubjectCheck, SubjectStatus, async_trait};
+use jwt_knox::{Knox, MemoryStore, SessionRecord, SigningKey, StoreError, SubjectCheck, SubjectStatus, async_trait};
 
 /// How long a test waits for what must come at once. A test that passes does not wait that long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -160,7 +160,7 @@ impl Users {
 
 #[async_trait]
 impl SubjectCheck for Users {
-    async fn check(&self, _: &Subject) -> Result<SubjectStatus, StoreError> {
+    async fn check(&self, _: &SessionRecord) -> Result<SubjectStatus, StoreError> {
         if self.outage.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
             self.answered.fetch_add(1, SeqCst);
             return Ok(SubjectStatus::Active);
@@ -178,6 +178,7 @@ fn serve_with(users: &Arc<Users>) -> SocketAddr {
         .store(MemoryStore::new())
         .subject_check(users.clone())
         .time_limit(RECHECK)
+        .recheck_interval(RECHECK)
         .build()
         .unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -185,7 +186,7 @@ fn serve_with(users: &Arc<Users>) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            serve(tokio::net::TcpListener::from_std(listener).unwrap(), knox, RECHECK).await;
+            serve(tokio::net::TcpListener::from_std(listener).unwrap(), knox).await;
         });
     });
     address
@@ -198,7 +199,7 @@ fn connections_survive_a_short_outage_and_not_a_long_one() {
         let address = serve_with(&users);
         let (mut client, token) = Client::login(address, "alice", "wonderland");
         let answered = users.answered.load(SeqCst);
-        users.outage.store(4, SeqCst);
+        users.outage.store(2, SeqCst);
         let start = Instant::now();
         while users.outage.load(SeqCst) > 0 || users.answered.load(SeqCst) == answered {
             assert!(start.elapsed() < PATIENCE);

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::{
     clock::{Clock, SystemClock, whole_microseconds},
     error::{ConfigError, StoreError},
+    knox::{endings::Endings, revocation::Revocation},
     observer::{Event, Observer, RevocationCause},
     store::{TokenStore, record::SessionRecord},
     subject::Subject,
@@ -49,6 +50,7 @@ pub struct KnoxAdmin {
     clock: Arc<dyn Clock>,
     leeway: Duration,
     limit: TimeLimit,
+    endings: Arc<Endings>,
 }
 
 impl KnoxAdmin {
@@ -65,6 +67,7 @@ impl KnoxAdmin {
             clock: Arc::new(SystemClock),
             leeway: Duration::ZERO,
             limit: TimeLimit::default(),
+            endings: Arc::default(),
         }
     }
 
@@ -114,30 +117,28 @@ impl KnoxAdmin {
         self.limit.apply(self.store.list(subject, self.expiry_cutoff())).await
     }
 
-    /// Revokes one session. `true`: it was there.
+    /// Revokes one session.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot tell whether the session has ended.
     #[tracing::instrument(name = "knox.revoke", level = "debug", skip_all, fields(subject = %session.subject, session_id = %session.id))]
-    pub async fn revoke(&self, session: &SessionRef) -> Result<bool, StoreError> {
-        let removed = self.limit.apply(self.store.remove(session)).await?;
-        self.emit_removed(session, removed, RevocationCause::One);
-        Ok(removed)
+    pub async fn revoke(&self, session: &SessionRef) -> Result<Revocation, StoreError> {
+        self.remove(session, RevocationCause::One).await
     }
 
     /// Revokes a session whose previous token was used again.
-    pub(super) async fn revoke_reused(&self, session: &SessionRef) -> Result<(), StoreError> {
-        let removed = self.limit.apply(self.store.remove(session)).await?;
-        self.emit_removed(session, removed, RevocationCause::Reused);
-        Ok(())
+    pub(super) async fn revoke_reused(&self, session: &SessionRef) -> Result<Revocation, StoreError> {
+        self.remove(session, RevocationCause::Reused).await
     }
 
-    fn emit_removed(&self, session: &SessionRef, removed: bool, cause: RevocationCause) {
-        if removed {
-            let (subject, ids) = (&session.subject, &[session.id]);
-            self.emit(Event::Revoked { subject, ids, spared: None, count: 1, cause });
+    async fn remove(&self, session: &SessionRef, cause: RevocationCause) -> Result<Revocation, StoreError> {
+        if !self.limit.apply(self.store.remove(session)).await? {
+            return Ok(Revocation::NotFound);
         }
+        let (subject, ids) = (session.subject.clone(), vec![session.id]);
+        self.emit(&Event::Revoked { subject, ids, spared: None, count: 1, cause });
+        Ok(Revocation::Revoked)
     }
 
     /// Revokes all sessions of `subject`, and says how many were active.
@@ -159,22 +160,30 @@ impl KnoxAdmin {
         // The store remembers when that was, for logins that began before. So it is the time itself, without leeway.
         let count = self.limit.apply(self.store.remove_all(subject, except, self.now())).await?;
         if count > 0 {
-            self.emit(Event::Revoked { subject, ids: &[], spared: except.copied(), count, cause });
+            let subject = subject.clone();
+            self.emit(&Event::Revoked { subject, ids: Vec::new(), spared: except.copied(), count, cause });
         }
         Ok(count)
     }
 
-    pub(super) fn emit(&self, event: Event<'_>) {
+    pub(super) fn emit(&self, event: &Event) {
         event.log();
+        if let Event::Revoked { subject, .. } = event {
+            self.endings.notify(subject);
+        }
         let Some(observer) = &self.observer else { return };
         // What the event says has happened; a panic must not keep the caller from learning it.
-        if catch_unwind(AssertUnwindSafe(|| observer.observe(&event))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| observer.observe(event))).is_err() {
             tracing::error!(event = event.as_str(), "the observer panicked");
         }
     }
 
     pub(super) fn store(&self) -> &dyn TokenStore {
         &*self.store
+    }
+
+    pub(super) fn endings(&self) -> &Endings {
+        &self.endings
     }
 
     pub(super) fn limit(&self) -> &TimeLimit {

@@ -1,17 +1,18 @@
 //! Authenticating: the one way in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tracing::Span;
 
 use crate::{
-    error::{AuthenticateError, ClaimsError, MissingScope, Rejection},
+    error::{AuthenticateError, ClaimsError, LoginTooOld, MissingScope, Rejection},
     knox::{Knox, settings::ReuseAction},
     observer::Event,
     store::record::SessionRecord,
     subject::Subject,
+    subject_check::SubjectUser,
     token::{
         claims::CustomClaims,
         format::TokenFormat,
@@ -31,14 +32,12 @@ pub struct Authenticated(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     record: SessionRecord,
-    verified: Verified,
+    verified: Arc<Verified>,
+    user: Option<SubjectUser>,
+    checked_at: Timestamp,
 }
 
 impl Authenticated {
-    fn new(record: SessionRecord, verified: Verified) -> Self {
-        Self(Arc::new(Inner { record, verified }))
-    }
-
     /// Who the session is for.
     #[must_use]
     pub fn subject(&self) -> &Subject {
@@ -61,6 +60,70 @@ impl Authenticated {
     #[must_use]
     pub fn session(&self) -> &SessionRecord {
         &self.0.record
+    }
+
+    /// The user that the [`SubjectCheck`](crate::SubjectCheck) has handed on, if it is a `T`: as it was read for this
+    /// check, so that a handler need not read it once more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Authenticated, Knox, MemoryStore, SigningKey, SubjectStatus, subject_check_fn};
+    ///
+    /// struct User {
+    ///     email: &'static str,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// let users = subject_check_fn(|_session| async {
+    ///     // From the users table.
+    ///     Ok(SubjectStatus::active_with(User { email: "alice@example.com" }))
+    /// });
+    /// let knox = Knox::builder(key).store(MemoryStore::new()).subject_check(users).build()?;
+    /// let issued = knox.issue(42).await?;
+    ///
+    /// let auth = knox.authenticate(issued.token.expose()).await?;
+    /// assert_eq!(auth.user::<User>().map(|user| user.email), Some("alice@example.com"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn user<T: 'static>(&self) -> Option<&T> {
+        self.0.user.as_ref()?.get()
+    }
+
+    /// When the user last proved who they are: when the check of the credentials began with which the session began. A
+    /// rotation does not move it.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Timestamp {
+        self.session().created_at
+    }
+
+    /// Goes on only if the login is no older than `max_age`: for what a stolen token or a screen left unlocked must not
+    /// do, such as changing the password. The client has to log in again for a token that may.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginTooOld`] if it is older.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use jwt_knox::{Authenticated, LoginTooOld};
+    ///
+    /// fn change_password(auth: &Authenticated) -> Result<(), LoginTooOld> {
+    ///     auth.require_recent(Duration::from_secs(5 * 60))?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn require_recent(&self, max_age: Duration) -> Result<(), LoginTooOld> {
+        // The server that logged the user in may be ahead of this one.
+        let age = self.0.checked_at.duration_since(self.authenticated_at());
+        let is_recent = Duration::try_from(age).map_or(true, |age| age <= max_age);
+        if is_recent { Ok(()) } else { Err(LoginTooOld { max_age }) }
     }
 
     /// The claims of the token as a type of the application: its own claims, and the registered ones if the type has
@@ -113,6 +176,13 @@ impl Authenticated {
     }
 }
 
+/// Whether an authentication is a use of the session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    AsUse,
+    ForNothing,
+}
+
 /// Whether a token that was rotated away, after its grace, means that it was stolen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OnReuse {
@@ -134,19 +204,43 @@ impl Knox {
     /// [`AuthenticateError::Rejected`] if the token is not valid, [`AuthenticateError::Store`] if that cannot be told.
     #[tracing::instrument(name = "knox.authenticate", level = "debug", skip_all, fields(subject, session_id))]
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
-        let outcome = self.try_authenticate(token).await;
-        self.report(&outcome);
-        outcome
+        self.authenticate_as(token, Counts::AsUse).await
     }
 
-    async fn try_authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
+    /// As [`authenticate`](Self::authenticate), and does not count as a use of the session: for what a page polls by
+    /// itself, so that an idle timeout measures what the user does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`authenticate`](Self::authenticate).
+    #[tracing::instrument(name = "knox.authenticate", level = "debug", skip_all, fields(subject, session_id))]
+    pub async fn authenticate_passively(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
+        self.authenticate_as(token, Counts::ForNothing).await
+    }
+
+    async fn authenticate_as(&self, token: &str, counts: Counts) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
-        let verified = self.0.jwt.verify(&self.0.keys, token, now)?;
+        let verified = match self.0.jwt.verify(&self.0.keys, token, now) {
+            Ok(verified) => verified,
+            Err(reason) => {
+                let outcome = Err(reason.into());
+                self.report(&outcome, None);
+                return outcome;
+            }
+        };
         let session = verified.session_ref();
         Span::current().record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
-        let mut record = self.find_valid_record(&session, &verified, now, OnReuse::Act).await?;
-        self.touch(&session, &mut record, now).await;
-        Ok(Authenticated::new(record, verified))
+        let outcome = match self.check_store(&session, Arc::new(verified), now, OnReuse::Act).await {
+            Ok(mut inner) => {
+                if counts == Counts::AsUse {
+                    self.touch(&session, &mut inner.record, now).await;
+                }
+                Ok(Authenticated(Arc::new(inner)))
+            }
+            Err(error) => Err(error),
+        };
+        self.report(&outcome, Some(&session));
+        outcome
     }
 
     /// Decides whether the token that `auth` came with is still good, for a connection or a job that lasts.
@@ -177,24 +271,26 @@ impl Knox {
     #[tracing::instrument(name = "knox.recheck", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
     pub async fn recheck(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
         let outcome = self.try_recheck(auth).await;
-        self.report(&outcome);
+        self.report(&outcome, Some(&auth.session_ref()));
         outcome
     }
 
     async fn try_recheck(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
-        let verified = &auth.0.verified;
-        self.0.jwt.recheck(&self.0.keys, verified, now)?;
+        self.0.jwt.recheck(&self.0.keys, auth.verified(), now)?;
         // Nobody has presented the token again: a connection has outlived a rotation, and its session goes on.
-        let record = self.find_valid_record(&auth.session_ref(), verified, now, OnReuse::Ignore).await?;
-        Ok(Authenticated::new(record, verified.clone()))
+        let verified = Arc::clone(&auth.0.verified);
+        let inner = self.check_store(&auth.session_ref(), verified, now, OnReuse::Ignore).await?;
+        Ok(Authenticated(Arc::new(inner)))
     }
 
     /// Tells the log and the observer what was decided.
-    fn report(&self, outcome: &Result<Authenticated, AuthenticateError>) {
+    fn report(&self, outcome: &Result<Authenticated, AuthenticateError>, session: Option<&SessionRef>) {
         match outcome {
             Ok(auth) => tracing::trace!(subject = %auth.subject(), session_id = %auth.session_id(), "token accepted"),
-            Err(AuthenticateError::Rejected(reason)) => self.emit(Event::Rejected { reason }),
+            Err(AuthenticateError::Rejected(reason)) => {
+                self.emit(&Event::Rejected { reason: reason.clone(), session: session.cloned() });
+            }
             Err(AuthenticateError::Store(error)) => {
                 let error = error as &dyn std::error::Error;
                 tracing::error!(error, "token verification failed: the store is unavailable");
@@ -202,36 +298,49 @@ impl Knox {
         }
     }
 
-    /// The record of a token whose signature and claims are valid, if it is valid too.
-    async fn find_valid_record(
+    /// What the store and the application say of a token whose signature and claims are valid.
+    async fn check_store(
         &self,
         session: &SessionRef,
-        token: &Verified,
+        verified: Arc<Verified>,
         now: Timestamp,
         on_reuse: OnReuse,
-    ) -> Result<SessionRecord, AuthenticateError> {
+    ) -> Result<Inner, AuthenticateError> {
+        let record = self.find_record(session).await?;
+        if record.digest != verified.digest {
+            self.check_previous(&record, &verified, now, on_reuse).await?;
+        }
+        // The signature vouches for scope and claims, and so does the record: a stolen key is not enough to change them.
+        let claims_are_kept = record
+            .claims
+            .is_none_or(|digest| digest == verified.claims.custom_digest(self.0.jwt.profile.token_format()));
+        if record.scope != verified.scope || !claims_are_kept {
+            return Err(Rejection::Revoked.into());
+        }
+        let user = self.check_record(&record, now).await?;
+        Ok(Inner { record, verified, user, checked_at: now })
+    }
+
+    /// The record of a session.
+    pub(super) async fn find_record(&self, session: &SessionRef) -> Result<SessionRecord, AuthenticateError> {
         let found = self.time_limit().apply(self.admin().store().find(session)).await?;
         let record = found.ok_or(Rejection::Revoked)?;
         // The subject too, in case a database takes `Alice` for `alice`.
-        if record.subject != session.subject {
-            return Err(Rejection::Revoked.into());
-        }
-        if record.digest != token.digest {
-            self.check_previous(&record, token, now, on_reuse).await?;
-        }
-        // The signature vouches for scope and claims, and so does the record: a stolen key is not enough to change them.
-        let claims_are_kept =
-            record.claims.is_none_or(|digest| digest == token.claims.custom_digest(self.0.jwt.profile.token_format()));
-        if record.scope != token.scope || !claims_are_kept {
-            return Err(Rejection::Revoked.into());
-        }
+        if record.subject == session.subject { Ok(record) } else { Err(Rejection::Revoked.into()) }
+    }
+
+    /// Whether a session has not expired and its subject may be logged in, whatever token was presented.
+    pub(super) async fn check_record(
+        &self,
+        record: &SessionRecord,
+        now: Timestamp,
+    ) -> Result<Option<SubjectUser>, AuthenticateError> {
         // The absolute expiry too, in case a store has let use move the expiry beyond it.
         let cutoff = self.expiry_cutoff(now);
         if !record.is_active(cutoff) || record.absolute_expires_at.is_some_and(|expiry| expiry <= cutoff) {
             return Err(Rejection::Expired.into());
         }
-        self.check_subject(&record.subject).await?;
-        Ok(record)
+        self.check_subject(record).await
     }
 
     /// Whether a token that does not have the present secret has the one before it, in its grace.
@@ -253,9 +362,10 @@ impl Knox {
             return Err(Rejection::Revoked.into());
         }
         let session = record.session_ref();
-        self.emit(Event::Reused { session: &session });
+        self.emit(&Event::Reused { session: session.clone() });
         if self.0.settings.reuse == ReuseAction::RevokeSession {
-            self.admin().revoke_reused(&session).await?;
+            // Somebody else may have ended it in the meantime, which is as good.
+            let _ = self.admin().revoke_reused(&session).await?;
         }
         Err(Rejection::Reused.into())
     }

@@ -16,7 +16,7 @@ use crate::{
     observer::Observer,
     random::fill_from_os,
     store::{TokenStore, limit::SessionLimit},
-    subject::SubjectCheck,
+    subject_check::SubjectCheck,
     timer::{TimeLimit, Timer},
     token::{format::TokenFormat, jwt::Jwt, profile::TokenProfile},
 };
@@ -47,9 +47,10 @@ impl Knox {
                 subject_check: None,
                 lifetime: Lifetime::default(),
                 limit: None,
-                touch_interval: Duration::from_secs(60),
+                touch_interval: Duration::from_secs(15 * 60),
                 rotation_grace: Duration::from_secs(10),
                 reuse: ReuseAction::default(),
+                recheck_interval: Duration::from_secs(30),
                 fill_random: fill_from_os,
             },
         }
@@ -89,7 +90,8 @@ impl KnoxBuilder {
         Self { profile: self.profile.map(|profile| profile.format(format)), ..self }
     }
 
-    /// Asks the application about a subject on each authentication and each login. Default: no question is asked.
+    /// Asks the application about a session and its subject on each authentication and each login. Default: no question
+    /// is asked.
     pub fn subject_check(mut self, check: impl SubjectCheck) -> Self {
         self.settings.subject_check = Some(Arc::new(check));
         self
@@ -112,7 +114,8 @@ impl KnoxBuilder {
         self
     }
 
-    /// How often the use of a session is recorded, at most. Default: every 60 seconds.
+    /// How often the use of a session is recorded, at most; the first use is recorded at once. Default: every 15
+    /// minutes.
     ///
     /// The use of a session with an idle timeout is recorded at least four times in that timeout, so that it does not
     /// expire in use.
@@ -132,6 +135,15 @@ impl KnoxBuilder {
     /// revoked.
     pub fn on_reuse(mut self, action: ReuseAction) -> Self {
         self.settings.reuse = action;
+        self
+    }
+
+    /// How often [`Knox::ended`] asks the store whether a session goes on that no call of this process has ended. Default:
+    /// every 30 seconds.
+    ///
+    /// [`Knox::ended`]: crate::Knox::ended
+    pub fn recheck_interval(mut self, interval: Duration) -> Self {
+        self.settings.recheck_interval = interval;
         self
     }
 
@@ -171,7 +183,7 @@ impl KnoxBuilder {
             .with_clock(self.clock)
             .leeway(profile.get_leeway())?
             .time_limit(self.time_limit?);
-        let jwt = Jwt { profile, require_exp: false };
+        let jwt = Jwt { profile, require_exp: false, check_iat: false };
         Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings, touches: Touches::default() })))
     }
 }

@@ -8,18 +8,20 @@ use tracing::Span;
 
 use crate::{
     clock::whole_microseconds,
-    error::{ClaimsError, IssueError},
+    error::{ClaimsError, IssueError, Rejection},
     knox::Knox,
     lifetime::Lifetime,
-    observer::{Event, RevocationCause},
+    observer::{Event, LoginRejectionCause, RevocationCause},
     store::{
         InsertOutcome,
+        limit::SessionLimit,
         record::{SessionRecord, clean_label},
     },
     subject::Subject,
     token::{
         claims::CustomClaims,
         digest::TokenDigest,
+        id::SessionId,
         jwt::{Payload, Token},
         scope::is_scope,
         secret::Secret,
@@ -48,6 +50,8 @@ use crate::{
 pub struct NewSession {
     subject: Subject,
     label: Option<String>,
+    /// Whether the label is only a guess, and so does not name a device.
+    has_default_label: bool,
     attributes: BTreeMap<String, String>,
     scope: Option<String>,
     audiences: Option<Vec<String>>,
@@ -63,6 +67,7 @@ impl NewSession {
         Self {
             subject: subject.into(),
             label: None,
+            has_default_label: false,
             attributes: BTreeMap::new(),
             scope: None,
             audiences: None,
@@ -72,18 +77,33 @@ impl NewSession {
         }
     }
 
+    /// Who the session is for.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The scopes that are granted, separated by spaces. `None`: the token is its owner's, without scopes.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
     /// What to call the session in a list of sessions. Control characters are dropped, and all after the 255th
     /// character.
     #[must_use]
     pub fn label(mut self, label: impl AsRef<str>) -> Self {
         self.label = clean_label(label.as_ref());
+        self.has_default_label = false;
         self
     }
 
-    /// The label unless there is one already, by the same rules as [`label`](Self::label).
+    /// The label unless there is one already, by the same rules as [`label`](Self::label). It describes the session and
+    /// names no device, as the `User-Agent` of a browser that many computers have: to
+    /// [one session per label](SessionLimit::one_per_label) it counts as none.
     #[must_use]
     pub fn default_label(self, label: impl AsRef<str>) -> Self {
-        if self.label.is_some() { self } else { self.label(label) }
+        if self.label.is_some() { self } else { Self { has_default_label: true, ..self.label(label) } }
     }
 
     /// The longest name of an attribute, in bytes.
@@ -245,12 +265,30 @@ impl Knox {
 
     #[tracing::instrument(name = "knox.issue", level = "debug", skip_all, fields(subject = %new.subject, session_id))]
     async fn begin(&self, new: NewSession) -> Result<Issued, IssueError> {
-        let settings = &self.0.settings;
-        let called_at = self.now();
-        self.check_subject(&new.subject).await?;
+        let subject = new.subject.clone();
+        match self.try_begin(new).await {
+            Ok((issued, evicted)) => {
+                self.emit(&Event::Issued { session: issued.session.session_ref() });
+                if !evicted.is_empty() {
+                    let (count, cause) = (evicted.len() as u64, RevocationCause::Evicted);
+                    self.emit(&Event::Revoked { subject, ids: evicted, spared: None, count, cause });
+                }
+                Ok(issued)
+            }
+            Err(error) => {
+                if let Some(cause) = rejection_cause(&error) {
+                    self.emit(&Event::LoginRejected { subject: Some(subject), cause });
+                }
+                Err(error)
+            }
+        }
+    }
 
+    /// The token, and the sessions that were evicted for it.
+    async fn try_begin(&self, new: NewSession) -> Result<(Issued, Vec<SessionId>), IssueError> {
+        let settings = &self.0.settings;
         let now = self.now();
-        let began_at = whole_microseconds(new.began_at.unwrap_or(called_at)).min(now);
+        let began_at = whole_microseconds(new.began_at.unwrap_or(now)).min(now);
         let lifetime = new.lifetime.unwrap_or(settings.lifetime);
         let format = self.0.jwt.profile.token_format();
         let secret = Secret::mint(format.secret_form(), settings.fill_random).map_err(IssueError::Random)?;
@@ -263,36 +301,28 @@ impl Knox {
         record.claims = Some(new.custom.digest()?);
         record.label = new.label;
         record.attributes = new.attributes;
+        self.check_subject(&record).await?;
+
         // Signed before it is stored, so that a token which cannot be made leaves no record behind.
         let audiences = new.audiences.as_deref().unwrap_or(self.0.jwt.profile.audiences());
         let token = self.sign(&record, &secret, audiences, &new.custom, now)?;
 
-        let admin = self.admin();
-        let inserted = admin.store().insert(record.clone(), settings.limit, self.expiry_cutoff(now));
+        let limit = settings.limit.map(|limit| if new.has_default_label { limit.any_per_label() } else { limit });
+        let inserted = self.admin().store().insert(record.clone(), limit, self.expiry_cutoff(now));
         match self.time_limit().apply(inserted).await? {
-            InsertOutcome::Inserted { evicted } => {
-                self.emit(Event::Issued { session: &record.session_ref() });
-                if !evicted.is_empty() {
-                    self.emit(Event::Revoked {
-                        subject: &record.subject,
-                        ids: &evicted,
-                        spared: None,
-                        count: evicted.len() as u64,
-                        cause: RevocationCause::Evicted,
-                    });
-                }
-                Ok(Issued::new(token, record, now))
-            }
-            InsertOutcome::Superseded => {
-                tracing::debug!(subject = %record.subject, "no token issued: all sessions were revoked in the meantime");
-                Err(IssueError::Superseded)
-            }
+            InsertOutcome::Inserted { evicted } => Ok((Issued::new(token, record, now), evicted)),
+            InsertOutcome::Superseded => Err(IssueError::Superseded),
             InsertOutcome::LimitReached => {
-                let max = settings.limit.map_or(0, |limit| limit.max());
-                tracing::debug!(subject = %record.subject, max, "no token issued: the session limit is reached");
-                Err(IssueError::LimitReached { max })
+                Err(IssueError::LimitReached { max: limit.as_ref().map_or(0, SessionLimit::max) })
             }
         }
+    }
+
+    /// Tells the log and the observer of a login that was rejected before a session could be asked for, as one with a
+    /// wrong password: [`Event::LoginRejected`]. The built-in login does so itself. Do not take what was typed as a name
+    /// for `subject`: it is often a password.
+    pub fn report_rejected_login(&self, subject: Option<&Subject>) {
+        self.emit(&Event::LoginRejected { subject: subject.cloned(), cause: LoginRejectionCause::Credentials });
     }
 
     /// The digest of a new secret.
@@ -324,6 +354,17 @@ impl Knox {
             custom,
         };
         self.0.jwt.sign(&key, &payload)
+    }
+}
+
+/// Why a login is rejected that fails with `error`. `None`: it is not rejected, the server could not carry it out.
+fn rejection_cause(error: &IssueError) -> Option<LoginRejectionCause> {
+    match error {
+        IssueError::LimitReached { .. } => Some(LoginRejectionCause::LimitReached),
+        IssueError::Superseded => Some(LoginRejectionCause::Superseded),
+        IssueError::Rejected(Rejection::SubjectInactive) => Some(LoginRejectionCause::SubjectInactive),
+        IssueError::Rejected(Rejection::SubjectUnknown) => Some(LoginRejectionCause::SubjectUnknown),
+        _ => None,
     }
 }
 

@@ -3,8 +3,11 @@
 pub(crate) mod admin;
 pub(crate) mod authenticate;
 pub(crate) mod builder;
+mod ended;
+mod endings;
 pub(crate) mod issue;
 mod purge;
+pub(crate) mod revocation;
 mod revoke;
 mod rotate;
 pub(crate) mod settings;
@@ -20,7 +23,8 @@ use crate::{
     keys::KeyRing,
     knox::{admin::KnoxAdmin, settings::Settings, touches::Touches},
     observer::Event,
-    subject::{Subject, SubjectStatus},
+    store::record::SessionRecord,
+    subject_check::{SubjectStatus, SubjectUser},
     timer::TimeLimit,
     token::jwt::Jwt,
     verifier::Verifier,
@@ -45,7 +49,7 @@ use crate::{
 /// let auth = knox.authenticate(issued.token.expose()).await?;
 /// assert_eq!(auth.subject().parse::<i64>()?, 42);
 ///
-/// knox.revoke(&auth.session_ref()).await?;
+/// assert!(knox.revoke(&auth.session_ref()).await?.is_revoked());
 /// assert!(knox.authenticate(issued.token.expose()).await.is_err());
 /// # Ok(())
 /// # }
@@ -107,14 +111,15 @@ impl Knox {
         self.0.jwt.profile.expiry_cutoff(now)
     }
 
-    fn emit(&self, event: Event<'_>) {
+    fn emit(&self, event: &Event) {
         self.0.admin.emit(event);
     }
 
-    async fn check_subject(&self, subject: &Subject) -> Result<(), AuthenticateError> {
-        let Some(check) = &self.0.settings.subject_check else { return Ok(()) };
-        match self.time_limit().apply(check.check(subject)).await? {
-            SubjectStatus::Active => Ok(()),
+    async fn check_subject(&self, record: &SessionRecord) -> Result<Option<SubjectUser>, AuthenticateError> {
+        let Some(check) = &self.0.settings.subject_check else { return Ok(None) };
+        match self.time_limit().apply(check.check(record)).await? {
+            SubjectStatus::Active => Ok(None),
+            SubjectStatus::ActiveWith(user) => Ok(Some(user)),
             SubjectStatus::Inactive => Err(Rejection::SubjectInactive.into()),
             SubjectStatus::Unknown => Err(Rejection::SubjectUnknown.into()),
         }

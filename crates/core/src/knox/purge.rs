@@ -28,7 +28,7 @@ impl KnoxAdmin {
             let removed = self.limit().apply(self.store().remove_expired(cutoff, BATCH)).await?;
             count += removed;
             if removed < u64::from(BATCH.get()) {
-                self.emit(Event::Purged { count });
+                self.emit(&Event::Purged { count });
                 return Ok(count);
             }
             yield_now().await;

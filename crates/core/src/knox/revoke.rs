@@ -2,7 +2,7 @@
 
 use crate::{
     error::StoreError,
-    knox::{Knox, authenticate::Authenticated},
+    knox::{Knox, authenticate::Authenticated, revocation::Revocation},
     observer::RevocationCause,
     store::record::SessionRecord,
     subject::Subject,
@@ -10,12 +10,12 @@ use crate::{
 };
 
 impl Knox {
-    /// Revokes one session: a logout. `true`: it was there.
+    /// Revokes one session: a logout. It holds however often the token was rotated.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot tell whether the session has ended.
-    pub async fn revoke(&self, session: &SessionRef) -> Result<bool, StoreError> {
+    pub async fn revoke(&self, session: &SessionRef) -> Result<Revocation, StoreError> {
         self.admin().revoke(session).await
     }
 

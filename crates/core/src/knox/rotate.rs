@@ -71,7 +71,7 @@ impl Knox {
             // Signed before it is stored, so that a token which cannot be made changes nothing.
             let issued = self.issue_again(rotated, &secret, auth)?;
             if self.time_limit().apply(store.rotate(&session, &rotation)).await? {
-                self.emit(Event::Rotated { session: &session });
+                self.emit(&Event::Rotated { session });
                 return Ok(issued);
             }
             // Another call with the same token was faster, or the session has ended.
@@ -97,7 +97,7 @@ impl Knox {
         if (&record.scope, record.absolute_expires_at, record.claims) != granted {
             return Err(Rejection::Revoked.into());
         }
-        self.check_subject(&record.subject).await?;
+        self.check_subject(&record).await?;
         Ok(record)
     }
 

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{lifetime::Lifetime, named::named, random::FillRandom, store::limit::SessionLimit, subject::SubjectCheck};
+use crate::{
+    lifetime::Lifetime, named::named, random::FillRandom, store::limit::SessionLimit, subject_check::SubjectCheck,
+};
 
 /// The settings that the handle keeps as they are given.
 pub(super) struct Settings {
@@ -12,6 +14,7 @@ pub(super) struct Settings {
     pub(super) touch_interval: Duration,
     pub(super) rotation_grace: Duration,
     pub(super) reuse: ReuseAction,
+    pub(super) recheck_interval: Duration,
     pub(super) fill_random: FillRandom,
 }
 

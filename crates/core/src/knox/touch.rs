@@ -33,7 +33,7 @@ impl Knox {
             Ok(true) => {
                 record.last_used_at = Some(now);
                 record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
-                self.emit(Event::Renewed { session, expires_at: record.expires_at });
+                self.emit(&Event::Renewed { session: session.clone(), expires_at: record.expires_at });
             }
             Ok(false) => self.0.touches.forget(session),
             Err(error) => {

@@ -64,11 +64,18 @@ impl SessionLimit {
     /// Lets a login revoke the subject's active sessions with the same label, before the limit is applied: one session
     /// per device.
     ///
-    /// Labels compare byte for byte. A session without a label replaces none and is replaced by none. A client that can
-    /// log in as the subject can choose the label, and so which sessions end.
+    /// Labels compare byte for byte. A session without a label replaces none and is replaced by none, and one with a
+    /// [default label](crate::NewSession::default_label) replaces none: two computers with the same browser are two
+    /// devices. So the application has to name devices, by [`NewSession::label`](crate::NewSession::label). A client that
+    /// can log in as the subject can choose the label, and so which sessions end.
     #[must_use]
     pub const fn one_per_label(self) -> Self {
         Self { is_one_per_label: true, ..self }
+    }
+
+    /// The same without [`one_per_label`](Self::one_per_label).
+    pub(crate) const fn any_per_label(self) -> Self {
+        Self { is_one_per_label: false, ..self }
     }
 
     /// How many active sessions a subject may have; at least 1.

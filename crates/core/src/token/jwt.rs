@@ -27,6 +27,9 @@ pub(crate) struct Jwt {
     pub(crate) profile: TokenProfile,
     /// Whether a token without `exp` is rejected.
     pub(crate) require_exp: bool,
+    /// Whether a token with an `iat` in the future is rejected. Where the store is asked, it says that a session has
+    /// begun, whatever the clock of the server that issued the token.
+    pub(crate) check_iat: bool,
 }
 
 /// What is signed into a new token.
@@ -155,9 +158,10 @@ impl Jwt {
         let digest = algorithm.digest(&secret).ok_or(Rejection::Malformed("the secret is not hexadecimal"))?;
         let claims = ClaimSet(claims);
         self.check_exp(&claims, now)?;
-        let latest_start = now.checked_add(self.profile.get_leeway()).unwrap_or(Timestamp::MAX);
-        for name in ["nbf", "iat"] {
-            if claims.numeric_date(name)?.is_some_and(|start| start > latest_start) {
+        let leeway = if self.check_iat { self.profile.start_leeway() } else { self.profile.get_leeway() };
+        let latest_start = now.checked_add(leeway).unwrap_or(Timestamp::MAX);
+        for (name, is_checked) in [("nbf", true), ("iat", self.check_iat)] {
+            if claims.numeric_date(name)?.is_some_and(|start| is_checked && start > latest_start) {
                 return Err(Rejection::NotYetValid);
             }
         }
@@ -236,7 +240,7 @@ impl fmt::Debug for Token {
 /// vectors.
 #[cfg(test)]
 pub(crate) fn signature_of(keys: &dyn VerifyingKeys, token: &str) -> Result<(), Rejection> {
-    let jwt = Jwt { profile: TokenProfile::new(), require_exp: false };
+    let jwt = Jwt { profile: TokenProfile::new(), require_exp: false, check_iat: false };
     let (key, _) = jwt.key_for(keys, token)?;
     jwt_simple::prelude::Token::decode_metadata(token).map_err(|error| rejection(&error))?;
     match key.verify_signature(token, jwt.profile.max_bytes()) {

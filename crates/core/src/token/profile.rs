@@ -34,6 +34,7 @@ pub struct TokenProfile {
 impl TokenProfile {
     const MAX_LEEWAY: Duration = Duration::from_secs(600);
     const MIN_TOKEN_BYTES: usize = 1024;
+    const MIN_START_LEEWAY: Duration = Duration::from_secs(60);
 
     /// Tokens of the default format, without issuer and audience.
     pub fn new() -> Self {
@@ -67,8 +68,12 @@ impl TokenProfile {
         Ok(self)
     }
 
-    /// How far the clocks of servers may be apart, at most 10 minutes. Applied once, to `exp` and to the record.
-    /// Default: 0.
+    /// How far the clocks of servers may be apart, at most 10 minutes. Applied once, to `exp`, to the record and to
+    /// `nbf`. Default: 0.
+    ///
+    /// A token that a server whose clock is ahead has just issued is accepted in any case: where the store is asked,
+    /// `iat` may be in the future, and in a [`Verifier`](crate::Verifier) `iat` and `nbf` may be so by 60 seconds, or by
+    /// this leeway if that is longer.
     ///
     /// # Errors
     ///
@@ -105,6 +110,11 @@ impl TokenProfile {
 
     pub(crate) fn get_leeway(&self) -> Duration {
         self.leeway
+    }
+
+    /// How far in the future the start of a token may be where nobody else says that it has begun.
+    pub(crate) fn start_leeway(&self) -> Duration {
+        self.leeway.max(Self::MIN_START_LEEWAY)
     }
 
     pub(crate) fn token_format(&self) -> &TokenFormat {

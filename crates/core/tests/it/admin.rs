@@ -18,8 +18,8 @@ async fn an_admin_lists_revokes_and_purges_without_a_key() {
     assert_eq!(admin.sessions(&alice).await.unwrap(), [second.session.clone(), first.session.clone()]);
     assert_eq!(admin.sessions(&alice).await.unwrap(), fixture.knox.sessions(&alice).await.unwrap());
 
-    assert!(admin.revoke(&second.session.session_ref()).await.unwrap());
-    assert!(!admin.revoke(&second.session.session_ref()).await.unwrap());
+    assert!(admin.revoke(&second.session.session_ref()).await.unwrap().is_revoked());
+    assert!(!admin.revoke(&second.session.session_ref()).await.unwrap().is_revoked());
     assert_eq!(fixture.rejection(second.token.expose()).await, Rejection::Revoked);
     assert!(fixture.is_valid(&first).await);
     assert_eq!(admin.revoke_all(&alice).await.unwrap(), 1);
@@ -59,7 +59,7 @@ async fn an_admin_has_the_observer_of_its_handle_or_a_separate_one() {
     let (of_handle, observer) = audit();
     let fixture = Fixture::with(|builder| builder.observer(observer));
     let issued = fixture.login("alice").await;
-    fixture.knox.admin().revoke(&issued.session.session_ref()).await.unwrap();
+    assert!(fixture.knox.admin().revoke(&issued.session.session_ref()).await.unwrap().is_revoked());
     fixture.knox.admin().revoke_all(&issued.session.subject).await.unwrap();
     assert_eq!(*of_handle.lock().unwrap(), ["issued", "revoked"], "revoking what is not there is no event");
 

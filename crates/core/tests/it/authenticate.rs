@@ -73,7 +73,7 @@ async fn a_recheck_needs_no_token_and_sees_every_change() {
     assert_eq!(again.session(), auth.session());
     assert_eq!(fixture.calls(Operation::Touch), touches, "it does not count as a use of the session");
 
-    knox.revoke(&revoked.session_ref()).await.unwrap();
+    assert!(knox.revoke(&revoked.session_ref()).await.unwrap().is_revoked());
     assert_eq!(rejection(&revoked).await, Rejection::Revoked);
     let issued = knox.rotate(&rotated).await.unwrap();
     assert!(knox.recheck(&rotated).await.is_ok(), "in the grace");

@@ -57,7 +57,6 @@ async fn rejects_forged_claims_even_with_the_key() {
         (json!({"exp": START - 1}), "expired"),
         (json!({"exp": START as f64 + 0.0}), "expired"),
         (json!({"nbf": START + 1}), "not_yet_valid"),
-        (json!({"iat": START + 1}), "not_yet_valid"),
         (json!({"iss": "someone"}), "wrong_issuer"),
         (json!({"aud": "someone"}), "wrong_audience"),
         (json!({"aud": []}), "wrong_audience"),

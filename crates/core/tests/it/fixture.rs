@@ -14,6 +14,8 @@ use serde_json::Value;
 
 pub(crate) const KEY: [u8; 64] = [b'k'; 64];
 pub(crate) const START: i64 = 1_800_000_000;
+/// Shorter than by default, so that no test has to wait for hours.
+pub(crate) const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 /// A handle, and what it asks: the clock, the store and the users.
@@ -36,6 +38,7 @@ impl Fixture {
         let builder = Knox::builder(SigningKey::hs256(KEY).unwrap())
             .store(store.clone())
             .subject_check(users.clone())
+            .touch_interval(TOUCH_INTERVAL)
             .clock(clock.clone());
         Self { knox: settings(builder).build().unwrap(), clock, store, users }
     }
@@ -47,7 +50,7 @@ impl Fixture {
 
     /// Another server, on the same store and clock.
     pub(crate) fn server(&self, keys: impl Into<KeyRing>) -> KnoxBuilder {
-        Knox::builder(keys).store(self.store.clone()).clock(self.clock.clone())
+        Knox::builder(keys).store(self.store.clone()).touch_interval(TOUCH_INTERVAL).clock(self.clock.clone())
     }
 
     /// Another server on the same clock, with a separate store.
@@ -131,9 +134,14 @@ impl Audit {
 }
 
 /// An event with all that it says, but for ids, which are only counted.
-pub(crate) fn line(event: &Event<'_>) -> String {
+pub(crate) fn line(event: &Event) -> String {
     match event {
         Event::Issued { session, .. } => format!("issued {}", session.subject),
+        Event::LoginRejected { subject: Some(subject), cause, .. } => format!("login_rejected {subject} {cause}"),
+        Event::LoginRejected { subject: None, cause, .. } => format!("login_rejected {cause}"),
+        Event::Rejected { reason, session: Some(session), .. } => {
+            format!("rejected {} {}", reason.as_str(), session.subject)
+        }
         Event::Rejected { reason, .. } => format!("rejected {}", reason.as_str()),
         Event::Renewed { session, .. } => format!("renewed {}", session.subject),
         Event::Rotated { session, .. } => format!("rotated {}", session.subject),
@@ -221,8 +229,8 @@ impl Users {
 
 #[async_trait]
 impl SubjectCheck for Users {
-    async fn check(&self, _: &Subject) -> Result<SubjectStatus, StoreError> {
-        self.0.lock().unwrap().ok_or_else(|| StoreError::new("down").in_store("users"))
+    async fn check(&self, _: &SessionRecord) -> Result<SubjectStatus, StoreError> {
+        self.0.lock().unwrap().clone().ok_or_else(|| StoreError::new("down").in_store("users"))
     }
 }
 

@@ -75,3 +75,19 @@ async fn of_64_parallel_logins_at_a_limit_of_3_exactly_3_are_active() {
         assert_eq!(fixture.knox.sessions(&subject("alice")).await.unwrap().len(), 3);
     }
 }
+
+/// The `User-Agent` of a browser does not name a device.
+#[tokio::test]
+async fn two_computers_with_the_same_browser_are_two_devices() {
+    let limit = SessionLimit::evict_oldest(5).unwrap().one_per_label();
+    let fixture = with_limit(limit);
+    let log_in = async |new: NewSession| fixture.knox.issue(new).await.unwrap();
+    let browser = || NewSession::new(1).default_label("Mozilla/5.0");
+    let (home, office) = (log_in(browser()).await, log_in(browser()).await);
+    assert!(fixture.is_valid(&home).await && fixture.is_valid(&office).await);
+
+    let device = || NewSession::new(1).label("Phone").default_label("Mozilla/5.0");
+    let (old, new) = (log_in(device()).await, log_in(device()).await);
+    assert!(!fixture.is_valid(&old).await && fixture.is_valid(&new).await);
+    assert!(fixture.is_valid(&home).await && fixture.is_valid(&office).await);
+}

@@ -74,11 +74,13 @@ fn names_are_read_as_they_are_written_and_unknown_ones_are_rejected() {
     );
     check(ReuseAction::as_str, &[(ReuseAction::RevokeSession, "revoke_session"), (ReuseAction::Reject, "reject")]);
     check(
-        SubjectStatus::as_str,
+        LoginRejectionCause::as_str,
         &[
-            (SubjectStatus::Active, "active"),
-            (SubjectStatus::Inactive, "inactive"),
-            (SubjectStatus::Unknown, "unknown"),
+            (LoginRejectionCause::Credentials, "credentials"),
+            (LoginRejectionCause::LimitReached, "limit_reached"),
+            (LoginRejectionCause::Superseded, "superseded"),
+            (LoginRejectionCause::SubjectInactive, "subject_inactive"),
+            (LoginRejectionCause::SubjectUnknown, "subject_unknown"),
         ],
     );
     check(

@@ -53,7 +53,7 @@ async fn an_observer_is_told_of_everything_and_of_no_secret() {
     );
     fixture.rejection(first.token.expose()).await;
     fixture.rejection("garbage").await;
-    assert_eq!(told(), ["rejected revoked", "rejected malformed"]);
+    assert_eq!(told(), ["rejected revoked alice", "rejected malformed"]);
 
     let issued = login("bob").await;
     fixture.set(100);
@@ -65,8 +65,8 @@ async fn an_observer_is_told_of_everything_and_of_no_secret() {
     login("bob").await;
     fixture.knox.revoke_others(&auth).await.unwrap();
     fixture.knox.revoke_others(&auth).await.unwrap();
-    fixture.knox.revoke(&auth.session_ref()).await.unwrap();
-    fixture.knox.revoke(&auth.session_ref()).await.unwrap();
+    assert_eq!(fixture.knox.revoke(&auth.session_ref()).await.unwrap(), Revocation::Revoked);
+    assert_eq!(fixture.knox.revoke(&auth.session_ref()).await.unwrap(), Revocation::NotFound);
     fixture.knox.revoke_all(&subject("alice")).await.unwrap();
     let expected = [
         "issued bob",
@@ -80,7 +80,7 @@ async fn an_observer_is_told_of_everything_and_of_no_secret() {
     secrets.lock().unwrap().extend(secrets_of(&rotated));
     fixture.set(200);
     assert_eq!(fixture.rejection(stolen.token.expose()).await, Rejection::Reused);
-    let expected = ["reused bob", "revoked bob 1 reused, 1 ids, spared: false", "rejected reused"];
+    let expected = ["reused bob", "revoked bob 1 reused, 1 ids, spared: false", "rejected reused bob"];
     assert_eq!(told(), [&["issued bob", "renewed bob", "rotated bob"] as &[_], &expected].concat());
     login("bob").await;
     fixture.set(2000);
@@ -94,6 +94,60 @@ async fn an_observer_is_told_of_everything_and_of_no_secret() {
     assert_eq!(told(), ["rejected expired"], "only the token that had expired");
 }
 
+#[tokio::test]
+async fn an_observer_is_told_of_rejected_logins() {
+    let audit = crate::fixture::Audit::default();
+    let limit = SessionLimit::deny(1).unwrap();
+    let fixture = Fixture::with(|builder| builder.observer(audit.observer()).limit(limit));
+    fixture.login("alice").await;
+    audit.take();
+    assert!(fixture.knox.issue(subject("alice")).await.is_err());
+    assert_eq!(audit.take(), ["login_rejected alice limit_reached"]);
+    for status in [SubjectStatus::Inactive, SubjectStatus::Unknown] {
+        fixture.users.are(status);
+        assert!(fixture.knox.issue(subject("bob")).await.is_err());
+    }
+    assert_eq!(audit.take(), ["login_rejected bob subject_inactive", "login_rejected bob subject_unknown"]);
+    fixture.knox.report_rejected_login(None);
+    fixture.knox.report_rejected_login(Some(&subject("carol")));
+    assert_eq!(audit.take(), ["login_rejected credentials", "login_rejected carol credentials"]);
+    // What could not be decided was not rejected.
+    fixture.users.are(None);
+    assert!(fixture.knox.issue(subject("bob")).await.is_err());
+    fixture.users.are(SubjectStatus::Active);
+    fixture.store_is(|_| State::Fails);
+    assert!(fixture.knox.issue(subject("bob")).await.is_err());
+    assert_eq!(audit.take(), [""; 0]);
+}
+
+/// The alarm that an operator wants: a token that was good once.
+#[tokio::test]
+async fn a_revoked_token_in_use_names_its_session() {
+    let named = Arc::new(Mutex::new(Vec::new()));
+    let log = named.clone();
+    let observer = observer_fn(move |event| {
+        if let Event::Rejected { .. } = event {
+            log.lock().unwrap().push(event.clone());
+        }
+    });
+    let fixture = Fixture::with(|builder| builder.observer(observer));
+    let issued = fixture.login("alice").await;
+    assert!(fixture.knox.revoke(&issued.session.session_ref()).await.unwrap().is_revoked());
+    fixture.rejection(issued.token.expose()).await;
+    let tampered = format!("{}x", issued.token.expose());
+    fixture.rejection(&tampered).await;
+    // Events own what they say, so they can go to another thread.
+    let events = std::thread::spawn(move || std::mem::take(&mut *named.lock().unwrap())).join().unwrap();
+    let sessions: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            Event::Rejected { session, .. } => session.clone(),
+            _ => unreachable!(),
+        })
+        .collect();
+    assert_eq!(sessions, [Some(issued.session.session_ref()), None]);
+}
+
 /// The ids of all sessions that events named, to close the connections of these.
 #[tokio::test]
 async fn an_event_says_which_sessions_were_revoked() {
@@ -102,7 +156,7 @@ async fn an_event_says_which_sessions_were_revoked() {
     let log = named.clone();
     let observer = observer_fn(move |event| {
         if let Event::Revoked { ids, spared, count, cause, .. } = event {
-            log.lock().unwrap().push((*cause, ids.to_vec(), *spared, *count));
+            log.lock().unwrap().push((*cause, ids.clone(), *spared, *count));
         }
     });
     let told = || std::mem::take(&mut *named.lock().unwrap());
@@ -128,7 +182,7 @@ async fn an_event_says_which_sessions_were_revoked() {
         .limit(SessionLimit::evict_oldest(1).unwrap())
         .observer(observer_fn(move |event| {
             if let Event::Revoked { ids, spared, count, cause, .. } = event {
-                log.lock().unwrap().push((*cause, ids.to_vec(), *spared, *count));
+                log.lock().unwrap().push((*cause, ids.clone(), *spared, *count));
             }
         }))
         .build()
@@ -145,7 +199,7 @@ async fn an_event_says_which_sessions_were_revoked() {
     let auth = fixture.authenticate(&rotated).await;
     log_in("Phone").await;
     fixture.knox.revoke_others(&auth).await.unwrap();
-    fixture.knox.revoke(&auth.session_ref()).await.unwrap();
+    assert!(fixture.knox.revoke(&auth.session_ref()).await.unwrap().is_revoked());
     assert_eq!(
         told(),
         [
@@ -179,7 +233,7 @@ async fn an_observer_that_panics_keeps_nobody_from_the_result() {
     assert_eq!(fixture.rejection(rotated.token.expose()).await, Rejection::Revoked, "it was revoked all the same");
 
     let issued = fixture.login("alice").await;
-    assert!(fixture.knox.revoke(&issued.session.session_ref()).await.unwrap());
+    assert!(fixture.knox.revoke(&issued.session.session_ref()).await.unwrap().is_revoked());
     assert!(!fixture.is_valid(&issued).await);
     fixture.login("alice").await;
     assert_eq!(fixture.knox.revoke_all(&alice).await.unwrap(), 1);

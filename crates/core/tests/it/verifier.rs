@@ -19,7 +19,7 @@ async fn a_verifier_checks_signature_and_claims_and_not_revocation() {
     let of_jwks = |jwks: &str| Verifier::new(KeySet::from_jwks(jwks).unwrap(), profile()).clock(fixture.clock.clone());
     let of_set = |profile| Verifier::new(ring.to_key_set(), profile).clock(fixture.clock.clone());
     let verifiers = [knox.verifier(), of_jwks(&ring.jwks()), of_set(profile())];
-    knox.revoke(&issued.session.session_ref()).await.unwrap();
+    assert!(knox.revoke(&issued.session.session_ref()).await.unwrap().is_revoked());
     for verifier in &verifiers {
         let token = verifier.verify(issued.token.expose()).unwrap();
         assert_eq!(token.session_ref(), issued.session.session_ref());
