@@ -222,13 +222,7 @@ macro_rules! read {
     };
 }
 
-/// Reads PKCS #8 in PEM, and PKCS #1 for RSA.
-pub(super) fn private_from_pem(algorithm: Algorithm, pem: &str) -> Option<ReadPrivate> {
-    read!(algorithm, from_pem(pem) gives PrivateKey of Es256 ES256KeyPair Es384 ES384KeyPair EdDsa Ed25519KeyPair
-        Rs256 RS256KeyPair Rs384 RS384KeyPair Rs512 RS512KeyPair)
-}
-
-/// Reads PKCS #8 in DER.
+/// Reads PKCS #8 of version 1 in DER, and PKCS #1 for RSA.
 pub(super) fn private_from_der(algorithm: Algorithm, der: &[u8]) -> Option<ReadPrivate> {
     read!(algorithm, from_der(der) gives PrivateKey of Es256 ES256KeyPair Es384 ES384KeyPair EdDsa Ed25519KeyPair
         Rs256 RS256KeyPair Rs384 RS384KeyPair Rs512 RS512KeyPair)
@@ -247,13 +241,7 @@ pub(super) fn private_from_jwk(algorithm: Algorithm, jwk: &str) -> Option<ReadPr
         MlDsa44 MLDSA44KeyPair MlDsa65 MLDSA65KeyPair MlDsa87 MLDSA87KeyPair)
 }
 
-/// Reads SPKI in PEM, and PKCS #1 for RSA.
-pub(super) fn public_from_pem(algorithm: Algorithm, pem: &str) -> Option<ReadPublic> {
-    read!(algorithm, from_pem(pem) gives PublicKey of Es256 ES256PublicKey Es384 ES384PublicKey EdDsa Ed25519PublicKey
-        Rs256 RS256PublicKey Rs384 RS384PublicKey Rs512 RS512PublicKey)
-}
-
-/// Reads SPKI in DER.
+/// Reads SPKI in DER, and PKCS #1 for RSA.
 pub(super) fn public_from_der(algorithm: Algorithm, der: &[u8]) -> Option<ReadPublic> {
     read!(algorithm, from_der(der) gives PublicKey of Es256 ES256PublicKey Es384 ES384PublicKey EdDsa Ed25519PublicKey
         Rs256 RS256PublicKey Rs384 RS384PublicKey Rs512 RS512PublicKey)

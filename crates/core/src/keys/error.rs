@@ -43,13 +43,30 @@ pub enum KeyError {
     #[error("this is a private key; give a service that only verifies the public key")]
     NotPublic,
     /// An encrypted PEM.
-    #[error("this PEM is encrypted; decrypt it first, for example with `openssl pkcs8`")]
+    #[error("this PEM is encrypted; decrypt it first, with `openssl pkey -in key.pem -out plain.pem`")]
     Encrypted,
-    /// A PEM of the older form of SEC 1.
-    #[error("this PEM is of an older form; convert it with `openssl pkcs8 -topk8 -nocrypt -in key.pem`")]
-    Sec1,
+    /// A key of OpenSSH.
+    #[error("this is a key for SSH; make one for tokens, for example with `openssl genpkey -algorithm ed25519`")]
+    OpenSsh,
+    /// A certificate where a public key is needed.
+    #[error("this is a certificate; take the public key out of it with `openssl x509 -in cert.pem -noout -pubkey`")]
+    Certificate,
+    /// A key of a kind that is not supported, such as another curve.
+    #[error("this is a key for {kind}, which is not supported; make one for an algorithm of `Algorithm::ALL`")]
+    UnsupportedKind {
+        /// What the key is for.
+        kind: &'static str,
+    },
+    /// A text that is not PEM or not a JWK.
+    #[error("this {encoding} cannot be read: {problem}")]
+    Syntax {
+        /// How the key is written, or should be.
+        encoding: &'static str,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
     /// Not a key at all, or a broken one.
-    #[error("not a valid {algorithm} key in {encoding} format")]
+    #[error("not a valid {algorithm} key in {encoding} format; it is broken, or of another kind")]
     Malformed {
         /// The algorithm that was asked for.
         algorithm: Algorithm,
@@ -64,9 +81,9 @@ pub enum KeyError {
         /// The form.
         encoding: &'static str,
     },
-    /// A PEM or a JWK where the secret of HMAC is needed ([RFC 8725
+    /// A key or certificate in PEM, DER or JWK where the secret of HMAC is needed ([RFC 8725
     /// §2.1](https://www.rfc-editor.org/rfc/rfc8725#section-2.1)).
-    #[error("this looks like a PEM or JWK, not an HMAC secret; load it with `from_pem` or `from_jwk`")]
+    #[error("this has a PEM, JWK or other key in it and is not an HMAC secret; load it with `from_pem` or `from_jwk`")]
     NotASecret,
     /// An HMAC key where a public key is needed: it has no public form.
     #[error("an HMAC key is secret and has no public form")]

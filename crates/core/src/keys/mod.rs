@@ -3,8 +3,11 @@
 mod algorithm;
 mod backend;
 mod collection;
+mod der;
 mod error;
+mod examples;
 mod jwks;
+mod pem;
 mod read;
 mod ring;
 mod roca;

@@ -8,8 +8,9 @@ use zeroize::Zeroizing;
 use crate::keys::{
     Algorithm,
     backend::{self, ParsedKey, PrivateKey, PublicKey, ReadPrivate, ReadPublic},
+    der,
     error::KeyError,
-    roca, symmetric,
+    pem, roca, symmetric,
 };
 
 /// A key as it was handed in.
@@ -23,16 +24,15 @@ pub(super) enum EncodedKey<'a> {
 
 impl<'a> EncodedKey<'a> {
     /// Finds out how the contents of a file or variable are written.
-    pub(super) fn detect(algorithm: Algorithm, contents: &'a [u8]) -> Self {
-        let start = contents.trim_ascii_start();
-        let text = std::str::from_utf8(contents);
-        match text {
-            Ok(text) if start.starts_with(b"-----BEGIN ") => Self::Pem(text),
-            Ok(text) if start.starts_with(b"{") => Self::Jwk(text),
+    pub(super) fn detect(algorithm: Algorithm, contents: &'a Contents) -> Self {
+        let bytes: &[u8] = &contents.0;
+        match std::str::from_utf8(bytes) {
+            Ok(text) if pem::is_in(text) => Self::Pem(text),
+            Ok(text) if is_jwk(text) => Self::Jwk(text),
+            _ if !algorithm.is_symmetric() => Self::Der(bytes),
             // An editor ends a text with a line break, which is not part of the key.
             Ok(text) => Self::Bytes(text.strip_suffix('\n').map_or(text, |key| key.trim_end_matches('\r')).as_bytes()),
-            Err(_) if algorithm.is_symmetric() => Self::Bytes(contents),
-            Err(_) => Self::Der(contents),
+            Err(_) => Self::Bytes(bytes),
         }
     }
 
@@ -40,38 +40,53 @@ impl<'a> EncodedKey<'a> {
         match self {
             Self::Pem(_) => "PEM",
             Self::Der(_) => "DER",
-            Self::Jwk(_) => "a JWK",
-            Self::Bytes(_) => "the raw bytes",
+            Self::Jwk(_) => "JWK",
+            Self::Bytes(_) => "raw",
         }
     }
 
-    fn read_private(self, algorithm: Algorithm) -> Option<ReadPrivate> {
-        match self {
-            Self::Pem(pem) => backend::private_from_pem(algorithm, pem),
-            Self::Der(der) => backend::private_from_der(algorithm, der),
-            Self::Jwk(jwk) => backend::private_from_jwk(algorithm, jwk),
+    /// Reads the key; `None` if keys of the algorithm are not written so.
+    fn read_private(self, algorithm: Algorithm) -> Result<Option<ReadPrivate>, KeyError> {
+        Ok(match self {
+            Self::Pem(pem) => return EncodedKey::Der(&pem::private(pem)?).read_private(algorithm),
+            Self::Der(der) => match der::PrivateKey::read(der) {
+                Some(key) => {
+                    let read = backend::private_from_der(algorithm, &key.pkcs8);
+                    read.map(|read| read.and_then(|read| with_its_public_key(read, key.public_key)))
+                }
+                None => backend::private_from_der(algorithm, der),
+            },
+            Self::Jwk(jwk) => backend::private_from_jwk(algorithm, jwk_in(jwk)?),
             Self::Bytes(bytes) => backend::private_from_bytes(algorithm, bytes),
-        }
+        })
     }
 
-    fn read_public(self, algorithm: Algorithm) -> Option<ReadPublic> {
-        match self {
-            Self::Pem(pem) => backend::public_from_pem(algorithm, pem),
+    /// Reads the key; `None` if keys of the algorithm are not written so.
+    fn read_public(self, algorithm: Algorithm) -> Result<Option<ReadPublic>, KeyError> {
+        Ok(match self {
+            Self::Pem(pem) => return EncodedKey::Der(&pem::public(pem)?).read_public(algorithm),
             Self::Der(der) => backend::public_from_der(algorithm, der),
-            Self::Jwk(jwk) => backend::public_from_jwk(algorithm, jwk),
+            Self::Jwk(jwk) => backend::public_from_jwk(algorithm, jwk_in(jwk)?),
             Self::Bytes(bytes) => backend::public_from_bytes(algorithm, bytes),
-        }
+        })
     }
 
-    fn symmetric(self, algorithm: Algorithm) -> Result<ParsedKey<dyn PrivateKey>, KeyError> {
+    /// The secret of HMAC, and its `kid`.
+    fn secret(self, algorithm: Algorithm) -> Result<(Zeroizing<Vec<u8>>, Option<String>), KeyError> {
         match self {
-            Self::Bytes(bytes) => symmetric_key(algorithm, bytes, None),
-            Self::Jwk(jwk) => {
-                let (bytes, key_id) = symmetric::from_jwk(algorithm, jwk)?;
-                symmetric_key(algorithm, &bytes, key_id)
-            }
+            Self::Bytes(bytes) => Ok((Zeroizing::new(bytes.to_vec()), None)),
+            Self::Jwk(jwk) => symmetric::from_jwk(algorithm, jwk_in(jwk)?),
             Self::Pem(_) | Self::Der(_) => Err(KeyError::Unsupported { algorithm, encoding: self.encoding() }),
         }
+    }
+
+    fn is_private(self, algorithm: Algorithm) -> bool {
+        matches!(self.read_private(algorithm), Ok(Some(Ok(_))))
+            || algorithm.is_symmetric() && self.secret(algorithm).is_ok()
+    }
+
+    fn is_public(self, algorithm: Algorithm) -> bool {
+        matches!(self.read_public(algorithm), Ok(Some(Ok(_))))
     }
 
     /// The algorithms of other keys that this might be, of which raw bytes tell nothing.
@@ -83,9 +98,13 @@ impl<'a> EncodedKey<'a> {
 
 pub(super) fn private(algorithm: Algorithm, source: EncodedKey<'_>) -> Result<ParsedKey<dyn PrivateKey>, KeyError> {
     if algorithm.is_symmetric() {
-        return source.symmetric(algorithm).map_err(|error| explain_private(algorithm, source, error));
+        let (bytes, key_id) = source.secret(algorithm).map_err(|error| explain_private(algorithm, source, error))?;
+        symmetric::check(algorithm, &bytes)?;
+        let key = backend::symmetric(algorithm, &bytes).ok_or(KeyError::UnknownAlgorithm)?;
+        symmetric::warn_of_mistakes(algorithm, &bytes);
+        return Ok(ParsedKey { key, key_id });
     }
-    match source.read_private(algorithm) {
+    match source.read_private(algorithm)? {
         Some(Ok(read)) => roca::check(&*read.key.public()).map(|()| read),
         Some(Err(error)) => Err(explain_private(algorithm, source, of_backend(algorithm, source, &error))),
         None => Err(KeyError::Unsupported { algorithm, encoding: source.encoding() }),
@@ -97,48 +116,99 @@ pub(super) fn public(algorithm: Algorithm, source: EncodedKey<'_>) -> Result<Par
         let ParsedKey { key, key_id } = private(algorithm, source)?;
         return Ok(ParsedKey { key: key.public(), key_id });
     }
-    match source.read_public(algorithm) {
+    match source.read_public(algorithm)? {
         Some(Ok(read)) => roca::check(&*read.key).map(|()| read),
         Some(Err(error)) => Err(explain_public(algorithm, source, of_backend(algorithm, source, &error))),
         None => Err(KeyError::Unsupported { algorithm, encoding: source.encoding() }),
     }
 }
 
-/// The contents of a file with a key.
-pub(super) fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let unreadable = |source| KeyError::Unreadable { name: path.display().to_string(), source };
-    fs::read(path).map(Zeroizing::new).map_err(unreadable)
-}
+/// What a file or variable with a key holds, as UTF-8 if it is a text.
+pub(super) struct Contents(Zeroizing<Vec<u8>>);
 
-/// The contents of an environment variable with a key.
-pub(super) fn variable(name: &str) -> Result<Zeroizing<String>, KeyError> {
-    let unreadable = |error| {
-        let kind = match error {
-            env::VarError::NotPresent => std::io::ErrorKind::NotFound,
-            env::VarError::NotUnicode(_) => std::io::ErrorKind::InvalidData,
+impl Contents {
+    pub(super) fn of_file(algorithm: Algorithm, path: &Path) -> Result<Self, KeyError> {
+        let unreadable = |source| KeyError::Unreadable { name: path.display().to_string(), source };
+        Ok(Self::new(algorithm, &Zeroizing::new(fs::read(path).map_err(unreadable)?)))
+    }
+
+    pub(super) fn of_variable(algorithm: Algorithm, name: &str) -> Result<Self, KeyError> {
+        let unreadable = |error| {
+            let kind = match error {
+                env::VarError::NotPresent => std::io::ErrorKind::NotFound,
+                env::VarError::NotUnicode(_) => std::io::ErrorKind::InvalidData,
+            };
+            KeyError::Unreadable { name: name.to_owned(), source: kind.into() }
         };
-        KeyError::Unreadable { name: name.to_owned(), source: kind.into() }
-    };
-    env::var(name).map(Zeroizing::new).map_err(unreadable)
+        let value = env::var(name).map(Zeroizing::new).map_err(unreadable)?;
+        Ok(Self::new(algorithm, value.as_bytes()))
+    }
+
+    /// Takes off what editors and shells put around a key.
+    pub(super) fn new(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+        if let Some(text) = ascii_of_utf16(bytes) {
+            return Self::new(algorithm, &text);
+        }
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        // A variable of one line often has the base64 of a file. (A secret of HMAC is the text itself.)
+        match symmetric::key_in_base64(bytes) {
+            Some(decoded) if !algorithm.is_symmetric() => Self(decoded),
+            _ => Self(Zeroizing::new(bytes.to_vec())),
+        }
+    }
 }
 
-fn symmetric_key(
-    algorithm: Algorithm,
-    bytes: &[u8],
-    key_id: Option<String>,
-) -> Result<ParsedKey<dyn PrivateKey>, KeyError> {
-    let min = symmetric::min_bytes(algorithm).unwrap_or_default();
-    if bytes.len() < min {
-        return Err(KeyError::TooShort { algorithm, bytes: bytes.len(), min });
+/// A text that Windows wrote as UTF-16, if it begins with a byte order mark and has nothing but ASCII.
+fn ascii_of_utf16(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (mark, text) = bytes.split_at_checked(2)?;
+    let position = match mark {
+        b"\xff\xfe" => 0,
+        b"\xfe\xff" => 1,
+        _ => return None,
+    };
+    let is_ascii = |unit: &[u8]| unit.len() == 2 && unit[1 - position] == 0 && unit[position].is_ascii();
+    text.chunks(2).all(is_ascii).then(|| Zeroizing::new(text.chunks(2).map(|unit| unit[position]).collect()))
+}
+
+fn is_jwk(text: &str) -> bool {
+    text.trim_start_matches(pem::is_blank).starts_with('{')
+}
+
+/// The JWK without what editors put around it.
+fn jwk_in(text: &str) -> Result<&str, KeyError> {
+    let problem = |problem| Err(KeyError::Syntax { encoding: "JWK", problem });
+    let jwk = text.trim_matches(pem::is_blank);
+    if pem::is_in(jwk) && !jwk.starts_with('{') {
+        problem("this is PEM; read it with `from_pem`")
+    } else if !jwk.starts_with('{') {
+        problem("it must be a JSON object and begin with `{`, with nothing in front of it")
+    } else if serde_json::from_str::<JwkSet>(jwk).is_ok() {
+        problem("this is a JWK Set; take one key out of its list `keys`")
+    } else {
+        Ok(jwk)
     }
-    // Whoever takes the text of a public key for the secret of HMAC lets everybody sign (RFC 8725 §2.1).
-    let start = bytes.trim_ascii_start();
-    let is_jwk = start.starts_with(b"{") && bytes.windows(5).any(|part| part == b"\"kty\"");
-    if is_jwk || start.starts_with(b"-----BEGIN ") {
-        return Err(KeyError::NotASecret);
-    }
-    let key = backend::symmetric(algorithm, bytes).ok_or(KeyError::UnknownAlgorithm)?;
-    Ok(ParsedKey { key, key_id })
+}
+
+/// Something that has the list of a JWK Set.
+#[derive(serde::Deserialize)]
+struct JwkSet {
+    #[serde(rename = "keys")]
+    _keys: Vec<serde::de::IgnoredAny>,
+}
+
+/// Checks that a public key which is attached to a private one belongs to it.
+fn with_its_public_key(
+    read: ParsedKey<dyn PrivateKey>,
+    attached: Option<&[u8]>,
+) -> Result<ParsedKey<dyn PrivateKey>, Error> {
+    let algorithm = read.key.algorithm();
+    let belongs = |bytes| {
+        let public =
+            backend::public_from_bytes(algorithm, bytes).or_else(|| backend::public_from_der(algorithm, bytes));
+        matches!(public, Some(Ok(public)) if public.key.thumbprint() == read.key.public().thumbprint())
+    };
+    if attached.is_none_or(belongs) { Ok(read) } else { Err(JWTError::InvalidKeyPair.into()) }
 }
 
 fn of_backend(algorithm: Algorithm, source: EncodedKey<'_>, error: &Error) -> KeyError {
@@ -153,44 +223,42 @@ fn explain_private(algorithm: Algorithm, source: EncodedKey<'_>, error: KeyError
     if !matches!(error, KeyError::Malformed { .. } | KeyError::Unsupported { .. }) {
         return error;
     }
-    if let Some(error) = explain_pem(source) {
-        return error;
-    }
-    let is_private = |other: &Algorithm| {
-        matches!(source.read_private(*other), Some(Ok(_))) || other.is_symmetric() && source.symmetric(*other).is_ok()
-    };
-    if let Some(found) = source.other_algorithms(algorithm).find(is_private) {
+    if let Some(found) = source.other_algorithms(algorithm).find(|other| source.is_private(*other)) {
         return KeyError::WrongAlgorithm { expected: algorithm, found };
     }
-    let is_public = |other: &Algorithm| matches!(source.read_public(*other), Some(Ok(_)));
-    if is_public(&algorithm) || source.other_algorithms(algorithm).any(|other| is_public(&other)) {
+    if source.is_public(algorithm) || source.other_algorithms(algorithm).any(|other| source.is_public(other)) {
         return KeyError::NotPrivate;
     }
-    error
+    explain_form(source, pem::private).unwrap_or(error)
 }
 
 fn explain_public(algorithm: Algorithm, source: EncodedKey<'_>, error: KeyError) -> KeyError {
     if !matches!(error, KeyError::Malformed { .. }) {
         return error;
     }
-    if let Some(error) = explain_pem(source) {
-        return error;
-    }
-    let is_public = |other: &Algorithm| matches!(source.read_public(*other), Some(Ok(_)));
-    if let Some(found) = source.other_algorithms(algorithm).find(is_public) {
+    if let Some(found) = source.other_algorithms(algorithm).find(|other| source.is_public(*other)) {
         return KeyError::WrongAlgorithm { expected: algorithm, found };
     }
-    let is_private = |other: &Algorithm| matches!(source.read_private(*other), Some(Ok(_)));
-    if is_private(&algorithm) || source.other_algorithms(algorithm).any(|other| is_private(&other)) {
+    if source.is_private(algorithm) || source.other_algorithms(algorithm).any(|other| source.is_private(other)) {
         return KeyError::NotPublic;
     }
-    error
+    explain_form(source, pem::public).unwrap_or(error)
 }
 
-fn explain_pem(source: EncodedKey<'_>) -> Option<KeyError> {
-    let EncodedKey::Pem(pem) = source else { return None };
-    if pem.contains("ENCRYPTED") {
-        return Some(KeyError::Encrypted);
+/// Names a kind of key that is never read.
+fn explain_form(
+    source: EncodedKey<'_>,
+    der_of_pem: fn(&str) -> Result<Zeroizing<Vec<u8>>, KeyError>,
+) -> Option<KeyError> {
+    match source {
+        EncodedKey::Pem(pem) => match der_of_pem(pem) {
+            Ok(der) => explain_form(EncodedKey::Der(&der), der_of_pem),
+            Err(error) => Some(error),
+        },
+        EncodedKey::Der(der) if der.first() != Some(&0x30) => {
+            Some(KeyError::Syntax { encoding: "key", problem: "it is neither PEM nor a JWK nor DER" })
+        }
+        EncodedKey::Der(der) => der::unsupported_kind(der).map(|kind| KeyError::UnsupportedKind { kind }),
+        EncodedKey::Jwk(_) | EncodedKey::Bytes(_) => None,
     }
-    pem.contains("-----BEGIN EC PRIVATE KEY-----").then_some(KeyError::Sec1)
 }

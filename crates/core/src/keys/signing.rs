@@ -12,7 +12,7 @@ use crate::{
         Algorithm, VerifyingKey,
         backend::{self, ParsedKey, PrivateKey},
         error::KeyError,
-        read::{self, EncodedKey},
+        read::{self, Contents, EncodedKey},
         symmetric,
     },
     random::fill_from_os,
@@ -54,13 +54,14 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// HMAC with SHA-256. `key` needs at least 32 bytes ([RFC 7518 §3.2]), from a random generator.
+    /// HMAC with SHA-256. `key` needs at least 32 bytes ([RFC 7518 §3.2]), from a random generator. Each byte counts, a
+    /// line break at the end included; [`from_env`](Self::from_env) and [`from_file`](Self::from_file) take that off.
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
     ///
     /// # Errors
     ///
-    /// [`KeyError::TooShort`] under 32 bytes.
+    /// [`KeyError::TooShort`] under 32 bytes; [`KeyError::NotASecret`] if it has a PEM, a JWK or another key in it.
     pub fn hs256(key: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         Self::from_bytes(Algorithm::Hs256, key)
     }
@@ -71,7 +72,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::TooShort`] under 48 bytes.
+    /// [`KeyError::TooShort`] under 48 bytes; [`KeyError::NotASecret`] if it has a PEM, a JWK or another key in it.
     pub fn hs384(key: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         Self::from_bytes(Algorithm::Hs384, key)
     }
@@ -82,7 +83,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::TooShort`] under 64 bytes.
+    /// [`KeyError::TooShort`] under 64 bytes; [`KeyError::NotASecret`] if it has a PEM, a JWK or another key in it.
     pub fn hs512(key: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         Self::from_bytes(Algorithm::Hs512, key)
     }
@@ -102,7 +103,11 @@ impl SigningKey {
         Self::new(ParsedKey { key: key.map_err(|error| KeyError::Generation(error.into()))?, key_id: None })
     }
 
-    /// Reads a private key in PEM: PKCS #8 (`BEGIN PRIVATE KEY`), or PKCS #1 for RSA (`BEGIN RSA PRIVATE KEY`).
+    /// Reads a private key in PEM: PKCS #8 (`BEGIN PRIVATE KEY`), PKCS #1 for RSA (`BEGIN RSA PRIVATE KEY`), or SEC 1 for
+    /// ECDSA (`BEGIN EC PRIVATE KEY`).
+    ///
+    /// Text in front, a byte order mark, lines of any length and line breaks that are missing or written as `\n` do no
+    /// harm.
     ///
     /// # Errors
     ///
@@ -111,7 +116,7 @@ impl SigningKey {
         Self::new(read::private(algorithm, EncodedKey::Pem(pem))?)
     }
 
-    /// Reads a private key in DER: PKCS #8.
+    /// Reads a private key in DER: PKCS #8, also with its public key attached (RFC 5958), PKCS #1 or SEC 1.
     ///
     /// # Errors
     ///
@@ -142,25 +147,25 @@ impl SigningKey {
         Self::new(read::private(algorithm, EncodedKey::Bytes(bytes.as_ref()))?)
     }
 
-    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part
-    /// of it.
+    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text and a byte
+    /// order mark are not part of it.
     ///
     /// # Errors
     ///
     /// [`KeyError::Unreadable`] if there is no such file; otherwise what is wrong with the key.
     pub fn from_file(algorithm: Algorithm, path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        let contents = read::file(path.as_ref())?;
+        let contents = Contents::of_file(algorithm, path.as_ref())?;
         Self::new(read::private(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
-    /// Reads a key from an environment variable: PEM or a JWK, or the text itself for HMAC.
+    /// Reads a key from an environment variable: PEM, a JWK or the base64 of a file with one, or the text itself for HMAC.
     ///
     /// # Errors
     ///
     /// [`KeyError::Unreadable`] if there is no such variable; otherwise what is wrong with the key.
     pub fn from_env(algorithm: Algorithm, variable: &str) -> Result<Self, KeyError> {
-        let contents = read::variable(variable)?;
-        Self::new(read::private(algorithm, EncodedKey::detect(algorithm, contents.as_bytes()))?)
+        let contents = Contents::of_variable(algorithm, variable)?;
+        Self::new(read::private(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
     fn new(parsed: ParsedKey<dyn PrivateKey>) -> Result<Self, KeyError> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::keys::{Algorithm, error::KeyError};
+use crate::keys::{Algorithm, der, error::KeyError, examples, pem};
 
 /// The shortest key: as long as the hash (RFC 7518 §3.2). Other algorithms than HMAC have none.
 pub(super) fn min_bytes(algorithm: Algorithm) -> Option<usize> {
@@ -14,6 +14,61 @@ pub(super) fn min_bytes(algorithm: Algorithm) -> Option<usize> {
         Algorithm::Hs384 => Some(48),
         Algorithm::Hs512 => Some(64),
         _ => None,
+    }
+}
+
+/// Rejects what is too short to be a secret, or is none.
+pub(super) fn check(algorithm: Algorithm, bytes: &[u8]) -> Result<(), KeyError> {
+    let min = min_bytes(algorithm).unwrap_or_default();
+    if bytes.len() < min {
+        return Err(KeyError::TooShort { algorithm, bytes: bytes.len(), min });
+    }
+    // Whoever takes the text of a public key for the secret of HMAC lets everybody sign (RFC 8725 §2.1).
+    if is_another_key(bytes) || key_in_base64(bytes).is_some() {
+        return Err(KeyError::NotASecret);
+    }
+    Ok(())
+}
+
+/// Whether there is a key or a certificate in it, in PEM, JWK, DER or the form of SSH, whatever stands in front.
+fn is_another_key(bytes: &[u8]) -> bool {
+    const MARKS: [&[u8]; 5] = [b"-BEGIN ", b"- BEGIN ", b"ssh-ed25519 AAAA", b"ssh-rsa AAAA", b"ecdsa-sha2-nistp"];
+    // UTF-16 has a zero beside each character of ASCII.
+    let text: Zeroizing<Vec<u8>> = Zeroizing::new(bytes.iter().copied().filter(|&byte| byte != 0).collect());
+    let has = |mark: &&[u8]| text.windows(mark.len()).any(|part| part == *mark);
+    der::is_key(bytes) || MARKS.iter().any(has) || has_kty(&text)
+}
+
+/// Whether the text names the member that each JWK has, perhaps in quotes that were escaped.
+fn has_kty(text: &[u8]) -> bool {
+    let is_quote = |byte: Option<&u8>| matches!(byte, Some(b'"' | b'\''));
+    let is_name = |start: usize| {
+        let behind = &text[start + 3..];
+        is_quote(text[..start].last()) && is_quote(behind.iter().find(|&&byte| byte != b'\\'))
+    };
+    (0..text.len().saturating_sub(3)).any(|start| text[start..].starts_with(b"kty") && is_name(start))
+}
+
+/// The key that is encoded in the text as base64, if there is one.
+pub(super) fn key_in_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut base64 = Zeroizing::new(String::with_capacity(text.len()));
+    base64.extend(text.chars().filter(|&character| !pem::is_blank(character)).map(|character| match character {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    }));
+    pem::decode_base64(&base64).filter(|decoded| is_another_key(decoded))
+}
+
+/// Logs what is allowed and yet most likely a mistake, without the key.
+pub(super) fn warn_of_mistakes(algorithm: Algorithm, key: &[u8]) {
+    if examples::contains(key) {
+        tracing::warn!(%algorithm, "the signing key is one of an example; anyone can sign with it");
+    }
+    let is_text = || std::str::from_utf8(key).is_ok_and(|text| !text.trim_end().contains(char::is_control));
+    if matches!(key.last(), Some(b'\n' | b'\r')) && is_text() {
+        tracing::warn!(%algorithm, "the signing key ends in a line break, which counts as a part of it");
     }
 }
 
@@ -60,7 +115,7 @@ pub(super) fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<(Zeroizing<Vec
         key_ops: Option<Vec<String>>,
         kid: Option<String>,
     }
-    let malformed = || KeyError::malformed(algorithm, "a JWK");
+    let malformed = || KeyError::malformed(algorithm, "JWK");
     let jwk: Jwk<'_> = serde_json::from_str(jwk).map_err(|_| malformed())?;
     let may_sign = jwk.key_ops.is_none_or(|operations| operations.iter().any(|operation| operation == "sign"));
     let is_for_signatures = jwk.r#use.is_none_or(|r#use| r#use == "sig") && may_sign;

@@ -11,7 +11,7 @@ use crate::keys::{
     Algorithm,
     backend::{ParsedKey, PublicKey},
     error::KeyError,
-    read::{self, EncodedKey},
+    read::{self, Contents, EncodedKey},
 };
 
 /// A key that verifies tokens and signs none: a public key. Of HMAC it is the secret itself, which can sign as well.
@@ -39,6 +39,7 @@ pub struct VerifyingKey {
 
 impl VerifyingKey {
     /// Reads a public key in PEM: SPKI (`BEGIN PUBLIC KEY`), or PKCS #1 for RSA (`BEGIN RSA PUBLIC KEY`).
+    /// Text in front and other line breaks do no harm, as in [`SigningKey::from_pem`](crate::SigningKey::from_pem).
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl VerifyingKey {
         Self::new(read::public(algorithm, EncodedKey::Pem(pem))?)
     }
 
-    /// Reads a public key in DER: SPKI.
+    /// Reads a public key in DER: SPKI, or PKCS #1 for RSA.
     ///
     /// # Errors
     ///
@@ -77,25 +78,25 @@ impl VerifyingKey {
         Self::new(read::public(algorithm, EncodedKey::Bytes(bytes.as_ref()))?)
     }
 
-    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text is not part
-    /// of it.
+    /// Reads a key from a file: PEM, a JWK or DER, or raw bytes for HMAC. A line break at the end of a text and a byte
+    /// order mark are not part of it.
     ///
     /// # Errors
     ///
     /// [`KeyError::Unreadable`] if there is no such file; otherwise what is wrong with the key.
     pub fn from_file(algorithm: Algorithm, path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        let contents = read::file(path.as_ref())?;
+        let contents = Contents::of_file(algorithm, path.as_ref())?;
         Self::new(read::public(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
-    /// Reads a key from an environment variable: PEM or a JWK, or the text itself for HMAC.
+    /// Reads a key from an environment variable: PEM, a JWK or the base64 of a file with one, or the text itself for HMAC.
     ///
     /// # Errors
     ///
     /// [`KeyError::Unreadable`] if there is no such variable; otherwise what is wrong with the key.
     pub fn from_env(algorithm: Algorithm, variable: &str) -> Result<Self, KeyError> {
-        let contents = read::variable(variable)?;
-        Self::new(read::public(algorithm, EncodedKey::detect(algorithm, contents.as_bytes()))?)
+        let contents = Contents::of_variable(algorithm, variable)?;
+        Self::new(read::public(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
     pub(super) fn new(parsed: ParsedKey<dyn PublicKey>) -> Result<Self, KeyError> {
