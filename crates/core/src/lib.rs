@@ -28,7 +28,7 @@ pub use error::{
 };
 pub use keys::{
     Algorithm, ExportedKey, KeyError, KeyInfo, KeyRing, KeyRingError, KeySet, KeySetError, KeyState, SigningKey,
-    VerifyingKey,
+    SkippedKey, VerifyingKey,
 };
 pub use knox::{
     Knox,

@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(status(ConfigError::NoStore), 500);
         assert_eq!(status(KeyError::NotPrivate), 500);
         assert_eq!(status(KeyRingError::UnknownKeyId { key_id: "x".into() }), 500);
-        assert_eq!(status(KeySetError::NoKey), 500);
+        assert_eq!(status(KeySetError::NoKey { skipped: Vec::new() }), 500);
     }
 
     #[test]

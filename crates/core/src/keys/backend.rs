@@ -18,6 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::keys::{Algorithm, symmetric};
 
+/// The longest JWK that the signing library reads.
+pub(super) const MAX_JWK_BYTES: usize = 8192;
+
 /// A key that signs.
 pub(super) trait PrivateKey: Send + Sync {
     /// The algorithm, which the key fixes.

@@ -1,9 +1,9 @@
 //! What holds for keys that are held together, in a ring or in a set.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::keys::{
-    VerifyingKey,
+    Algorithm, VerifyingKey,
     error::{KeyRingError, KeySetError},
     verifying::is_key_id,
 };
@@ -33,16 +33,32 @@ pub(super) enum Conflict {
     TwoAlgorithms(String),
 }
 
+/// What tells a key from others, without the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) key_id: Arc<str>,
+    pub(super) algorithm: Algorithm,
+    /// The JWK thumbprint (RFC 7638): the same for the same key, under whatever id.
+    pub(super) thumbprint: String,
+}
+
+impl From<&VerifyingKey> for Identity {
+    fn from(key: &VerifyingKey) -> Self {
+        Self { key_id: key.shared_key_id(), algorithm: key.algorithm(), thumbprint: key.thumbprint() }
+    }
+}
+
 /// Checks that no two keys have one id, and no key is there for two algorithms (RFC 8725 §3.1).
 pub(super) fn check_joins<'a>(
-    new: &VerifyingKey,
-    others: impl Iterator<Item = &'a VerifyingKey> + Clone,
+    new: &Identity,
+    others: impl Iterator<Item = &'a Identity> + Clone,
 ) -> Result<(), Conflict> {
-    if others.clone().any(|key| key.key_id() == new.key_id()) {
-        return Err(Conflict::DuplicateKeyId(new.key_id().to_owned()));
+    if others.clone().any(|key| key.key_id == new.key_id) {
+        return Err(Conflict::DuplicateKeyId(new.key_id.to_string()));
     }
-    match others.clone().find(|key| key.is_for_another_algorithm_than(new)) {
-        Some(twin) => Err(Conflict::TwoAlgorithms(twin.key_id().to_owned())),
+    let is_twin = |key: &&Identity| key.thumbprint == new.thumbprint && key.algorithm != new.algorithm;
+    match others.clone().find(is_twin) {
+        Some(twin) => Err(Conflict::TwoAlgorithms(twin.key_id.to_string())),
         None => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! What is wrong with a key, a key ring or a key set.
 
+use std::{fmt, sync::Arc};
+
 use crate::{
     error::{BoxError, UnknownName, readable_debug},
     keys::Algorithm,
@@ -161,11 +163,19 @@ pub enum KeySetError {
     #[error("this is not a JWK Set: an object with a list `keys` of JWKs")]
     NotAKeySet,
     /// An RSA key that does not say what it is for.
-    #[error("an RSA key in a JWK Set must have an `alg`: the key alone does not say which")]
+    #[error(
+        "an RSA key without `alg` does not say what it is for; name the algorithm with `KeySet::from_jwks_with_rsa`"
+    )]
     RsaWithoutAlgorithm,
+    /// A key whose `use` or `key_ops` name something else than verifying signatures.
+    #[error("this key is not for signatures, as its `use` or `key_ops` says")]
+    NotForSignatures,
     /// There is no key for signatures of a supported algorithm.
-    #[error("there is no key for signatures that could be used")]
-    NoKey,
+    #[error("no key can be used{}", reasons(skipped))]
+    NoKey {
+        /// The keys that are there, and why each cannot be used.
+        skipped: Vec<SkippedKey>,
+    },
     /// Two keys have the same id.
     #[error("duplicate key id `{key_id}`")]
     DuplicateKeyId {
@@ -181,6 +191,37 @@ pub enum KeySetError {
     /// A key of the set cannot be read.
     #[error(transparent)]
     Key(#[from] KeyError),
+}
+
+/// The reasons of the first few.
+fn reasons(skipped: &[SkippedKey]) -> String {
+    const SHOWN: usize = 5;
+    let more = skipped.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    skipped.iter().take(SHOWN).map(|key| format!("; {key}")).chain([more]).collect()
+}
+
+/// A key of a JWK Set that is not used, while the others are ([RFC 7517
+/// §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SkippedKey {
+    /// Its place in the list `keys`, counted from 0.
+    pub position: usize,
+    /// Its `kid`, if it has one of 1 to 128 printable ASCII characters without spaces.
+    pub key_id: Option<String>,
+    /// Why it is not used.
+    pub reason: Arc<KeySetError>,
+}
+
+impl fmt::Display for SkippedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}", self.position)?;
+        if let Some(key_id) = &self.key_id {
+            write!(f, " (`{key_id}`)")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
 }
 
 readable_debug!(KeyError, KeyRingError, KeySetError);

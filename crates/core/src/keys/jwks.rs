@@ -1,11 +1,15 @@
 //! Writing and reading a JWK Set (RFC 7517 §5).
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::keys::{
     Algorithm, VerifyingKey,
-    error::{KeyError, KeySetError},
+    collection::{Identity, check_joins},
+    error::{KeyError, KeySetError, SkippedKey},
+    verifying::is_key_id,
 };
 
 /// The largest JWK Set that is read, in bytes.
@@ -17,21 +21,66 @@ pub(super) fn write<'a>(keys: impl Iterator<Item = &'a VerifyingKey>) -> String 
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
-pub(super) fn read(jwks: &str) -> Result<Vec<VerifyingKey>, KeySetError> {
+/// The keys of a JWK Set that can be used, and the others.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) keys: Vec<VerifyingKey>,
+    pub(super) skipped: Vec<SkippedKey>,
+}
+
+/// Reads a JWK Set. `rsa` is the algorithm of RSA keys that do not name theirs.
+pub(super) fn read(jwks: &str, rsa: Option<Algorithm>) -> Result<Read, KeySetError> {
     #[derive(Deserialize)]
     struct Jwks<'a> {
         #[serde(borrow)]
         keys: Vec<&'a RawValue>,
     }
+    let jwks = jwks.trim_start_matches('\u{feff}');
     if jwks.len() > MAX_BYTES || !jwks.trim_start().starts_with('{') {
         return Err(KeySetError::NotAKeySet);
     }
     let jwks: Jwks<'_> = serde_json::from_str(jwks).map_err(|_| KeySetError::NotAKeySet)?;
-    jwks.keys.iter().filter_map(|jwk| read_key(jwk.get()).transpose()).collect()
+    let mut read = Read::default();
+    let mut identities = Vec::new();
+    for (position, jwk) in jwks.keys.iter().enumerate() {
+        let joins = |key: VerifyingKey| {
+            let identity = Identity::from(&key);
+            check_joins(&identity, identities.iter()).map(|()| (key, identity)).map_err(KeySetError::from)
+        };
+        match read_key(jwk.get(), rsa).and_then(joins) {
+            Ok((key, identity)) => {
+                read.keys.push(key);
+                identities.push(identity);
+            }
+            Err(reason) => {
+                let skipped = SkippedKey { position, key_id: key_id(jwk.get()), reason: Arc::new(reason) };
+                report(&skipped);
+                read.skipped.push(skipped);
+            }
+        }
+    }
+    if read.keys.is_empty() { Err(KeySetError::NoKey { skipped: read.skipped }) } else { Ok(read) }
 }
 
-/// The key of a JWK; `None` if it is not for us.
-fn read_key(jwk: &str) -> Result<Option<VerifyingKey>, KeySetError> {
+fn report(SkippedKey { position, key_id, reason }: &SkippedKey) {
+    // Keys for other purposes are usual.
+    if matches!(**reason, KeySetError::NotForSignatures | KeySetError::Key(KeyError::UnknownAlgorithm)) {
+        tracing::debug!(position, key_id, %reason, "a key of a JWK Set is skipped");
+    } else {
+        tracing::warn!(position, key_id, %reason, "a key of a JWK Set is skipped");
+    }
+}
+
+/// The `kid` of a JWK that cannot be used otherwise, if it can be shown.
+fn key_id(jwk: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Jwk {
+        kid: String,
+    }
+    serde_json::from_str(jwk).ok().map(|Jwk { kid }| kid).filter(|key_id| is_key_id(key_id))
+}
+
+fn read_key(jwk: &str, rsa: Option<Algorithm>) -> Result<VerifyingKey, KeySetError> {
     #[derive(Deserialize)]
     struct Jwk {
         kty: String,
@@ -40,20 +89,27 @@ fn read_key(jwk: &str) -> Result<Option<VerifyingKey>, KeySetError> {
         r#use: Option<String>,
         key_ops: Option<Vec<String>>,
     }
-    let Jwk { kty, crv, alg, r#use, key_ops } = serde_json::from_str(jwk).map_err(|_| KeySetError::NotAKeySet)?;
+    let malformed = |_| KeyError::Syntax {
+        encoding: "JWK",
+        problem: "it must be an object that names its `kty`, with each member once and of the right type",
+    };
+    let Jwk { kty, crv, alg, r#use, key_ops } = serde_json::from_str(jwk).map_err(malformed)?;
     let may_verify = key_ops.is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
     if r#use.is_some_and(|r#use| r#use != "sig") || !may_verify {
-        return Ok(None);
+        return Err(KeySetError::NotForSignatures);
     }
     let algorithm = match (kty.as_str(), crv.as_deref(), alg) {
         // A secret does not belong into a public document, and beside public keys it invites confusion.
         ("oct", ..) => return Err(KeyError::Symmetric.into()),
-        (.., Some(alg)) => alg.parse().ok(),
-        ("EC", Some("P-256"), None) => Some(Algorithm::Es256),
-        ("EC", Some("P-384"), None) => Some(Algorithm::Es384),
-        ("OKP", Some("Ed25519"), None) => Some(Algorithm::EdDsa),
-        ("RSA", ..) => return Err(KeySetError::RsaWithoutAlgorithm),
-        _ => None,
+        (.., Some(alg)) => alg.parse().map_err(KeyError::from)?,
+        ("EC", Some("P-256"), None) => Algorithm::Es256,
+        ("EC", Some("P-384"), None) => Algorithm::Es384,
+        ("OKP", Some("Ed25519"), None) => Algorithm::EdDsa,
+        ("RSA", ..) => rsa.ok_or(KeySetError::RsaWithoutAlgorithm)?,
+        _ => return Err(KeyError::UnknownAlgorithm.into()),
     };
-    Ok(algorithm.map(|algorithm| VerifyingKey::from_jwk(algorithm, jwk)).transpose()?)
+    if algorithm.is_symmetric() {
+        return Err(KeyError::Symmetric.into());
+    }
+    Ok(VerifyingKey::from_jwk(algorithm, jwk)?)
 }

@@ -21,7 +21,7 @@ mod tests;
 
 pub use algorithm::Algorithm;
 pub(crate) use collection::VerifyingKeys;
-pub use error::{KeyError, KeyRingError, KeySetError};
+pub use error::{KeyError, KeyRingError, KeySetError, SkippedKey};
 pub use ring::{KeyInfo, KeyRing, KeyState};
 pub use set::KeySet;
 pub use signing::{ExportedKey, SigningKey};

@@ -185,6 +185,8 @@ fn jwk_in(text: &str) -> Result<&str, KeyError> {
         problem("it must be a JSON object and begin with `{`, with nothing in front of it")
     } else if serde_json::from_str::<JwkSet>(jwk).is_ok() {
         problem("this is a JWK Set; take one key out of its list `keys`")
+    } else if jwk.len() > backend::MAX_JWK_BYTES {
+        problem("it is longer than 8192 bytes; leave out `x5c`")
     } else {
         Ok(jwk)
     }

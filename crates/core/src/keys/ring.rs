@@ -8,7 +8,7 @@ use std::{
 use crate::{
     keys::{
         Algorithm, SigningKey, VerifyingKey,
-        collection::{VerifyingKeys, check_joins, select},
+        collection::{Identity, VerifyingKeys, check_joins, select},
         error::KeyRingError,
         jwks,
         set::KeySet,
@@ -80,7 +80,8 @@ impl KeyRing {
 
     fn add(&self, new: Entry) -> Result<(), KeyRingError> {
         self.change(|entries| {
-            check_joins(&new.verifying, entries.iter().map(|entry| &entry.verifying))?;
+            let identities: Vec<Identity> = entries.iter().map(|entry| Identity::from(&entry.verifying)).collect();
+            check_joins(&Identity::from(&new.verifying), identities.iter())?;
             new.report();
             entries.push(new);
             Ok(())

@@ -133,9 +133,9 @@ impl VerifyingKey {
         self.public.algorithm()
     }
 
-    /// Whether the other one is the same key for another algorithm, under whatever id.
-    pub(super) fn is_for_another_algorithm_than(&self, other: &Self) -> bool {
-        self.algorithm() != other.algorithm() && self.public.thumbprint() == other.public.thumbprint()
+    /// The JWK thumbprint (RFC 7638), which does not depend on the key's id.
+    pub(super) fn thumbprint(&self) -> String {
+        self.public.thumbprint()
     }
 
     /// The public key as a JWK, with its id, its `alg` and `use` of `sig`.
