@@ -27,8 +27,8 @@ pub use error::{
     UnknownName,
 };
 pub use keys::{
-    Algorithm, ExportedKey, KeyError, KeyInfo, KeyRing, KeyRingError, KeySet, KeySetError, KeyState, SigningKey,
-    SkippedKey, VerifyingKey,
+    Algorithm, ExportedKey, KeyError, KeyFolderError, KeyInfo, KeyRing, KeyRingError, KeySet, KeySetError, KeyState,
+    SigningKey, SkippedKey, VerifyingKey,
 };
 pub use knox::{
     Knox,

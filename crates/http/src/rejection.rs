@@ -3,8 +3,8 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use jwt_knox::{
-    AuthenticateError, ClaimsError, ConfigError, IssueError, KeyError, KeyRingError, KeySetError, LoginTooOld,
-    MissingScope, Rejection, Session, SessionIdError, StoreError, SubjectError,
+    AuthenticateError, ClaimsError, ConfigError, IssueError, KeyError, KeyFolderError, KeyRingError, KeySetError,
+    LoginTooOld, MissingScope, Rejection, Session, SessionIdError, StoreError, SubjectError,
 };
 use serde::Serialize;
 
@@ -292,7 +292,7 @@ macro_rules! internal {
     };
 }
 
-internal! { ConfigError KeyError KeyRingError KeySetError }
+internal! { ConfigError KeyError KeyRingError KeyFolderError KeySetError }
 
 impl fmt::Debug for HttpRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -353,6 +353,7 @@ mod tests {
         assert_eq!(status(ConfigError::NoStore), 500);
         assert_eq!(status(KeyError::NotPrivate), 500);
         assert_eq!(status(KeyRingError::UnknownKeyId { key_id: "x".into() }), 500);
+        assert_eq!(status(KeyFolderError::Missing { folder: "keys".into() }), 500);
         assert_eq!(status(KeySetError::NoKey { skipped: Vec::new() }), 500);
     }
 

@@ -101,6 +101,16 @@ impl Algorithm {
         }
     }
 
+    /// The algorithm of the JWKs of that `kty` and `crv`, if there is only one.
+    pub(super) fn of_jwk(kty: &str, crv: Option<&str>) -> Option<Self> {
+        match (kty, crv) {
+            ("EC", Some("P-256")) => Some(Self::Es256),
+            ("EC", Some("P-384")) => Some(Self::Es384),
+            ("OKP", Some("Ed25519")) => Some(Self::EdDsa),
+            _ => None,
+        }
+    }
+
     /// Whether the key that verifies is the key that signs: so for HMAC. Such a key is never published.
     #[must_use]
     pub fn is_symmetric(self) -> bool {

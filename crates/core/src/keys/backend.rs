@@ -47,6 +47,10 @@ pub(super) trait PublicKey: Send + Sync {
     fn verify(&self, token: &str, options: VerificationOptions) -> Result<(), Error>;
     /// As a public JWK with the name `key_id`; `None` for a symmetric key, which has no public form.
     fn to_jwk(&self, key_id: &str) -> Option<String>;
+    /// A symmetric key as a JWK with the name `key_id`, which is secret; `None` for a public key.
+    fn to_secret_jwk(&self, _: &str) -> Option<Zeroizing<String>> {
+        None
+    }
     /// As SPKI in PEM; `None` for kinds of keys that are not written so.
     fn to_pem(&self) -> Result<Option<String>, Error>;
 }
@@ -104,6 +108,10 @@ macro_rules! symmetric_keys {
 
                 fn to_jwk(&self, _: &str) -> Option<String> {
                     None
+                }
+
+                fn to_secret_jwk(&self, key_id: &str) -> Option<Zeroizing<String>> {
+                    Some(symmetric::to_jwk(Algorithm::$algorithm, self.key().as_ref(), Some(key_id)))
                 }
 
                 fn to_pem(&self) -> Result<Option<String>, Error> {

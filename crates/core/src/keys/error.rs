@@ -147,12 +147,59 @@ pub enum KeyRingError {
         /// The id of the key.
         key_id: String,
     },
+    /// A key that was retired does not come back, under no id.
+    #[error("the key `{key_id}` was retired, and this is that key; make a new one")]
+    Retired {
+        /// The id under which the key was retired.
+        key_id: String,
+    },
     /// The key that signs cannot be retired.
-    #[error("the key `{key_id}` signs; promote another one before you retire it")]
+    #[error("the key `{key_id}` signs; promote another one before you retire it, or replace it if it was stolen")]
     IsSigning {
         /// The id of the key.
         key_id: String,
     },
+}
+
+/// Why a [`KeyRing`](crate::KeyRing) cannot be loaded from a folder or saved into one.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyFolderError {
+    /// There is no ring in the folder.
+    #[error("there is no key ring in `{folder}`; make one with `KeyRing::new(key)`, and `save` it there")]
+    Missing {
+        /// The folder.
+        folder: String,
+    },
+    /// A file or the folder cannot be read or written.
+    #[error("`{path}` cannot be read or written")]
+    Io {
+        /// The file or folder.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not that of a ring.
+    #[error("`{path}` is not a key ring: {problem}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A key of the ring cannot be read.
+    #[error("key {position} of `{path}` cannot be read")]
+    Key {
+        /// The file.
+        path: String,
+        /// The key's place in the list `keys`, counted from 0.
+        position: usize,
+        /// Why not.
+        source: KeyError,
+    },
+    /// The keys do not fit together, or not to those of the ring that is to be changed.
+    #[error(transparent)]
+    Ring(#[from] KeyRingError),
 }
 
 /// Why a [`KeySet`](crate::KeySet) cannot be made or read.
@@ -224,4 +271,4 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-readable_debug!(KeyError, KeyRingError, KeySetError);
+readable_debug!(KeyError, KeyRingError, KeyFolderError, KeySetError);

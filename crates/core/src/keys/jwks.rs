@@ -98,15 +98,12 @@ fn read_key(jwk: &str, rsa: Option<Algorithm>) -> Result<VerifyingKey, KeySetErr
     if r#use.is_some_and(|r#use| r#use != "sig") || !may_verify {
         return Err(KeySetError::NotForSignatures);
     }
-    let algorithm = match (kty.as_str(), crv.as_deref(), alg) {
+    let algorithm = match alg {
         // A secret does not belong into a public document, and beside public keys it invites confusion.
-        ("oct", ..) => return Err(KeyError::Symmetric.into()),
-        (.., Some(alg)) => alg.parse().map_err(KeyError::from)?,
-        ("EC", Some("P-256"), None) => Algorithm::Es256,
-        ("EC", Some("P-384"), None) => Algorithm::Es384,
-        ("OKP", Some("Ed25519"), None) => Algorithm::EdDsa,
-        ("RSA", ..) => rsa.ok_or(KeySetError::RsaWithoutAlgorithm)?,
-        _ => return Err(KeyError::UnknownAlgorithm.into()),
+        _ if kty == "oct" => return Err(KeyError::Symmetric.into()),
+        Some(alg) => alg.parse().map_err(KeyError::from)?,
+        None if kty == "RSA" => rsa.ok_or(KeySetError::RsaWithoutAlgorithm)?,
+        None => Algorithm::of_jwk(&kty, crv.as_deref()).ok_or(KeyError::UnknownAlgorithm)?,
     };
     if algorithm.is_symmetric() {
         return Err(KeyError::Symmetric.into());

@@ -2,18 +2,17 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::{
-    keys::{
-        Algorithm, SigningKey, VerifyingKey,
-        collection::{Identity, VerifyingKeys, check_joins, select},
-        error::KeyRingError,
-        jwks,
-        set::KeySet,
-    },
-    named::named,
+use crate::keys::{
+    SigningKey, VerifyingKey,
+    collection::{Identity, VerifyingKeys, check_joins, select},
+    entry::{Entry, KeyInfo, KeyState},
+    error::{KeyFolderError, KeyRingError},
+    folder, jwks,
+    set::KeySet,
 };
 
 /// The keys of a server that signs: one signs, all that are not retired verify, each under its `kid`.
@@ -26,6 +25,9 @@ use crate::{
 /// 2. When all servers have it, and those who keep the JWKS have fetched it anew, [`promote`](Self::promote) it. The
 ///    old key goes on verifying.
 /// 3. When the last token of the old key has expired, [`retire`](Self::retire) that.
+///
+/// A stolen key is [`replace`](Self::replace)d at once instead. [`save`](Self::save) and [`load`](Self::load) keep a ring
+/// in a folder.
 ///
 /// # Examples
 ///
@@ -44,18 +46,11 @@ use crate::{
 #[derive(Clone)]
 pub struct KeyRing(Arc<RwLock<Vec<Entry>>>);
 
-struct Entry {
-    state: KeyState,
-    verifying: VerifyingKey,
-    /// What may sign. A key that was given for verifying only has none, and a retired one has been wiped.
-    signing: Option<SigningKey>,
-}
-
 impl KeyRing {
     /// A ring of one key, which signs and verifies.
     #[must_use]
     pub fn new(signing: SigningKey) -> Self {
-        Self(Arc::new(RwLock::new(vec![Entry::new(KeyState::Signing, signing)])))
+        Self(Arc::new(RwLock::new(vec![Entry::private(KeyState::Signing, signing)])))
     }
 
     /// Adds a key that verifies and is published, and may be [promoted](Self::promote) to sign later.
@@ -63,9 +58,9 @@ impl KeyRing {
     /// # Errors
     ///
     /// [`KeyRingError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyRingError::TwoAlgorithms`] if it has,
-    /// or had, the same key for another algorithm.
+    /// or had, the same key for another algorithm; [`KeyRingError::Retired`] if it is a key that was retired.
     pub fn stage(&self, key: SigningKey) -> Result<(), KeyRingError> {
-        self.add(Entry::new(KeyState::Staged, key))
+        self.add(Entry::private(KeyState::Staged, key))
     }
 
     /// Adds a key that verifies only: that of another server, or one that signed before this ring was made.
@@ -73,15 +68,14 @@ impl KeyRing {
     /// # Errors
     ///
     /// [`KeyRingError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyRingError::TwoAlgorithms`] if it has,
-    /// or had, the same key for another algorithm.
+    /// or had, the same key for another algorithm; [`KeyRingError::Retired`] if it is a key that was retired.
     pub fn add_verifying(&self, key: VerifyingKey) -> Result<(), KeyRingError> {
-        self.add(Entry { state: KeyState::Verifying, verifying: key, signing: None })
+        self.add(Entry::public(KeyState::Verifying, key))
     }
 
     fn add(&self, new: Entry) -> Result<(), KeyRingError> {
         self.change(|entries| {
-            let identities: Vec<Identity> = entries.iter().map(|entry| Identity::from(&entry.verifying)).collect();
-            check_joins(&Identity::from(&new.verifying), identities.iter())?;
+            check_new(&new.identity, entries)?;
             new.report();
             entries.push(new);
             Ok(())
@@ -110,8 +104,53 @@ impl KeyRing {
         })
     }
 
+    /// Replaces a stolen key now: `new` signs, and all tokens of the stolen key are rejected, in one step. No token is
+    /// accepted or issued in between. The stolen key is retired under every id that it has here.
+    ///
+    /// Everybody whose token the stolen key has signed has to log in again. Their sessions are in the store until they
+    /// expire, though no token opens them any more. Tokens of the other keys stay valid; retire those as well if they may
+    /// have been stolen with it. Make `new` afresh: a key that was staged was in the same memory as the stolen one.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingError::UnknownKeyId`] if there is no key `stolen`; as for [`stage`](Self::stage) if `new` cannot join the
+    /// ring. The ring is then as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Algorithm, KeyRing, KeyState, SigningKey};
+    ///
+    /// let ring = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?.with_key_id("2026-01")?);
+    /// ring.replace("2026-01", SigningKey::generate(Algorithm::EdDsa)?.with_key_id("2026-02")?)?;
+    ///
+    /// let states: Vec<KeyState> = ring.keys().iter().map(|key| key.state).collect();
+    /// assert_eq!(states, [KeyState::Retired, KeyState::Signing]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn replace(&self, stolen: &str, new: SigningKey) -> Result<(), KeyRingError> {
+        let new = Entry::private(KeyState::Signing, new);
+        self.change(|entries| {
+            let stolen = find(entries, stolen)?.identity.clone();
+            if new.is_same_key(&stolen) {
+                return Err(KeyRingError::Retired { key_id: stolen.key_id.to_string() });
+            }
+            check_new(&new.identity, entries)?;
+            for entry in entries.iter_mut() {
+                if entry.is_same_key(&stolen) {
+                    entry.transition_to(KeyState::Retired);
+                } else if entry.state == KeyState::Signing {
+                    entry.transition_to(KeyState::Verifying);
+                }
+            }
+            new.report();
+            entries.push(new);
+            Ok(())
+        })
+    }
+
     /// Rejects all tokens of that key from now on, and takes it out of the [`jwks`](Self::jwks). There is no way back,
-    /// and its id cannot be given again.
+    /// and its id cannot be given again. The ring keeps the key's id and thumbprint, and drops the key.
     ///
     /// # Errors
     ///
@@ -123,7 +162,6 @@ impl KeyRing {
             if entry.state == KeyState::Signing {
                 return Err(KeyRingError::IsSigning { key_id: key_id.to_owned() });
             }
-            entry.signing = None;
             entry.transition_to(KeyState::Retired);
             Ok(())
         })
@@ -132,14 +170,7 @@ impl KeyRing {
     /// All keys of the ring with their states, in the order in which they were added.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
-        self.read(|entries| {
-            let info = |entry: &Entry| KeyInfo {
-                key_id: entry.key_id().to_owned(),
-                algorithm: entry.verifying.algorithm(),
-                state: entry.state,
-            };
-            entries.iter().map(info).collect()
-        })
+        self.read(|entries| entries.iter().map(Entry::info).collect())
     }
 
     /// The public keys as a JWK Set ([RFC 7517 §5]): all but those of HMAC and the retired ones.
@@ -147,7 +178,7 @@ impl KeyRing {
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     #[must_use]
     pub fn jwks(&self) -> String {
-        self.read(|entries| jwks::write(entries.iter().filter(|entry| entry.verifies()).map(|entry| &entry.verifying)))
+        self.read(|entries| jwks::write(entries.iter().filter_map(|entry| entry.verifying.as_ref())))
     }
 
     /// The key that signs.
@@ -161,8 +192,89 @@ impl KeyRing {
     /// [`Knox::verifier`](crate::Knox::verifier) does.
     #[must_use]
     pub fn to_key_set(&self) -> KeySet {
-        let verifying = |entry: &Entry| entry.verifies().then(|| entry.verifying.clone());
-        KeySet::of_distinct(self.read(|entries| entries.iter().filter_map(verifying).collect()))
+        let keys = self.read(|entries| entries.iter().filter_map(|entry| entry.verifying.clone()).collect());
+        KeySet::of_distinct(keys)
+    }
+
+    /// Reads the ring that [`save`](Self::save) has written into that folder.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFolderError`] says what is missing or wrong, and where.
+    pub fn load(folder: impl AsRef<Path>) -> Result<Self, KeyFolderError> {
+        let entries = folder::read(folder.as_ref())?;
+        folder::warn_of_modes(folder.as_ref());
+        Ok(Self(Arc::new(RwLock::new(entries))))
+    }
+
+    /// Writes the keys, private ones included, and their states into the file `ring.json` in that folder. So a ring
+    /// outlasts a restart: a key that has signed is then still known as one that has, and may be promoted again.
+    ///
+    /// The folder is made if it is not there, for its owner only (mode 0700). The file is for its owner only (0600), and
+    /// takes the place of the one before it in one step, so that nobody reads half of it. Of two programs that change
+    /// the ring in a folder at once, the later one wins: let one do it at a time.
+    ///
+    /// The file is a JWK Set whose keys have one member more, `state`. A JWK of another tool can be added to it by hand;
+    /// without a `state` it is staged. The list `retired` has the ids and thumbprints of the keys that are gone.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFolderError::Io`] if the folder or the file cannot be written. The file is then as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Algorithm, KeyRing, SigningKey};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("jwt-knox-doc-{}", std::process::id()));
+    /// let ring = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?.with_key_id("2026-01")?);
+    /// ring.save(&folder)?;
+    ///
+    /// // In another program, or after a restart:
+    /// let loaded = KeyRing::load(&folder)?;
+    /// assert_eq!(loaded.keys(), ring.keys());
+    ///
+    /// // When the file has changed:
+    /// ring.stage(SigningKey::generate(Algorithm::EdDsa)?.with_key_id("2026-07")?)?;
+    /// ring.save(&folder)?;
+    /// loaded.reload(&folder)?;
+    /// assert_eq!(loaded.keys().len(), 2);
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), KeyFolderError> {
+        let text = self.read(folder::encode);
+        folder::write(folder.as_ref(), &text)
+    }
+
+    /// Brings the ring to what the folder says, in one step and while requests go on. A key that is not there any more
+    /// is retired.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load). [`KeyFolderError::Ring`] if the folder has a key that was retired here, or another key
+    /// under an id that is known here. The ring is then as it was.
+    pub fn reload(&self, folder: impl AsRef<Path>) -> Result<(), KeyFolderError> {
+        let mut loaded = folder::read(folder.as_ref())?;
+        self.change(|entries| {
+            for new in &loaded {
+                check_reloaded(new, entries)?;
+            }
+            for new in &loaded {
+                let old = entries.iter().find(|old| old.key_id() == new.key_id());
+                if old.is_none_or(|old| old.state != new.state) {
+                    new.report();
+                }
+            }
+            for mut old in entries.drain(..) {
+                if !loaded.iter().any(|new| new.key_id() == old.key_id()) {
+                    old.transition_to(KeyState::Retired);
+                    loaded.push(old);
+                }
+            }
+            *entries = loaded;
+            Ok(())
+        })
     }
 
     fn read<T>(&self, read: impl FnOnce(&[Entry]) -> T) -> T {
@@ -179,36 +291,36 @@ fn find<'a>(entries: &'a mut [Entry], key_id: &str) -> Result<&'a mut Entry, Key
     entries.iter_mut().find(|entry| entry.key_id() == key_id).ok_or_else(unknown)
 }
 
-impl Entry {
-    fn new(state: KeyState, key: SigningKey) -> Self {
-        Self { state, verifying: key.verifying_key(), signing: Some(key) }
-    }
+/// Checks that a key may join: it has an id of its own, and it is none that was retired.
+fn check_new(new: &Identity, entries: &[Entry]) -> Result<(), KeyRingError> {
+    check_joins(new, entries.iter().map(|entry| &entry.identity))?;
+    check_not_retired(new, entries)
+}
 
-    fn key_id(&self) -> &str {
-        self.verifying.key_id()
-    }
-
-    fn verifies(&self) -> bool {
-        self.state != KeyState::Retired
-    }
-
-    fn transition_to(&mut self, state: KeyState) {
-        if self.state != state {
-            self.state = state;
-            self.report();
+fn check_not_retired(new: &Identity, entries: &[Entry]) -> Result<(), KeyRingError> {
+    match entries.iter().find(|entry| entry.is_retired() && entry.is_same_key(new)) {
+        // A key may have a second id, and lose the first.
+        Some(retired) if !entries.iter().any(|entry| !entry.is_retired() && entry.is_same_key(new)) => {
+            Err(KeyRingError::Retired { key_id: retired.key_id().to_owned() })
         }
+        _ => Ok(()),
     }
+}
 
-    fn report(&self) {
-        tracing::info!(key_id = self.key_id(), algorithm = %self.verifying.algorithm(), state = %self.state, "signing keys changed");
+/// Checks that no key comes back that was retired, and no id changes its key.
+fn check_reloaded(new: &Entry, entries: &[Entry]) -> Result<(), KeyRingError> {
+    let key_id = new.key_id().to_owned();
+    match entries.iter().find(|old| old.key_id() == new.key_id()) {
+        Some(old) if new.identity != old.identity => Err(KeyRingError::DuplicateKeyId { key_id }),
+        Some(old) if old.is_retired() && !new.is_retired() => Err(KeyRingError::Retired { key_id }),
+        None if !new.is_retired() => check_not_retired(&new.identity, entries),
+        _ => Ok(()),
     }
 }
 
 impl VerifyingKeys for KeyRing {
     fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
-        self.read(|entries| {
-            select(entries.iter().filter(|entry| entry.verifies()).map(|entry| &entry.verifying), key_id)
-        })
+        self.read(|entries| select(entries.iter().filter_map(|entry| entry.verifying.as_ref()), key_id))
     }
 }
 
@@ -224,42 +336,10 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// A key of a [`KeyRing`], as far as it is public.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct KeyInfo {
-    /// The `kid` of its tokens.
-    pub key_id: String,
-    /// Its algorithm.
-    pub algorithm: Algorithm,
-    /// What it does.
-    pub state: KeyState,
-}
-
-/// What a key of a [`KeyRing`] does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum KeyState {
-    /// It verifies and is published, and may be promoted.
-    Staged,
-    /// It signs, verifies and is published. One key of a ring does.
-    Signing,
-    /// It verifies and is published. Most often it has signed before.
-    Verifying,
-    /// It does nothing any more: its tokens are rejected, and it is not published.
-    Retired,
-}
-
-named! { KeyState {
-    Staged = "staged",
-    Signing = "signing",
-    Verifying = "verifying",
-    Retired = "retired",
-} }
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Algorithm;
 
     fn key(byte: u8, key_id: &str) -> SigningKey {
         SigningKey::hs256([byte; 32]).unwrap().with_key_id(key_id).unwrap()
@@ -317,6 +397,76 @@ mod tests {
         assert!(matches!(ring.retire("x"), Err(KeyRingError::UnknownKeyId { .. })));
         assert!(matches!(ring.retire("a"), Err(KeyRingError::IsSigning { .. })));
         assert_eq!(states(&ring), before);
+    }
+
+    #[test]
+    fn a_stolen_key_is_replaced_in_one_step() {
+        use KeyState::{Retired, Signing, Staged, Verifying};
+        let ring = KeyRing::new(key(1, "a"));
+        ring.stage(key(1, "a-again")).unwrap();
+        ring.stage(key(2, "b")).unwrap();
+        ring.replace("a", key(3, "c")).unwrap();
+        let expected = [("a", Retired), ("a-again", Retired), ("b", Staged), ("c", Signing)];
+        assert_eq!(states(&ring), expected.map(|(key_id, state)| (key_id.to_owned(), state)));
+        assert_eq!(ring.signing().unwrap().key_id(), "c");
+        assert!(ring.verifying(Some("a")).is_none() && ring.verifying(Some("a-again")).is_none());
+        assert!(ring.verifying(Some("b")).is_some());
+        // It need not be the one that signs.
+        ring.replace("b", key(4, "d")).unwrap();
+        let expected = [("a", Retired), ("a-again", Retired), ("b", Retired), ("c", Verifying), ("d", Signing)];
+        assert_eq!(states(&ring), expected.map(|(key_id, state)| (key_id.to_owned(), state)));
+
+        let before = states(&ring);
+        assert!(matches!(ring.replace("x", key(5, "e")), Err(KeyRingError::UnknownKeyId { .. })));
+        assert!(matches!(ring.replace("d", key(5, "c")), Err(KeyRingError::DuplicateKeyId { .. })));
+        // Under another id, it is the stolen key still, now and later.
+        assert!(matches!(ring.replace("d", key(4, "e")), Err(KeyRingError::Retired { .. })));
+        assert!(matches!(ring.replace("d", key(1, "e")), Err(KeyRingError::Retired { .. })));
+        assert!(matches!(ring.stage(key(1, "e")), Err(KeyRingError::Retired { key_id }) if key_id == "a"));
+        assert!(matches!(ring.add_verifying(key(2, "e").verifying_key()), Err(KeyRingError::Retired { .. })));
+        assert_eq!(states(&ring), before);
+    }
+
+    #[test]
+    fn a_key_that_has_two_ids_may_lose_one() {
+        let ring = KeyRing::new(key(1, "new"));
+        ring.add_verifying(key(1, "old").verifying_key()).unwrap();
+        ring.retire("old").unwrap();
+        ring.add_verifying(key(1, "other").verifying_key()).unwrap();
+        assert!(ring.verifying(Some("old")).is_none() && ring.verifying(Some("other")).is_some());
+    }
+
+    /// What is dropped is wiped, by the signing library: see `docs/security.md`.
+    #[test]
+    fn a_key_that_is_retired_is_dropped() {
+        for &algorithm in Algorithm::ALL.iter().filter(|algorithm| !algorithm.as_str().starts_with("RS")) {
+            let new = |key_id: &str| SigningKey::generate(algorithm).unwrap().with_key_id(key_id).unwrap();
+            let folder = std::env::temp_dir().join(format!("jwt-knox-dropped-{algorithm}-{}", std::process::id()));
+            let ring = KeyRing::new(new("a"));
+            ring.stage(new("b")).unwrap();
+            ring.stage(new("c")).unwrap();
+            let watched: Vec<_> = ring.read(|entries| {
+                let watch = |entry: &Entry| {
+                    (entry.signing.as_ref().unwrap().watch(), entry.verifying.as_ref().unwrap().watch())
+                };
+                entries.iter().map(watch).collect()
+            });
+            let is_dropped = |index: usize| {
+                let (private, public) = &watched[index];
+                assert_eq!(private.upgrade().is_none(), public.upgrade().is_none(), "{algorithm}");
+                private.upgrade().is_none()
+            };
+            assert!(!is_dropped(0) && !is_dropped(1) && !is_dropped(2), "{algorithm}");
+            ring.retire("b").unwrap();
+            assert!(!is_dropped(0) && is_dropped(1) && !is_dropped(2), "{algorithm}");
+            ring.replace("a", new("d")).unwrap();
+            assert!(is_dropped(0) && !is_dropped(2), "{algorithm}");
+            // One that the folder has no more.
+            KeyRing::new(new("e")).save(&folder).unwrap();
+            ring.reload(&folder).unwrap();
+            assert!(is_dropped(2), "{algorithm}");
+            std::fs::remove_dir_all(folder).unwrap();
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ use crate::{
 ///
 /// A service that only verifies should have the [`VerifyingKey`] and not this one.
 ///
-/// `Debug` shows the algorithm and the id. HMAC and elliptic keys are wiped from memory when the last copy is dropped.
+/// `Debug` shows the algorithm and the id. HMAC, elliptic and RSA keys are wiped from memory when the last copy is
+/// dropped; of ML-DSA keys, the signing library leaves a part.
 ///
 /// [RFC 8725 §3.1]: https://www.rfc-editor.org/rfc/rfc8725#section-3.1
 /// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638
@@ -228,6 +229,12 @@ impl SigningKey {
             Ok(Some(pem)) => Ok(ExportedKey::new(pem)),
             Ok(None) | Err(_) => Err(unsupported),
         }
+    }
+
+    /// Tells whether the private key has been dropped.
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> std::sync::Weak<dyn PrivateKey> {
+        Arc::downgrade(&self.private)
     }
 
     /// Signs `claims` as a JWT in compact form.

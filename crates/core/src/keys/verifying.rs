@@ -7,6 +7,8 @@ use jwt_simple::{
     prelude::{UnixTimeStamp, VerificationOptions},
 };
 
+use zeroize::Zeroizing;
+
 use crate::keys::{
     Algorithm,
     backend::{ParsedKey, PublicKey},
@@ -147,6 +149,12 @@ impl VerifyingKey {
         self.public.to_jwk(&self.key_id).ok_or(KeyError::Symmetric)
     }
 
+    /// The key as a JWK, also that of HMAC, which is secret.
+    pub(super) fn to_any_jwk(&self) -> Option<Zeroizing<String>> {
+        let secret = || self.public.to_secret_jwk(&self.key_id);
+        self.public.to_jwk(&self.key_id).map(Zeroizing::new).or_else(secret)
+    }
+
     /// The public key in PEM, as SPKI. The id is not part of it.
     ///
     /// # Errors
@@ -162,6 +170,12 @@ impl VerifyingKey {
             Ok(Some(pem)) => Ok(pem),
             Ok(None) | Err(_) => Err(KeyError::Unsupported { algorithm, encoding: "PEM" }),
         }
+    }
+
+    /// Tells whether the key has been dropped.
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> std::sync::Weak<dyn PublicKey> {
+        Arc::downgrade(&self.public)
     }
 
     /// Checks the signature, `alg`, `crit` and `typ` of `token`, and none of its claims.

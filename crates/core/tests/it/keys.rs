@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU8, Ordering::SeqCst},
 };
 
 use jwt_knox::*;
@@ -96,4 +96,46 @@ async fn keys_change_under_load_and_no_request_fails() {
     assert_eq!(rejection(&knox, kept.token.expose()).await, Rejection::UnknownKey);
     assert!(knox.authenticate(last.token.expose()).await.is_ok());
     assert_eq!(knox.key_ring().keys().len(), 41);
+}
+
+/// Everybody goes on logging in while a stolen key is replaced, and no token of that key outlives the call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stolen_key_is_replaced_under_load_and_its_tokens_end_at_once() {
+    let key = |number: u8| SigningKey::hs256([number; 32]).unwrap().with_key_id(number.to_string()).unwrap();
+    let ring = KeyRing::new(key(0));
+    let knox = Knox::builder(ring.clone()).store(MemoryStore::new()).build().unwrap();
+    let (is_done, stolen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU8::new(0)));
+    let load: Vec<_> = (0..4)
+        .map(|number| {
+            let (knox, is_done, stolen) = (knox.clone(), is_done.clone(), stolen.clone());
+            tokio::spawn(async move {
+                let mut count = 0;
+                while !is_done.load(SeqCst) || count == 0 {
+                    let issued = knox.issue(subject(&format!("user-{number}"))).await.unwrap();
+                    let signer: u8 = header(&issued)["kid"].as_str().unwrap().parse().unwrap();
+                    // The keys below this number were replaced before the token is presented.
+                    let is_stolen = signer < stolen.load(SeqCst);
+                    let result = knox.authenticate(issued.token.expose()).await;
+                    assert!(!is_stolen || result.is_err(), "a token of the stolen key {signer} was accepted");
+                    count += 1;
+                    tokio::task::yield_now().await;
+                }
+                count
+            })
+        })
+        .collect();
+    for number in 0..40 {
+        let before = knox.issue(subject("alice")).await.unwrap();
+        ring.replace(&number.to_string(), key(number + 1)).unwrap();
+        stolen.store(number + 1, SeqCst);
+        assert_eq!(rejection(&knox, before.token.expose()).await, Rejection::UnknownKey);
+        let after = knox.issue(subject("alice")).await.unwrap();
+        assert_eq!(header(&after)["kid"], (number + 1).to_string());
+        assert!(knox.authenticate(after.token.expose()).await.is_ok());
+        tokio::task::yield_now().await;
+    }
+    is_done.store(true, SeqCst);
+    for task in load {
+        assert!(task.await.unwrap() > 0);
+    }
 }

@@ -13,6 +13,7 @@ mod forgery;
 mod format;
 mod issue;
 mod json;
+mod key_folder;
 mod key_forms;
 mod keys;
 mod lifetime;
