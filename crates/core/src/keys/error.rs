@@ -207,7 +207,7 @@ pub enum KeyFolderError {
 #[non_exhaustive]
 pub enum KeySetError {
     /// The text is not a JWK Set.
-    #[error("this is not a JWK Set: an object with a list `keys` of JWKs")]
+    #[error("this is not a JWK Set: a JSON object with a list `keys` of JWKs, of 256 KiB at most")]
     NotAKeySet,
     /// An RSA key that does not say what it is for.
     #[error(

@@ -98,7 +98,13 @@ fn blocks(mut text: &str) -> Result<Vec<Block<'_>>, KeyError> {
         let is_encrypted = body.contains("Proc-Type:") && body.contains("ENCRYPTED");
         blocks.push(Block { kind: if is_encrypted { Kind::Encrypted } else { Kind::of(label) }, body });
     }
-    if blocks.is_empty() { Err(problem("it has no line `-----BEGIN …-----`")) } else { Ok(blocks) }
+    if blocks.is_empty() {
+        Err(problem(
+            "it has no line `-----BEGIN …-----`; for a JWK use `from_jwk`, and for base64 alone decode it and use `from_der`",
+        ))
+    } else {
+        Ok(blocks)
+    }
 }
 
 /// Decodes base64 in lines of any length, also where line breaks were written as `\n` or are missing.

@@ -150,7 +150,9 @@ impl Contents {
         if let Some(text) = ascii_of_utf16(bytes) {
             return Self::new(algorithm, &text);
         }
-        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        // In bytes that are no text, it is part of the key.
+        let is_text = |rest: &&[u8]| std::str::from_utf8(rest).is_ok();
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).filter(is_text).unwrap_or(bytes);
         // A variable of one line often has the base64 of a file. (A secret of HMAC is the text itself.)
         match symmetric::key_in_base64(bytes) {
             Some(decoded) if !algorithm.is_symmetric() => Self(decoded),

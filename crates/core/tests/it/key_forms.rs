@@ -159,6 +159,10 @@ fn a_key_is_read_from_utf_16_and_from_base64_as_well() {
         }
         assert!(SigningKey::from_jwk(algorithm, &format!("\u{feff} {}\n", jwk.expose())).is_ok());
     }
+    // Bytes are bytes, whatever they begin with.
+    let binary = [b"\xef\xbb\xbf".as_slice(), &[0xee; 40]].concat();
+    let read = private_from_file(Algorithm::Hs256, "binary", &binary).unwrap();
+    assert_eq!(read.key_id(), SigningKey::hs256(&binary).unwrap().key_id());
     // The secret of HMAC in a text is the text, without what the editor added.
     let secret = SigningKey::hs256("k".repeat(40)).unwrap();
     for contents in
@@ -185,6 +189,12 @@ fn forms_of_other_tools_are_read() {
     let sec1 = bytes("p256.sec1.der");
     let public = VerifyingKey::from_pem(Algorithm::Es256, &text("p256.pub.pem")).unwrap();
     assert_eq!(SigningKey::from_der(Algorithm::Es256, &sec1).unwrap().key_id(), public.key_id());
+    let curve = |oid: &[u8]| element(0x30, &[&[2, 1, 1, 4, 32], &[7; 32][..], &element(0xa0, oid)].concat());
+    let (p256, secp256k1) = (b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x06\x05\x2b\x81\x04\x00\x0a");
+    assert!(SigningKey::from_der(Algorithm::Es256, &curve(p256)).is_ok());
+    let error = SigningKey::from_der(Algorithm::Es256, &curve(secp256k1)).unwrap_err();
+    assert!(matches!(error, KeyError::UnsupportedKind { .. }), "{error}");
+    assert!(SigningKey::from_der(Algorithm::Es256, &curve(b"")).is_err(), "a key that does not name its curve");
     for (at, part) in [(sec1.len() - 1, "it is broken"), (10, "it is broken")] {
         let mut changed = sec1.clone();
         changed[at] ^= 1;
