@@ -496,4 +496,36 @@ proptest! {
             prop_assert_eq!(read.algorithm(), algorithm);
         }
     }
+
+    /// Whatever stands beside it in a JWK Set, a sound key is used, and everything else is used or reported.
+    #[test]
+    fn a_sound_key_is_used_whatever_stands_beside_it(
+        base in prop::sample::select(vec!["ed25519", "p256", "p384", "rsa2048"]),
+        edits in prop::collection::vec((
+            prop::sample::select(vec!["kty", "crv", "alg", "use", "key_ops", "kid", "x", "y", "n", "e", "d", "k", "x5c", "new"]),
+            prop::sample::select(vec![
+                "null", "1", "-1e400", "\"\"", "\"sig\"", "\"enc\"", "\"RSA\"", "\"EC\"", "\"oct\"", "\"AQAB\"", "\"ES256\"", "\"RS256\"",
+                "\"HS256\"", "[]", "[\"verify\"]", "{}", "[[[[]]]]", "true", "\"\\u0000\"", "\"\\ud800\"",
+            ]),
+        ), 0..4),
+        is_first in any::<bool>(),
+    ) {
+        let sound = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"sound"}"#;
+        let public = text(&format!("{base}.pub.pem"));
+        let (_, algorithm) = PAIRS.into_iter().find(|(name, _)| *name == base).unwrap();
+        let jwk = VerifyingKey::from_pem(algorithm, &public).unwrap().with_key_id("other").unwrap().to_jwk().unwrap();
+        let members: Vec<String> = edits.iter().map(|(name, value)| format!(r#""{name}":{value},"#)).collect();
+        let other = format!("{{{}{}", members.concat(), &jwk[1..]);
+        let keys = if is_first { [other.as_str(), sound] } else { [sound, other.as_str()] }.join(",");
+        let set = match KeySet::from_jwks(&format!(r#"{{"keys":[{keys}]}}"#)) {
+            Ok(set) => set,
+            // A number or a character that JSON has no place for makes all of it no JSON.
+            Err(error) => {
+                prop_assert!(matches!(error, KeySetError::NotAKeySet), "{error}");
+                return Ok(());
+            }
+        };
+        prop_assert!(set.key_ids().contains(&"sound".to_owned()));
+        prop_assert_eq!(set.key_ids().len() + set.skipped().len(), 2);
+    }
 }
