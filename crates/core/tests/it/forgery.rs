@@ -1,9 +1,9 @@
 //! Forged headers and signatures.
 
 use jwt_knox::*;
-use jwt_simple::prelude::{HS384Key, HS512Key, MACLike};
+use jwt_simple::prelude::{Ed25519KeyPair, EdDSAKeyPairLike, HS384Key, HS512Key, MACLike};
 
-use crate::fixture::{Fixture, HEADER, KEY, claims, forge, forge_with, header, hs256, subject};
+use crate::fixture::{Fixture, HEADER, KEY, claims, forge, forge_with, header, hs256, rejection, subject};
 
 /// Makes the signature of the bytes that it is given.
 type Sign = fn(&[u8]) -> Vec<u8>;
@@ -102,6 +102,29 @@ async fn rejects_a_forged_header() {
         "{\"alg\":\"HS256\"}x",
     ] {
         fixture.rejection(&forge(header, &payload)).await;
+    }
+}
+
+/// RFC 9864 §2.2: `Ed25519` is the newer name of `EdDSA` on that curve. Tokens are signed under the older one.
+#[tokio::test]
+async fn an_ed25519_key_has_two_names_and_no_third() {
+    let fixture = Fixture::new();
+    let pair = Ed25519KeyPair::generate();
+    let key = SigningKey::from_bytes(Algorithm::EdDsa, pair.to_bytes()).unwrap();
+    let key_id = key.key_id().to_owned();
+    let knox = fixture.separate_server(key);
+    let issued = knox.issue(subject("alice")).await.unwrap();
+    assert_eq!(header(&issued)["alg"], "EdDSA");
+    let sign = |signed: &[u8]| pair.key_pair().as_ref().sk.sign(signed, None).to_vec();
+    let named = |alg: &str| {
+        let header = format!(r#"{{"alg":"{alg}","typ":"JWT","kid":"{key_id}"}}"#);
+        forge_with(sign, header, claims(&issued).to_string())
+    };
+    for alg in ["EdDSA", "Ed25519"] {
+        assert!(knox.authenticate(&named(alg)).await.is_ok(), "{alg}");
+    }
+    for alg in ["eddsa", "ed25519", "ED25519", "Ed25519 ", "Ed448", "ES256", "HS256", "none", ""] {
+        assert_eq!(rejection(&knox, &named(alg)).await, Rejection::AlgorithmMismatch, "{alg}");
     }
 }
 

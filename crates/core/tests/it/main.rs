@@ -35,4 +35,5 @@ mod subject;
 mod superseded;
 mod time_limit;
 mod touch;
+mod two_handles;
 mod verifier;
