@@ -36,8 +36,13 @@ impl Call {
 
     /// A login by HTTP Basic.
     pub fn login(username: &str, password: &str) -> Self {
+        Self::basic("/get_token", username, password)
+    }
+
+    /// `POST` with HTTP Basic.
+    pub fn basic(target: &str, username: &str, password: &str) -> Self {
         let credentials = Base64::encode_string(format!("{username}:{password}").as_bytes());
-        Self::post("/get_token").header("Authorization", format!("Basic {credentials}"))
+        Self::post(target).header("Authorization", format!("Basic {credentials}"))
     }
 
     /// A login by JSON.

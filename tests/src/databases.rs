@@ -107,13 +107,15 @@ impl TestDatabase {
         authority.rsplit('@').next().unwrap().to_owned()
     }
 
-    fn url(&self) -> String {
+    /// Where to connect.
+    pub fn url(&self) -> String {
         let (address, options) = self.server.split_once('?').unwrap_or((&self.server, ""));
         let (host, _) = address.rsplit_once('/').unwrap();
         format!("{host}/{}?{options}", self.name)
     }
 
-    fn connect(&self) -> DatabaseConnection {
+    /// Connections of its own, as another process would have.
+    pub fn connect(&self) -> DatabaseConnection {
         connect(&self.url(), 4)
     }
 }

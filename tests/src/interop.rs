@@ -2,13 +2,17 @@
 
 use std::{
     env,
+    ffi::OsStr,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use crate::{Call, Reply, forge};
 
 /// Another library of JSON Web Tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +76,11 @@ pub struct DjangoSite {
 }
 
 impl DjangoSite {
-    /// Starts it on a SQLite file, in which it makes its tables and users. `settings` are its environment variables.
-    pub fn start(version: KnoxVersion, database: &Path, settings: &[(&str, &str)]) -> Self {
+    /// Starts it on a SQLite file, or on the PostgreSQL database of that URL, in which it makes its tables and users.
+    /// `settings` are its environment variables.
+    pub fn start(version: KnoxVersion, database: impl AsRef<OsStr>, settings: &[(&str, &str)]) -> Self {
         let mut command = python("django_site.py");
-        command.arg(database).envs(settings.iter().copied());
+        command.arg(database.as_ref()).envs(settings.iter().copied());
         if version == KnoxVersion::Four {
             command.env("PYTHONPATH", installed().join("knox4"));
         }
@@ -84,6 +89,23 @@ impl DjangoSite {
         let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("no address: {line}"));
         Self { address: address.parse().unwrap(), _program: program }
     }
+
+    /// Begins a session at `/knox/login/`, the only one over HTTP that expires. Gives a token with its secret, as
+    /// drf-jwt-knox would have signed it, and when the session expires.
+    pub fn log_in_at_knox(&self, username: &str, password: &str) -> (String, Timestamp) {
+        let session = Call::basic("/knox/login/", username, password).send(self.address).json();
+        let claims = json!({"username": username, "iat": Timestamp::now().as_second(), "jti": session["token"]});
+        let expiry = session["expiry"].as_str().unwrap().parse().unwrap();
+        (forge::token(forge::HEADER, &claims.to_string()), expiry)
+    }
+}
+
+/// The token of an answer to a login, in drf-jwt-knox's body.
+pub fn drf_jwt_knox_token(reply: &Reply) -> String {
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let body = reply.json();
+    assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+    body["token"].as_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned()
 }
 
 /// A child process that is talked to line by line.
