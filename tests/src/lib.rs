@@ -10,6 +10,7 @@ pub mod client;
 pub mod databases;
 pub mod forge;
 pub mod interop;
+pub mod log;
 pub mod proxy;
 pub mod server;
 pub mod world;

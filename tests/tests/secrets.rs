@@ -3,37 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::io;
 
 use jwt_knox::{Algorithm, Event, KeyRing, Observer, SigningKey, SubjectStatus};
-use jwt_knox_tests::{Call, Framework, Server, StoreKind, World, forge, world::KEY};
+use jwt_knox_tests::{Call, Framework, Server, StoreKind, World, forge, log::Log, world::KEY};
 use serde_json::json;
-use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Writes all that it is told into the log.
 #[derive(Clone)]
@@ -110,7 +85,7 @@ fn no_secret_is_logged() {
             send(Call::get("/me").bearer(&tokens[0]));
         }
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for expected in [
         "token issued",
         "token rejected",

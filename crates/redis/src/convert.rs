@@ -13,7 +13,7 @@ pub(crate) fn store_error(error: impl Into<Box<dyn std::error::Error + Send + Sy
 /// The value of a session is not one.
 #[derive(Debug, thiserror::Error)]
 #[error("a session in Redis cannot be read")]
-struct Unreadable;
+pub(crate) struct Unreadable;
 
 /// The version of the value, its first line.
 const VERSION: &str = "1";

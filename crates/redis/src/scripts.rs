@@ -1,7 +1,7 @@
 //! The scripts: one for each operation. Redis runs a script while nothing else runs.
 //!
-//! Each declares the one key that it uses, and begins with `#!lua`: so a replica, which could give an old answer,
-//! rejects it, and it runs where undeclared keys are forbidden.
+//! Each declares the one key that it uses. What begins with `#!lua` is a write to Redis, which a replica rejects. A read
+//! has no such line and finds out by itself, so that it still works where writes do not: see `common.lua`.
 
 use std::sync::LazyLock;
 
@@ -17,24 +17,25 @@ pub(crate) struct Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident $file:literal)*) => {
+    ($($name:ident $first_line:literal $file:literal)*) => {
         $(
             pub(crate) static $name: Script = Script {
-                code: concat!(include_str!("scripts/common.lua"), include_str!($file)),
+                code: concat!($first_line, include_str!("scripts/common.lua"), include_str!($file)),
                 hash: LazyLock::new(|| redis::Script::new($name.code).get_hash().to_owned()),
             };
         )*
     };
 }
 
+// `allow-oom`: what ends sessions, or only changes one that is there, also runs when memory is full.
 scripts! {
-    FIND "scripts/find.lua"
-    INSERT "scripts/insert.lua"
-    LIST "scripts/list.lua"
-    TOUCH "scripts/touch.lua"
-    ROTATE "scripts/rotate.lua"
-    REMOVE "scripts/remove.lua"
-    REMOVE_ALL "scripts/remove_all.lua"
+    FIND "" "scripts/find.lua"
+    LIST "" "scripts/list.lua"
+    INSERT "#!lua\n" "scripts/insert.lua"
+    TOUCH "#!lua flags=allow-oom\n" "scripts/touch.lua"
+    ROTATE "#!lua flags=allow-oom\n" "scripts/rotate.lua"
+    REMOVE "#!lua flags=allow-oom\n" "scripts/remove.lua"
+    REMOVE_ALL "#!lua flags=allow-oom\n" "scripts/remove_all.lua"
 }
 
 /// A script with its key and its arguments.

@@ -18,7 +18,7 @@ use jwt_knox::{
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, aio::ConnectionLike, cmd};
 
 use crate::{
-    convert::{decode, encode, microseconds, store_error, time_argument},
+    convert::{Unreadable, decode, encode, microseconds, store_error, time_argument},
     scripts::{self, Call},
 };
 
@@ -92,15 +92,31 @@ impl<C: ConnectionLike + Clone + Send + Sync> RedisStore<C> {
         }
         let mut info = cmd("INFO");
         info.arg("memory");
-        // A cluster answers for each node, and a user may not be allowed to ask.
+        // A user may not be allowed to ask.
         let Ok(answer) = info.query_async::<Value>(&mut self.connection.clone()).await else { return };
-        let text = format!("{answer:?}");
-        let policy = text.split("maxmemory_policy:").nth(1).unwrap_or_default();
-        let policy: String = policy.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
-        if !policy.is_empty() && policy != "noeviction" {
+        let mut texts = Vec::new();
+        texts_in(answer, &mut texts);
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let mut policies = lines.filter_map(|line| line.trim().strip_prefix("maxmemory_policy:"));
+        if let Some(policy) = policies.find(|policy| *policy != "noeviction") {
             tracing::warn!(policy, "this Redis evicts keys, which ends sessions; set maxmemory-policy to noeviction");
         }
     }
+}
+
+/// The texts of an answer. A cluster gives one for each node.
+fn texts_in(value: Value, texts: &mut Vec<String>) {
+    match value {
+        Value::Map(pairs) => pairs.into_iter().for_each(|(_, value)| texts_in(value, texts)),
+        Value::Array(values) => values.into_iter().for_each(|value| texts_in(value, texts)),
+        text => texts.extend(redis::from_redis_value::<String>(text)),
+    }
+}
+
+/// Says in the log that a session was passed over.
+fn log_unreadable(subject: &Subject, id: &[u8], error: &StoreError) {
+    let (id, error) = (String::from_utf8_lossy(id), error as &dyn std::error::Error);
+    tracing::error!(error, %subject, session_id = ?id, "a session cannot be read and is left out");
 }
 
 /// Whether the server said that it is a replica.
@@ -132,11 +148,16 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
             .arg(action)
             .arg(if replaces { "replace" } else { "" })
             .arg(encode(&record)?);
+        let subject = record.subject;
         match self.run(&call).await? {
             Value::SimpleString(status) if status == "limit" => Ok(InsertOutcome::LimitReached),
             Value::SimpleString(status) if status == "superseded" => Ok(InsertOutcome::Superseded),
-            evicted => {
-                let ids: Vec<String> = redis::from_redis_value(evicted).map_err(store_error)?;
+            inserted => {
+                let (ids, unreadable): (Vec<String>, Vec<Vec<u8>>) =
+                    redis::from_redis_value(inserted).map_err(store_error)?;
+                for id in unreadable {
+                    log_unreadable(&subject, &id, &store_error(Unreadable));
+                }
                 let evicted = ids.iter().map(|id| id.parse().map_err(store_error)).collect::<Result<_, _>>()?;
                 Ok(InsertOutcome::Inserted { evicted })
             }
@@ -151,16 +172,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
         let call = scripts::LIST.on(self.key(subject)).arg(microseconds(now)).arg(MAX_LISTED);
-        let found: Vec<(String, String)> = self.run(&call).await?;
-        let read = |(id, value): &(String, String)| decode(subject, id.parse().map_err(store_error)?, value);
-        let readable = found.iter().filter_map(|found| {
-            read(found)
-                .inspect_err(|error| {
-                    let error = error as &dyn std::error::Error;
-                    tracing::error!(error, %subject, session_id = found.0, "a session cannot be read and is left out");
-                })
-                .ok()
-        });
+        // As bytes, since one that is not UTF-8 must not hide the others.
+        let found: Vec<(Vec<u8>, Vec<u8>)> = self.run(&call).await?;
+        let read = |id: &[u8], value: &[u8]| {
+            let id = str::from_utf8(id).map_err(store_error)?.parse().map_err(store_error)?;
+            decode(subject, id, str::from_utf8(value).map_err(store_error)?)
+        };
+        let readable = found
+            .iter()
+            .filter_map(|(id, value)| read(id, value).inspect_err(|error| log_unreadable(subject, id, error)).ok());
         Ok(readable.collect())
     }
 

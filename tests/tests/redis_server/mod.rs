@@ -15,7 +15,7 @@ use std::{
 pub struct Server {
     child: Child,
     pub port: u16,
-    folder: PathBuf,
+    pub folder: PathBuf,
     is_cluster: bool,
 }
 

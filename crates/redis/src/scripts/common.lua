@@ -1,4 +1,3 @@
-#!lua
 -- KEYS[1]: the hash of a subject: session id -> session, and MARK -> when all sessions were last revoked.
 -- All times are microseconds since 1970. An absent one is the empty string.
 local key = KEYS[1]
@@ -12,16 +11,32 @@ local function time(text)
   return tonumber(text)
 end
 
+-- Whether it is a time that the caller can read: of the years -9999 to 9999.
+local function is_time(text)
+  if not string.find(text, '^%-?%d+$') then return false end
+  local number = tonumber(text)
+  return number >= -377705023201000000 and number <= 253402207200999999
+end
+
 -- The lines of a session; nil if it is not one that this version can read.
 local function parse(value)
   if not value then return nil end
   local lines = {}
   for line in string.gmatch(value .. '\n', '([^\n]*)\n') do lines[#lines + 1] = line end
-  if #lines ~= REST or lines[VERSION] ~= '1' or not tonumber(lines[CREATED]) then return nil end
+  if #lines ~= REST or lines[VERSION] ~= '1' or not is_time(lines[CREATED]) then return nil end
   for _, optional in ipairs({ EXPIRES, USED }) do
-    if lines[optional] ~= '' and not tonumber(lines[optional]) then return nil end
+    if lines[optional] ~= '' and not is_time(lines[optional]) then return nil end
   end
   return lines
+end
+
+-- Why this server must not answer a read; nil: it may. It may be a replica by now, or have lost the replicas without which
+-- it is not to write (min-replicas-to-write), because another server has taken over. Its answer could be old then. A write
+-- that changes nothing tells. One that fails only because the disk does (MISCONF) does not matter to a read.
+local function stale()
+  local probe = redis.pcall('HDEL', key, '')
+  if type(probe) == 'table' and probe.err and not string.find(probe.err, '^%-?MISCONF') then return probe end
+  return nil
 end
 
 local function is_active(session, now)

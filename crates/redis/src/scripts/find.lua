@@ -1,2 +1,2 @@
--- ARGV: id. A script and not HGET: a server that has become a replica refuses to run it, and so gives no stale answer.
-return redis.call('HGET', key, ARGV[1])
+-- ARGV: id. A script and not HGET, which a server that has become a replica would answer.
+return stale() or redis.call('HGET', key, ARGV[1])

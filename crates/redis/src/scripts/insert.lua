@@ -1,7 +1,34 @@
 -- ARGV: id, the request, now, max (or ''), the action at the limit, 'replace' (or ''), then the session. Gives the ids that
--- were evicted, 'limit' if the limit denies this session, or 'superseded' if it began before all sessions were revoked.
+-- were evicted and those that cannot be read; 'limit' if the limit denies this session, or 'superseded' if it began before
+-- all sessions were revoked.
 local id, request, now, max = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local action, replaces, session = ARGV[5], ARGV[6] == 'replace', parse(ARGV[7])
+
+-- Whether it is a digest as the caller writes it.
+local function is_digest(text)
+  local hex = string.match(text, '^[a-z0-9-]+:([0-9a-f]+)$')
+  return hex ~= nil and (#hex == 64 or #hex == 128)
+end
+
+local function is_optional(value, kind)
+  return value == nil or type(value) == kind
+end
+
+-- Whether it is a session that the caller can read. One that is not must not keep others out.
+local function is_readable(other_id, other)
+  if #other_id ~= 32 or string.find(other_id, '[^0-9a-f]') or not is_digest(other[DIGEST]) then return false end
+  if other[PREVIOUS] ~= '' then
+    local digest, nonce, valid_until = string.match(other[PREVIOUS], '^(%S+) ([0-9a-f]+) (%S+)$')
+    if not digest or not is_digest(digest) or #nonce ~= 32 or not is_time(valid_until) then return false end
+  end
+  local is_json, rest = pcall(cjson.decode, other[REST])
+  if not is_json or type(rest) ~= 'table' then return false end
+  for _, text in pairs(type(rest.attr) == 'table' and rest.attr or {}) do
+    if type(text) ~= 'string' then return false end
+  end
+  return is_optional(rest.abs, 'number') and is_optional(rest.idle, 'number') and is_optional(rest.scope, 'string')
+    and is_optional(rest.claims, 'string') and is_optional(rest.attr, 'table')
+end
 
 local there = redis.call('HGET', key, id)
 if there then
@@ -11,28 +38,31 @@ if there then
   if not answer then return redis.error_reply('EXISTS duplicate session key') end
   local evicted = {}
   for other in string.gmatch(answer, '%S+') do evicted[#evicted + 1] = other end
-  return evicted
+  return { evicted, {} }
 end
 local revoked = tonumber(redis.call('HGET', key, MARK) or '')
 if revoked and tonumber(session[CREATED]) < revoked then return redis.status_reply('superseded') end
 
-local evicted, expired = {}, {}
+local evicted, expired, unreadable = {}, {}, {}
 if max then
   local others = {}
   local all = redis.call('HGETALL', key)
   for position = 1, #all, 2 do
-    local other = all[position] ~= MARK and parse(all[position + 1])
+    local other_id = all[position]
+    local other = other_id ~= MARK and parse(all[position + 1])
     if other and not is_active(other, now) then
-      expired[#expired + 1] = all[position]
-    elseif other then
+      expired[#expired + 1] = other_id
+    elseif other and is_readable(other_id, other) then
       if replaces and other[LABEL] == session[LABEL] then
-        evicted[#evicted + 1] = all[position]
+        evicted[#evicted + 1] = other_id
       else
         local created = tonumber(other[CREATED])
         local by = created
         if action == 'evict_least_recently_used' then by = time(other[USED]) or created end
-        others[#others + 1] = { id = all[position], by = by }
+        others[#others + 1] = { id = other_id, by = by }
       end
+    elseif other_id ~= MARK then
+      unreadable[#unreadable + 1] = other_id
     end
   end
   local excess = math.max(#others + 1 - max, 0)
@@ -59,4 +89,4 @@ local was_empty = redis.call('EXISTS', key) == 0
 session[REQUEST] = request .. ' ' .. table.concat(evicted, ' ')
 write(id, session)
 keep_until(time(session[EXPIRES]), was_empty)
-return evicted
+return { evicted, unreadable }

@@ -1,11 +1,17 @@
--- ARGV: now, how many at most. Gives id and session of each active session in turn, newest first.
+-- ARGV: now, how many at most. Gives id and session of each active session in turn, newest first; if there is room behind
+-- them, also those that cannot be read, for the log.
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local sessions = {}
+local rejected = stale()
+if rejected then return rejected end
+local sessions, unreadable = {}, {}
 local all = redis.call('HGETALL', key)
 for position = 1, #all, 2 do
-  local session = all[position] ~= MARK and parse(all[position + 1])
-  if session and is_active(session, now) then
-    sessions[#sessions + 1] = { id = all[position], value = all[position + 1], created = tonumber(session[CREATED]) }
+  local id, value = all[position], all[position + 1]
+  local session = id ~= MARK and parse(value)
+  if not session then
+    if id ~= MARK then unreadable[#unreadable + 1] = { id = id, value = value } end
+  elseif is_active(session, now) then
+    sessions[#sessions + 1] = { id = id, value = value, created = tonumber(session[CREATED]) }
   end
 end
 table.sort(sessions, function(a, b)
@@ -13,8 +19,11 @@ table.sort(sessions, function(a, b)
   return a.id > b.id
 end)
 local answer = {}
-for position = 1, math.min(#sessions, most) do
-  answer[#answer + 1] = sessions[position].id
-  answer[#answer + 1] = sessions[position].value
+for _, found in ipairs({ sessions, unreadable }) do
+  for _, session in ipairs(found) do
+    if #answer >= 2 * most then return answer end
+    answer[#answer + 1] = session.id
+    answer[#answer + 1] = session.value
+  end
 end
 return answer
