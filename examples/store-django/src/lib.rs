@@ -135,7 +135,11 @@ impl DjangoStore {
         );
         let list = statement(&list, [subject.as_str().into(), date(now).into()]);
         let rows = connection.query_all_raw(list).await.map_err(failure)?;
-        rows.iter().map(|row| self.record(subject, row)).collect()
+        // One that cannot be read does not block the subject's others.
+        let log = |error: &StoreError| {
+            tracing::error!(error = error as &dyn std::error::Error, %subject, "a row of knox_authtoken cannot be read");
+        };
+        Ok(rows.iter().filter_map(|row| self.record(subject, row).inspect_err(log).ok()).collect())
     }
 }
 

@@ -420,3 +420,23 @@ fn find_goes_by_the_primary_key() {
         assert!(plan.iter().all(|step| !step.starts_with("SCAN ")), "{plan:?}");
     });
 }
+
+#[test]
+fn a_row_that_cannot_be_read_does_not_block_the_others() {
+    block_on(async {
+        let database = connect(&new_database().await).await;
+        let store = DjangoStore::new(database.clone(), HashAlgorithm::Sha512);
+        for hex in ["0a", "0b"] {
+            let _ = store.insert(session("alice", hex), None, at(0)).await.unwrap();
+        }
+        let spoil = format!("UPDATE knox_authtoken SET created = 'x' WHERE digest = '{}'", "0a".repeat(64));
+        database.execute_unprepared(&spoil).await.unwrap();
+        assert!(store.find(&session("alice", "0a").session_ref()).await.is_err());
+        assert_eq!(store.list(&alice(), at(0)).await.unwrap().len(), 1);
+        let limit = Some(SessionLimit::deny(2).unwrap());
+        let inserted = InsertOutcome::Inserted { evicted: Vec::new() };
+        assert_eq!(store.insert(session("alice", "0c"), limit, at(0)).await.unwrap(), inserted);
+        store.remove_all(&alice(), None, at(0)).await.unwrap();
+        assert_eq!(store.find(&session("alice", "0a").session_ref()).await.unwrap(), None);
+    });
+}

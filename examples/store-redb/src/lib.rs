@@ -1,6 +1,6 @@
 //! A complete token store, on the embedded database redb. `docs/custom-store.md` explains it, section by section.
 
-use std::{num::NonZeroU32, path::Path, sync::Arc};
+use std::{error::Error, num::NonZeroU32, path::Path, sync::Arc};
 
 use jwt_knox::{
     InsertOutcome, LimitReached, MAX_LISTED, Rotation, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError,
@@ -77,7 +77,7 @@ impl TokenStore for RedbStore {
                 }
             }
             for id in &evicted {
-                tables.take(&SessionRef::new(record.subject.clone(), *id))?;
+                tables.take(record.subject.as_str(), id.as_str())?;
             }
             tables.put(&record)?;
             Ok(InsertOutcome::Inserted { evicted })
@@ -136,7 +136,7 @@ impl TokenStore for RedbStore {
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
         let session = session.clone();
-        self.write(move |tables| tables.take(&session)).await
+        self.write(move |tables| tables.take(session.subject.as_str(), session.id.as_str())).await
     }
 
     async fn remove_all(
@@ -151,10 +151,10 @@ impl TokenStore for RedbStore {
             let before = tables.revocations.get(subject.as_str())?.map_or(i64::MIN, |time| time.value());
             tables.revocations.insert(subject.as_str(), before.max(now.as_microsecond()))?;
             let mut active = 0;
-            for record in all_of(&tables.sessions, &subject)? {
-                if Some(record.id) != except {
-                    tables.take(&record.session_ref())?;
-                    active += u64::from(record.is_active(now));
+            for (id, record) in rows_of(&tables.sessions, &subject)? {
+                if except.as_ref().map(SessionId::as_str) != Some(&*id) {
+                    tables.take(subject.as_str(), &id)?;
+                    active += u64::from(record.is_ok_and(|record| record.is_active(now)));
                 }
             }
             Ok(active)
@@ -171,10 +171,10 @@ impl TokenStore for RedbStore {
                 if expires_at > now.as_microsecond() {
                     break;
                 }
-                let session = SessionRef::new(Subject::new(subject)?, id.parse()?);
+                let (subject, id) = (subject.to_owned(), id.to_owned());
                 drop(first);
-                tables.take(&session)?;
-                removed += 1;
+                tables.expiries.remove((expires_at, &*subject, &*id))?;
+                removed += u64::from(tables.take(&subject, &id)?);
             }
             Ok(removed)
         })
@@ -232,9 +232,8 @@ impl<'transaction> Tables<'transaction> {
 
     /// Writes a session, over the one with its key if there is one.
     fn put(&mut self, record: &SessionRecord) -> Result<(), Failure> {
-        let session = record.session_ref();
-        self.take(&session)?;
-        let (subject, id) = (session.subject.as_str(), session.id.as_str());
+        let (subject, id) = (record.subject.as_str(), record.id.as_str());
+        self.take(subject, id)?;
         self.sessions.insert((subject, id), record.to_json()?.as_str())?;
         if let Some(expires_at) = record.expires_at {
             self.expiries.insert((expires_at.as_microsecond(), subject, id), ())?;
@@ -243,10 +242,11 @@ impl<'transaction> Tables<'transaction> {
     }
 
     /// Removes a session. `true`: it was there.
-    fn take(&mut self, session: &SessionRef) -> Result<bool, Failure> {
-        let (subject, id) = (session.subject.as_str(), session.id.as_str());
+    fn take(&mut self, subject: &str, id: &str) -> Result<bool, Failure> {
         let Some(json) = self.sessions.remove((subject, id))? else { return Ok(false) };
-        if let Some(expires_at) = SessionRecord::from_json(json.value())?.expires_at {
+        // If it cannot be read, its expiry stays in the index, until the purge.
+        let record = SessionRecord::from_json(json.value()).ok();
+        if let Some(expires_at) = record.and_then(|record| record.expires_at) {
             self.expiries.remove((expires_at.as_microsecond(), subject, id))?;
         }
         Ok(true)
@@ -258,17 +258,30 @@ fn find(sessions: &impl ReadableTable<Key, Value>, session: &SessionRef) -> Resu
     Ok(json.map(|json| SessionRecord::from_json(json.value())).transpose()?)
 }
 
+/// The sessions of a subject. One that cannot be read is left out, so that it does not block the others.
 fn all_of(sessions: &impl ReadableTable<Key, Value>, subject: &Subject) -> Result<Vec<SessionRecord>, Failure> {
-    let mut records = Vec::new();
+    let log = |id: &str, error: &StoreError| {
+        tracing::error!(error = error as &dyn Error, %subject, session_id = id, "a session cannot be read");
+    };
+    let rows = rows_of(sessions, subject)?.into_iter();
+    Ok(rows.filter_map(|(id, record)| record.inspect_err(|error| log(&id, error)).ok()).collect())
+}
+
+/// The id of each session of a subject, and the session.
+fn rows_of(sessions: &impl ReadableTable<Key, Value>, subject: &Subject) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
     for entry in sessions.range((subject.as_str(), "")..)? {
         let (key, json) = entry?;
-        if key.value().0 != subject.as_str() {
+        let (owner, id) = key.value();
+        if owner != subject.as_str() {
             break;
         }
-        records.push(SessionRecord::from_json(json.value())?);
+        rows.push((id.to_owned(), SessionRecord::from_json(json.value())));
     }
-    Ok(records)
+    Ok(rows)
 }
+
+type Row = (String, Result<SessionRecord, StoreError>);
 
 /// Runs `work` on a thread that may block. A panic in it is an error of the store as well.
 async fn blocking<T: Send + 'static>(
@@ -278,7 +291,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Whatever goes wrong in here. It becomes the source of a [`StoreError`].
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = Box<dyn Error + Send + Sync>;
 
 fn store_error(error: impl Into<Failure>) -> StoreError {
     StoreError::new(error).in_store("redb")

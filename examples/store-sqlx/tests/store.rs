@@ -112,6 +112,32 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done() {
     assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 2);
 }
 
+/// A row that cannot be read does not block the subject's other sessions.
+#[tokio::test]
+#[cfg_attr(not(knox_postgres), ignore = "KNOX_TEST_POSTGRES_URL is not set")]
+async fn a_row_that_cannot_be_read_is_left_out() {
+    let subject = Subject::new(format!("unreadable-{}", std::process::id())).unwrap();
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let session =
+        |hex: &str| SessionRecord::new(subject.clone(), format!("sha256:{}", hex.repeat(32)).parse().unwrap(), now);
+    let store = open().await;
+    for spoilt in ["record = '{'", "digest = 'x'", "previous = 'x'", "expires_at = 9223372036854775807"] {
+        for hex in ["aa", "bb"] {
+            let _ = store.insert(session(hex), None, now).await.unwrap();
+        }
+        let spoil = format!("UPDATE knox_sessions SET {spoilt} WHERE subject = $1 AND id = $2");
+        let spoil = query(sqlx::AssertSqlSafe(spoil)).bind(subject.as_str()).bind("aa".repeat(16));
+        assert_eq!(spoil.execute(&open_pool().await).await.unwrap().rows_affected(), 1);
+        assert!(store.find(&session("aa").session_ref()).await.is_err());
+        assert_eq!(store.list(&subject, now).await.unwrap(), [session("bb")]);
+        let limit = Some(SessionLimit::evict_oldest(1).unwrap());
+        let evicting = InsertOutcome::Inserted { evicted: vec![session("bb").id] };
+        assert_eq!(store.insert(session("cc"), limit, now).await.unwrap(), evicting);
+        assert!(store.remove_all(&subject, None, now).await.is_ok());
+        assert_eq!(store.find(&session("aa").session_ref()).await.unwrap(), None);
+    }
+}
+
 async fn open_pool() -> PgPool {
     pool(1, options()).await
 }
