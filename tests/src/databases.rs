@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+use base64ct::{Base64UrlUnpadded, Encoding};
+use jwt_knox::Subject;
 use jwt_knox_redis::RedisStore;
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
 use redis::aio::ConnectionManager;
@@ -80,13 +82,13 @@ impl TestDatabase {
         execute(&server, format!("DROP DATABASE IF EXISTS {name}"));
         execute(&server, format!("CREATE DATABASE {name}"));
         let database = Self { server, name, drop };
-        migrate(database.connect());
+        migrate(database.connect(1));
         database
     }
 
     /// A store with connections of its own, as another process would have.
     pub fn store(&self) -> SeaOrmStore {
-        SeaOrmStore::new(self.connect())
+        SeaOrmStore::new(self.connect(4))
     }
 
     /// A store whose connections go through a proxy.
@@ -114,9 +116,9 @@ impl TestDatabase {
         format!("{host}/{}?{options}", self.name)
     }
 
-    /// Connections of its own, as another process would have.
-    pub fn connect(&self) -> DatabaseConnection {
-        connect(&self.url(), 4)
+    /// So many connections to it.
+    pub fn connect(&self, connections: u32) -> DatabaseConnection {
+        connect(&self.url(), connections)
     }
 }
 
@@ -143,9 +145,18 @@ impl TestKeys {
 
     /// A store with a connection of its own, as another process would have.
     pub fn store(&self) -> RedisStore<ConnectionManager> {
+        RedisStore::with_prefix(self.connection(), &self.prefix)
+    }
+
+    /// A connection.
+    pub fn connection(&self) -> ConnectionManager {
         let client = self.client.clone();
-        let connection = on_another_thread(async move { client.get_connection_manager().await.unwrap() });
-        RedisStore::with_prefix(connection, &self.prefix)
+        on_another_thread(async move { client.get_connection_manager().await.unwrap() })
+    }
+
+    /// The key of a subject in that store.
+    pub fn key(&self, subject: &Subject) -> String {
+        format!("{}:{{{}}}", self.prefix, Base64UrlUnpadded::encode_string(subject.as_str().as_bytes()))
     }
 }
 

@@ -295,7 +295,7 @@ impl Database {
                 let path = path.clone();
                 on_another_thread(async move { connect(&path).await })
             }
-            Self::Postgres(database) => database.connect(),
+            Self::Postgres(database) => database.connect(4),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Records as rows and back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use chrono::{DateTime, NaiveDateTime};
 use jwt_knox::{SessionRecord, StoreError, Subject, Timestamp, TokenDigest};
-use sea_orm::{DbErr, Set};
+use sea_orm::{DbErr, FromQueryResult, QueryResult, Set};
 
-use crate::entity;
+use crate::entity::{self, subject_lock};
 
 /// A failure of this store.
 pub(crate) fn store_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
@@ -33,7 +37,31 @@ pub(crate) fn row(record: &SessionRecord) -> Result<entity::ActiveModel, StoreEr
 }
 
 /// The record of a row. A row that is not a record is an error of the store, not of the client.
-pub(crate) fn from_row(row: entity::Model) -> Result<SessionRecord, StoreError> {
+pub(crate) fn record(row: &QueryResult) -> Result<SessionRecord, StoreError> {
+    from_model(decode(|| entity::Model::from_query_result(row, "")).map_err(store_error)?)
+}
+
+/// When all sessions of the subject of a row were last revoked. A time that cannot be read is none, so that the subject can
+/// log in, and the next revocation overwrites it.
+pub(crate) fn revoked_at(row: &QueryResult) -> Option<NaiveDateTime> {
+    decode(|| subject_lock::Model::from_query_result(row, ""))
+        .inspect_err(|error| {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "a row of jwt_knox_subjects cannot be read, so the last revocation is unknown"
+            );
+        })
+        .ok()?
+        .revoked_at
+}
+
+/// Reads a row. sqlx 0.9.0 panics at some values: at `infinity` and other times of PostgreSQL that chrono cannot hold.
+fn decode<T>(read: impl FnOnce() -> Result<T, DbErr>) -> Result<T, DbErr> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(DbErr::Type("a value is beyond what its type can hold".to_owned())))
+}
+
+fn from_model(row: entity::Model) -> Result<SessionRecord, StoreError> {
     let subject = Subject::new(row.subject).map_err(store_error)?;
     let digest: TokenDigest = row.digest.parse().map_err(store_error)?;
     let attributes: BTreeMap<String, String> = serde_json::from_str(&row.attributes).map_err(store_error)?;

@@ -5,6 +5,7 @@ pub mod entity;
 mod migration;
 mod retry;
 mod store;
+mod turns;
 
 pub use migration::{CreateSessions, Migrator};
 pub use store::SeaOrmStore;

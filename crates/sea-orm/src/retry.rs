@@ -10,6 +10,9 @@ use crate::convert::store_error;
 /// How often it is tried.
 const ATTEMPTS: u32 = 10;
 
+/// How often it is tried on a server that is read-only, in case another one has taken its place.
+const READ_ONLY_ATTEMPTS: u32 = 3;
+
 /// Runs a statement or transaction until it ends in anything but a conflict with another one, or a connection that is no
 /// longer fit, at most [`ATTEMPTS`] times.
 pub(crate) async fn until_done<T, F>(
@@ -19,37 +22,50 @@ pub(crate) async fn until_done<T, F>(
 where
     F: Future<Output = Result<T, DbErr>>,
 {
+    let pause = Duration::from_millis(5);
     for attempt in 1..ATTEMPTS {
-        match transaction().await {
-            Err(error) if is_conflict(&error) => {
-                // After a deadlock, the next attempt waits for the locks of the winner anyway. Where all transactions are
-                // serializable, it would run into the same winner again and again.
-                tokio::time::sleep(Duration::from_millis(5) * (attempt - 1)).await;
+        let error = match transaction().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        match reason(&error) {
+            // After a deadlock, the next attempt waits for the locks of the winner anyway. Where all transactions are
+            // serializable, it would run into the same winner again and again.
+            Some(Reason::Conflict) => tokio::time::sleep(pause * (attempt - 1)).await,
+            Some(Reason::ReadOnly) if attempt >= READ_ONLY_ATTEMPTS => return Err(store_error(error)),
+            Some(Reason::Stale | Reason::ReadOnly) => {
+                // The connection goes back into the pool a moment after the error.
+                tokio::time::sleep(pause * attempt).await;
+                close_idle(connection).await;
             }
-            Err(error) if is_unfit(&error) && attempt == 1 => close_idle(connection).await,
-            outcome => return outcome.map_err(store_error),
+            None => return Err(store_error(error)),
         }
     }
     transaction().await.map_err(store_error)
 }
 
-/// The SQLSTATEs of PostgreSQL and MySQL for a serialization failure and a deadlock: the transaction was undone, and
-/// only because of another one. SQLite has none: its writers take the one lock first, and a writer that does not get it
-/// has waited as long as the connection allows.
-const CONFLICTS: [&str; 2] = ["40001", "40P01"];
-
-fn is_conflict(error: &DbErr) -> bool {
-    code_and_message(error).is_some_and(|(code, _)| CONFLICTS.contains(&&*code))
+/// Why it may be tried again. The server has done nothing.
+enum Reason {
+    /// A serialization failure or a deadlock: the transaction was undone, and only because of another one.
+    Conflict,
+    /// A prepared statement is older than a change of its table. Those of the other connections may be, too.
+    Stale,
+    /// The server is read-only, as a primary that was demoted. Other connections may go to the new one.
+    ReadOnly,
 }
 
-/// Whether the connection is no longer fit, and the server did nothing: a prepared statement is older than a change of
-/// the table, or the server has become read-only, as a primary that was demoted.
-fn is_unfit(error: &DbErr) -> bool {
-    code_and_message(error).is_some_and(|(code, message)| {
-        (code == "0A000" && message.contains("cached plan"))
-            || code == "25006"
-            || (code == "HY000" && message.contains("read-only"))
-    })
+/// By the SQLSTATE, and by the message where that is not enough. SQLite has no conflicts: its writers take the one lock
+/// first, and a writer that does not get it has waited as long as the connection allows.
+fn reason(error: &DbErr) -> Option<Reason> {
+    let (code, message) = code_and_message(error)?;
+    match &*code {
+        "40001" | "40P01" => Some(Reason::Conflict),
+        "0A000" if message.contains("cached plan") => Some(Reason::Stale),
+        "25006" => Some(Reason::ReadOnly),
+        "HY000" if message.contains("read-only") => Some(Reason::ReadOnly),
+        "HY000" if message.contains("re-prepared") || message.contains("retry transaction") => Some(Reason::Stale),
+        _ => None,
+    }
 }
 
 fn code_and_message(error: &DbErr) -> Option<(String, String)> {

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    hash::{BuildHasher, RandomState},
     num::NonZeroU32,
     sync::{Arc, OnceLock},
 };
@@ -15,16 +14,17 @@ use jwt_knox::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, FromQueryResult, IsolationLevel, PaginatorTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
-    QueryTrait, Set, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    EntityTrait, IsolationLevel, PaginatorTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Set,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, Order, Query},
 };
-use tokio::{runtime::Handle, sync::Mutex};
+use tokio::runtime::Handle;
 
 use crate::{
-    convert::{date_time, from_row, row, store_error},
-    entity::{ActiveModel, Column, Entity, Model, subject_lock},
+    convert::{date_time, record, revoked_at, row, store_error},
+    entity::{ActiveModel, Column, Entity, subject_lock},
     retry,
+    turns::Turns,
 };
 
 /// Keeps sessions in a database that SeaORM talks to: SQLite, PostgreSQL, MySQL or MariaDB.
@@ -55,14 +55,14 @@ pub struct SeaOrmStore {
     shared: Arc<Shared>,
 }
 
+#[derive(Default)]
 struct Shared {
     /// The SQL of `find`, which is the same each time. Putting it together takes longer than all else that `find` does
     /// here.
     find: OnceLock<String>,
-    /// One of these is held by a transaction on a subject before it takes a connection. So many calls for one subject,
-    /// which wait for each other anyway, do not hold the whole pool.
-    turns: [Mutex<()>; 64],
-    hasher: RandomState,
+    /// A write on a subject waits for its turn before it takes a connection. So many calls for one subject, which wait for
+    /// each other in the database anyway, do not hold the whole pool.
+    turns: Turns,
 }
 
 impl SeaOrmStore {
@@ -70,12 +70,7 @@ impl SeaOrmStore {
     /// application's own migrator.
     #[must_use]
     pub fn new(connection: DatabaseConnection) -> Self {
-        let shared = Shared {
-            find: OnceLock::new(),
-            turns: std::array::from_fn(|_| Mutex::default()),
-            hasher: RandomState::new(),
-        };
-        Self { connection, shared: Arc::new(shared) }
+        Self { connection, shared: Arc::default() }
     }
 
     /// Runs `work` to its end in a task, whether or not the caller waits for it.
@@ -91,20 +86,20 @@ impl SeaOrmStore {
         runtime.spawn(work(self.clone())).await.map_err(store_error)?
     }
 
-    /// Runs a transaction on the sessions of `subject` until it is done, in a task.
-    async fn transact<T, F>(
+    /// Writes sessions of `subject`, in a task, until it is done.
+    async fn write<T, F>(
         &self,
         subject: &Subject,
-        transaction: impl Fn(Self) -> F + Send + Sync + 'static,
+        statements: impl Fn(Self) -> F + Send + Sync + 'static,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, DbErr>> + Send + 'static,
     {
-        let turn = self.shared.hasher.hash_one(subject) as usize % self.shared.turns.len();
+        let subject = subject.clone();
         self.in_task(async move |store: Self| {
-            let _turn = store.shared.turns[turn].lock().await;
-            retry::until_done(&store.connection, || transaction(store.clone())).await
+            let _turn = store.shared.turns.wait(&subject).await;
+            retry::until_done(&store.connection, || statements(store.clone())).await
         })
         .await
     }
@@ -127,8 +122,8 @@ impl SeaOrmStore {
         };
         let transaction = self.connection.begin_with_options(options).await?;
         lock_subject(&transaction, subject).await?;
-        let locked = subject_lock::Entity::find_by_id(subject).one(&transaction).await?;
-        Ok((transaction, locked.and_then(|row| row.revoked_at)))
+        let locked = transaction.query_one(&subject_lock::Entity::find_by_id(subject).into_query()).await?;
+        Ok((transaction, locked.as_ref().and_then(revoked_at)))
     }
 
     async fn insert_within(
@@ -215,19 +210,25 @@ impl TokenStore for SeaOrmStore {
     ) -> Result<InsertOutcome, StoreError> {
         let (row, created_at, now) = (row(&record)?, date_time(record.created_at)?, date_time(now)?);
         let (subject, record) = (record.subject.clone(), Arc::new(record));
-        self.transact(&subject, move |store| {
-            store.insert_within(Arc::clone(&record), row.clone(), created_at, limit, now)
-        })
-        .await
+        self.write(&subject, move |store| store.insert_within(Arc::clone(&record), row.clone(), created_at, limit, now))
+            .await
     }
 
     async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
         let backend = self.connection.get_database_backend();
-        let sql = self.shared.find.get_or_init(|| Entity::find_by_id(primary_key(session)).build(backend).sql);
+        let sql = self.shared.find.get_or_init(|| {
+            let mut find = Entity::find_by_id(primary_key(session));
+            if backend == DatabaseBackend::MySql {
+                // Without strict mode, a time that is none becomes zero. The driver reads that as null, which is no expiry.
+                find = find.filter(Expr::cust("(expires_at IS NULL OR expires_at <> 0)"));
+                find = find.filter(Expr::cust("(absolute_expires_at IS NULL OR absolute_expires_at <> 0)"));
+            }
+            find.build(backend).sql
+        });
         let values = [session.subject.as_str().into(), session.id.as_str().into()];
         let statement = Statement::from_sql_and_values(backend, sql, values);
-        let find = || Model::find_by_statement(statement.clone()).one(&self.connection);
-        retry::until_done(&self.connection, find).await?.map(from_row).transpose()
+        let find = || self.connection.query_one_raw(statement.clone());
+        retry::until_done(&self.connection, find).await?.as_ref().map(record).transpose()
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
@@ -256,10 +257,11 @@ impl TokenStore for SeaOrmStore {
         if let Some(expiry) = expires_at {
             update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
         }
-        let update = async move |store: Self| {
-            retry::until_done(&store.connection, || update.clone().exec(&store.connection)).await
-        };
-        Ok(self.in_task(update).await?.rows_affected > 0)
+        let updated = self.write(&session.subject, move |store| {
+            let update = update.clone();
+            async move { update.exec(&store.connection).await }
+        });
+        Ok(updated.await?.rows_affected > 0)
     }
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
@@ -276,18 +278,20 @@ impl TokenStore for SeaOrmStore {
         if let Some(expiry) = rotation.expires_at {
             update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
         }
-        let update = async move |store: Self| {
-            retry::until_done(&store.connection, || update.clone().exec(&store.connection)).await
-        };
-        Ok(self.in_task(update).await?.rows_affected > 0)
+        let updated = self.write(&session.subject, move |store| {
+            let update = update.clone();
+            async move { update.exec(&store.connection).await }
+        });
+        Ok(updated.await?.rows_affected > 0)
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
         let key = primary_key(session);
-        let delete = async move |store: Self| {
-            retry::until_done(&store.connection, || Entity::delete_by_id(key.clone()).exec(&store.connection)).await
-        };
-        Ok(self.in_task(delete).await?.rows_affected > 0)
+        let deleted = self.write(&session.subject, move |store| {
+            let key = key.clone();
+            async move { Entity::delete_by_id(key).exec(&store.connection).await }
+        });
+        Ok(deleted.await?.rows_affected > 0)
     }
 
     async fn remove_all(
@@ -297,7 +301,7 @@ impl TokenStore for SeaOrmStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let (owned, except, now) = (subject.clone(), except.copied(), date_time(now)?);
-        self.transact(subject, move |store| store.remove_all_within(owned.clone(), except, now)).await
+        self.write(subject, move |store| store.remove_all_within(owned.clone(), except, now)).await
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
@@ -356,14 +360,13 @@ async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[Ses
 
 /// The records of rows. A row that cannot be read is left out, so that it does not block the subject's other sessions.
 fn readable(rows: Vec<QueryResult>) -> Vec<SessionRecord> {
-    let read = |row: &QueryResult| Model::from_query_result(row, "").map_err(store_error).and_then(from_row);
     let log = |error: &StoreError| {
         tracing::error!(
             error = error as &dyn std::error::Error,
             "a row of jwt_knox_sessions cannot be read and is left out"
         );
     };
-    rows.iter().filter_map(|row| read(row).inspect_err(log).ok()).collect()
+    rows.iter().filter_map(|row| record(row).inspect_err(log).ok()).collect()
 }
 
 /// The number in a row of the one column `count`.

@@ -10,9 +10,28 @@ local function is_digest(text)
   return hex ~= nil and (#hex == 64 or #hex == 128)
 end
 
-local function is_optional(value, kind)
-  return value == nil or type(value) == kind
+local function is_string(value)
+  return type(value) == 'string'
 end
+
+local function is_whole(value)
+  return type(value) == 'number' and value == math.floor(value) and is_time(string.format('%.0f', value))
+end
+
+-- What the last line may have.
+local REST_MEMBERS = {
+  abs = is_whole,
+  idle = function(value) return is_whole(value) and value >= 0 end,
+  scope = is_string,
+  claims = function(value) return is_string(value) and #value == 64 and not string.find(value, '[^0-9a-f]') end,
+  attr = function(value)
+    if type(value) ~= 'table' then return false end
+    for _, text in pairs(value) do
+      if not is_string(text) then return false end
+    end
+    return true
+  end,
+}
 
 -- Whether it is a session that the caller can read. One that is not must not keep others out.
 local function is_readable(other_id, other)
@@ -22,12 +41,11 @@ local function is_readable(other_id, other)
     if not digest or not is_digest(digest) or #nonce ~= 32 or not is_time(valid_until) then return false end
   end
   local is_json, rest = pcall(cjson.decode, other[REST])
-  if not is_json or type(rest) ~= 'table' then return false end
-  for _, text in pairs(type(rest.attr) == 'table' and rest.attr or {}) do
-    if type(text) ~= 'string' then return false end
+  if not is_json or string.sub(other[REST], 1, 1) ~= '{' then return false end
+  for name, is_right in pairs(REST_MEMBERS) do
+    if rest[name] ~= nil and not is_right(rest[name]) then return false end
   end
-  return is_optional(rest.abs, 'number') and is_optional(rest.idle, 'number') and is_optional(rest.scope, 'string')
-    and is_optional(rest.claims, 'string') and is_optional(rest.attr, 'table')
+  return true
 end
 
 local there = redis.call('HGET', key, id)
