@@ -57,7 +57,7 @@ fn migrate(connection: DatabaseConnection) {
     });
 }
 
-/// A database with the tables, on the server that a variable names. It goes when this is dropped.
+/// A database, on the server that a variable names. It goes when this is dropped.
 #[derive(Debug)]
 pub struct TestDatabase {
     server: String,
@@ -68,22 +68,35 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// On the server of `KNOX_TEST_POSTGRES_URL`.
     pub fn postgres() -> Self {
-        // Servers under test run to the end of the process, and keep their connections.
-        Self::new(variable("KNOX_TEST_POSTGRES_URL"), "WITH (FORCE)")
+        Self::empty_postgres("").migrated()
     }
 
     /// On the server of `KNOX_TEST_MYSQL_URL`.
     pub fn mysql() -> Self {
-        Self::new(variable("KNOX_TEST_MYSQL_URL"), "")
+        Self::empty_mysql("").migrated()
     }
 
-    fn new(server: String, drop: &'static str) -> Self {
+    /// As [`postgres`](Self::postgres), without the tables, and made with these options.
+    pub fn empty_postgres(options: &str) -> Self {
+        // Servers under test run to the end of the process, and keep their connections.
+        Self::new(variable("KNOX_TEST_POSTGRES_URL"), options, "WITH (FORCE)")
+    }
+
+    /// As [`mysql`](Self::mysql), without the tables, and made with these options.
+    pub fn empty_mysql(options: &str) -> Self {
+        Self::new(variable("KNOX_TEST_MYSQL_URL"), options, "")
+    }
+
+    fn new(server: String, options: &str, drop: &'static str) -> Self {
         let name = unique_name();
         execute(&server, format!("DROP DATABASE IF EXISTS {name}"));
-        execute(&server, format!("CREATE DATABASE {name}"));
-        let database = Self { server, name, drop };
-        migrate(database.connect(1));
-        database
+        execute(&server, format!("CREATE DATABASE {name} {options}"));
+        Self { server, name, drop }
+    }
+
+    fn migrated(self) -> Self {
+        migrate(self.connect(1));
+        self
     }
 
     /// A store with connections of its own, as another process would have.
@@ -107,6 +120,11 @@ impl TestDatabase {
         let (_, rest) = self.server.split_once("://").unwrap();
         let (authority, _) = rest.split_once('/').unwrap();
         authority.rsplit('@').next().unwrap().to_owned()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where to connect.
