@@ -44,5 +44,6 @@ async fn what_is_sent_twice_is_done_once() {
     rules::a_lowered_limit_applies_to_the_next_login(store.clone()).await;
     rules::replacing_comes_before_the_limit(store.clone()).await;
     rules::parallel_logins_keep_to_a_denying_limit(store.clone()).await;
+    rules::rotate_changes_the_secret_once(store.clone()).await;
     rules::parallel_rotations_have_one_winner(store).await;
 }

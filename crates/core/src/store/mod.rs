@@ -112,8 +112,11 @@ pub trait TokenStore: Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// Gives a session a new secret, if its digest still is that of [`Rotation::previous`], in one atomic step. `false`:
-    /// it is not, or the session is not there, and nothing has changed. Of parallel calls with the same `previous`
-    /// digest, exactly one gets `true`.
+    /// it is not, or the session is not there, and nothing has changed. Of different rotations with the same `previous`
+    /// digest, exactly one gets `true`, whether they are parallel or not.
+    ///
+    /// The same rotation once more, as from a driver that repeats a request whose answer was lost, changes nothing, and may
+    /// be `true` as well: the session has that digest.
     ///
     /// `digest` and `previous` are written; `last_used_at` and `expires_at` as by [`touch`](Self::touch), but never moved
     /// back. The id and all else stay. [`Rotation::apply`] does this to a record.
