@@ -295,12 +295,16 @@ pub(crate) fn clean_label(label: &str) -> Option<String> {
     (!label.is_empty()).then(|| label.to_owned())
 }
 
-/// Characters that change how the text around them looks, and so what a list of sessions seems to say.
+/// Characters that change how the text around them looks, and so what a list of sessions seems to say, or that show
+/// nothing, so that a label of them looks empty: those that Unicode calls `Default_Ignorable_Code_Point`, line separators,
+/// and blank letters.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -329,8 +333,27 @@ mod tests {
         assert_eq!(clean_label("\u{200b} \u{200b}"), None);
         assert_eq!(clean_label("\0 Firefox \u{feff}"), Some("Firefox".to_owned()));
         assert_eq!(clean_label(&format!("{} x", "a".repeat(254))), Some("a".repeat(254)));
-        for invisible in ['\u{61c}', '\u{2028}', '\u{2029}', '\u{206a}', '\u{fffb}', '\u{e0041}'] {
+        for invisible in [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{206a}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{ffa0}',
+            '\u{fffb}',
+            '\u{e0041}',
+            '\u{e01ef}',
+        ] {
             assert_eq!(clean_label(&format!("a{invisible}b")), Some("ab".to_owned()), "{invisible:?}");
+            assert_eq!(clean_label(&invisible.to_string()), None, "{invisible:?}");
         }
     }
 }
