@@ -131,7 +131,9 @@ async fn on_sqlite() {
     let more = ["expires_at = 'x'", "created_at = 'x'", "last_used_at = X'ff'", "attributes = X'ff'"];
     in_a_database(&store, &connection, &more).await;
     an_unreadable_revocation_keeps_nobody_out(&store, &connection, "'x'").await;
-    assert!(log.text().contains("a row of jwt_knox_sessions cannot be read and is left out"));
+    let text = log.text();
+    let line = text.lines().find(|line| line.contains("a row of jwt_knox_sessions cannot be read and is left out"));
+    assert!(line.is_some_and(|line| line.contains("subject=\"") && line.contains("session_id=\"")), "{line:?}");
     assert!(log.text().contains("a row of jwt_knox_subjects cannot be read"));
     std::fs::remove_file(file).unwrap();
 }
@@ -217,4 +219,16 @@ async fn on_redis() {
         .await;
     }
     assert!(log.text().contains("a session cannot be read and is left out"), "{}", log.text());
+
+    // A time of the last revocation that cannot be read keeps nobody out, and is overwritten.
+    for time in ["", "x", "1e999", "99999999999999999999"] {
+        let subject = Subject::new(uuid::Uuid::new_v4().to_string()).unwrap();
+        let [first, late] = [0, 1].map(|seconds| session(&subject, seconds));
+        let mut set = redis::cmd("HSET");
+        set.arg(keys.key(&subject)).arg("revoked").arg(time).exec_async(&mut connection.clone()).await.unwrap();
+        let inserted = InsertOutcome::Inserted { evicted: Vec::new() };
+        assert_eq!(store.insert(first, None, at(5)).await.unwrap(), inserted);
+        assert_eq!(store.remove_all(&subject, None, at(5)).await.unwrap(), 1);
+        assert_eq!(store.insert(late, None, at(6)).await.unwrap(), InsertOutcome::Superseded);
+    }
 }

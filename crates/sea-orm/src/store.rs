@@ -14,7 +14,7 @@ use jwt_knox::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, IsolationLevel, PaginatorTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Set,
+    EntityTrait, IsolationLevel, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Set,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, Order, Query},
 };
@@ -176,27 +176,11 @@ impl SeaOrmStore {
         if let Some(spared) = except {
             ended = ended.add(Column::Id.ne(spared.as_str()));
         }
-        let active = Entity::find().filter(ended.clone()).filter(is_active(now));
         // What is counted is what is removed, whatever others remove at the same time.
-        let count = match self.connection.get_database_backend() {
-            DatabaseBackend::Postgres => {
-                let locked = active.select_only().column(Column::Id).lock_exclusive().into_query();
-                let count = Query::select()
-                    .expr_as(Expr::col(Column::Id).count(), "count")
-                    .from_subquery(locked, "active")
-                    .to_owned();
-                count_of(transaction.query_one(&count).await?)?
-            }
-            DatabaseBackend::MySql => {
-                let count = active.select_only().column_as(Column::Id.count(), "count").lock_exclusive().into_query();
-                count_of(transaction.query_one(&count).await?)?
-            }
-            // A transaction of SQLite that writes keeps all others out.
-            _ => active.count(&transaction).await?,
-        };
+        let active = Entity::delete_many().filter(ended.clone()).filter(is_active(now)).exec(&transaction).await?;
         Entity::delete_many().filter(ended).exec(&transaction).await?;
         transaction.commit().await?;
-        Ok(count)
+        Ok(active.rows_affected)
     }
 }
 
@@ -360,19 +344,16 @@ async fn remove_ids(transaction: &DatabaseTransaction, subject: &str, ids: &[Ses
 
 /// The records of rows. A row that cannot be read is left out, so that it does not block the subject's other sessions.
 fn readable(rows: Vec<QueryResult>) -> Vec<SessionRecord> {
-    let log = |error: &StoreError| {
+    let log = |row: &QueryResult, error: &StoreError| {
+        let text = |column: &str| row.try_get::<String>("", column).unwrap_or_default();
         tracing::error!(
             error = error as &dyn std::error::Error,
+            subject = text("subject"),
+            session_id = text("id"),
             "a row of jwt_knox_sessions cannot be read and is left out"
         );
     };
-    rows.iter().filter_map(|row| record(row).inspect_err(log).ok()).collect()
-}
-
-/// The number in a row of the one column `count`.
-fn count_of(row: Option<QueryResult>) -> Result<u64, DbErr> {
-    let count: i64 = row.map_or(Ok(0), |row| row.try_get("", "count"))?;
-    Ok(u64::try_from(count).unwrap_or_default())
+    rows.iter().filter_map(|row| record(row).inspect_err(|error| log(row, error)).ok()).collect()
 }
 
 /// `time`, or what the column holds if that is later or there is nothing.

@@ -30,6 +30,12 @@ local function parse(value)
   return lines
 end
 
+-- When all sessions were last revoked; nil: not lately, or it cannot be read. The next revocation then overwrites it.
+local function last_revoked()
+  local text = redis.call('HGET', key, MARK)
+  return text and is_time(text) and tonumber(text) or nil
+end
+
 -- Why this server must not answer a read; nil: it may. It may be a replica by now, or have lost the replicas without which
 -- it is not to write (min-replicas-to-write), because another server has taken over. Its answer could be old then. A write
 -- that changes nothing tells. One that fails only because the disk does (MISCONF) does not matter to a read.

@@ -58,7 +58,7 @@ if there then
   for other in string.gmatch(answer, '%S+') do evicted[#evicted + 1] = other end
   return { evicted, {} }
 end
-local revoked = tonumber(redis.call('HGET', key, MARK) or '')
+local revoked = last_revoked()
 if revoked and tonumber(session[CREATED]) < revoked then return redis.status_reply('superseded') end
 
 local evicted, expired, unreadable = {}, {}, {}

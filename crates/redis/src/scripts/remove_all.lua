@@ -17,7 +17,7 @@ repeat
 until cursor == '0'
 
 local spared = except ~= '' and redis.call('HGET', key, except)
-local mark = tonumber(redis.call('HGET', key, MARK) or '')
+local mark = last_revoked()
 local lives = redis.call('PTTL', key)
 redis.call('UNLINK', key)
 if not mark or mark < now then mark = now end
