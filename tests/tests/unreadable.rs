@@ -1,6 +1,6 @@
 //! One session that cannot be read, in each store: it is logged and left out, and the subject's others go on.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -197,6 +197,8 @@ async fn on_redis() {
         [b"2", &line(&expires, &created, &digest, "", "{}")[1..]].concat(),
         line("x", &created, &digest, "", "{}"),
         line("1e99", &created, &digest, "", "{}"),
+        line("-", &created, &digest, "", "{}"),
+        line(&expires, "-", &digest, "", "{}"),
         line(&expires, "", &digest, "", "{}"),
         line(&expires, "99999999999999999999", &digest, "", "{}"),
         line(&expires, &created, "sha256:short", "", "{}"),

@@ -18,12 +18,12 @@ local function is_time(text)
   return number >= -377705023201000000 and number <= 253402207200999999
 end
 
+local LINES = '^(1)\n(%-?%d*)\n(%-?%d*)\n(%-?%d+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$'
+
 -- The lines of a session; nil if it is not one that this version can read.
 local function parse(value)
-  if not value then return nil end
-  local lines = {}
-  for line in string.gmatch(value .. '\n', '([^\n]*)\n') do lines[#lines + 1] = line end
-  if #lines ~= REST or lines[VERSION] ~= '1' or not is_time(lines[CREATED]) then return nil end
+  local lines = value and { string.match(value, LINES) }
+  if not lines or not is_time(lines[CREATED] or '') then return nil end
   for _, optional in ipairs({ EXPIRES, USED }) do
     if lines[optional] ~= '' and not is_time(lines[optional]) then return nil end
   end
