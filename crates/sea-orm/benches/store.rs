@@ -32,6 +32,7 @@ struct Session {
     record: SessionRecord,
     id: String,
     digest: String,
+    claims: Option<String>,
     created_at: DateTime,
     expires_at: Option<DateTime>,
 }
@@ -41,6 +42,7 @@ impl From<SessionRecord> for Session {
         Self {
             id: record.id.to_string(),
             digest: record.digest.to_string(),
+            claims: record.claims.map(|digest| digest.to_string()),
             created_at: date_time(record.created_at),
             expires_at: record.expires_at.map(date_time),
             record,
@@ -58,7 +60,7 @@ impl Borrow<SessionRecord> for Session {
     }
 }
 
-const COLUMNS: &str = "subject, id, digest, created_at, expires_at, last_used_at, absolute_expires_at, idle_seconds, scope, label, attributes";
+const COLUMNS: &str = "subject, id, digest, created_at, expires_at, last_used_at, absolute_expires_at, idle_seconds, scope, label, attributes, previous, claims";
 
 /// What `find` reads.
 type Row = (
@@ -73,6 +75,8 @@ type Row = (
     Option<String>,
     Option<String>,
     String,
+    Option<String>,
+    Option<String>,
 );
 
 /// The statements, written once and never freed, as sqlx wants them.
@@ -100,7 +104,7 @@ impl Sql {
         Self {
             find: statement(&format!("SELECT {COLUMNS} FROM jwt_knox_sessions WHERE subject = ? AND id = ?")),
             insert: statement(&format!(
-                "INSERT INTO jwt_knox_sessions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                "INSERT INTO jwt_knox_sessions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             )),
             remove: statement("DELETE FROM jwt_knox_sessions WHERE subject = ? AND id = ?"),
             lock: statement(&format!("INSERT INTO jwt_knox_subjects (subject) VALUES (?) {on_conflict}")),
@@ -137,6 +141,8 @@ macro_rules! bare {
                     .bind(None::<&str>)
                     .bind(session.record.label.as_deref())
                     .bind("{}")
+                    .bind(None::<&str>)
+                    .bind(session.claims.as_deref())
             }
         }
 
