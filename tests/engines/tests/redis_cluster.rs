@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jwt_knox::{AuthenticateError, Issued, Knox, Rejection, StoreError, Subject};
+use jwt_knox::{AuthenticateError, IssueError, Issued, Knox, Rejection, SessionLimit, StoreError, Subject};
 use jwt_knox_engines::{
     Engine, Traffic,
     engine::wait_until,
-    traffic::{SUBJECTS, knox, name},
+    traffic::{SUBJECTS, builder, knox, name},
 };
 use jwt_knox_redis::RedisStore;
 use jwt_knox_testkit::store_tests;
@@ -141,6 +141,26 @@ async fn revoke_all_is_final_or_an_error_at_each_step_of_a_migration() {
     };
     at_each_step_of_a_migration(knox, &mut engine, revoke, check).await;
     println!("revoke_all in a migration: {} errors at 12 points", errors.get());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(knox_engine_redis_cluster), ignore = "KNOX_TEST_ENGINES does not name redis-cluster")]
+async fn a_login_evicts_only_if_it_succeeds_at_each_step_of_a_migration() {
+    let mut engine = Engine::start("redis-cluster");
+    let store = RedisStore::new(connect(&engine.ports("ports")).await);
+    let knox = &builder(store).limit(SessionLimit::evict_oldest(1).unwrap()).build().unwrap();
+    let errors = Cell::new(0);
+    let issue = async |subject: &Subject| knox.issue(subject.clone()).await;
+    let check = async |_: &Subject, old: Issued, outcome: Result<Issued, IssueError>, when: &str| {
+        errors.set(errors.get() + u32::from(outcome.is_err()));
+        let is_valid = async |issued: &Issued| knox.authenticate(issued.token.expose()).await.is_ok();
+        assert_ne!(is_valid(&old).await, outcome.is_ok(), "{when}: {outcome:?}");
+        if let Ok(new) = outcome {
+            assert!(is_valid(&new).await, "{when}");
+        }
+    };
+    at_each_step_of_a_migration(knox, &mut engine, issue, check).await;
+    println!("logins in a migration: {} errors at 12 points", errors.get());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,13 +98,13 @@ else
     if other and not is_active(other, now) then expired[#expired + 1] = some[position] end
   end
 end
+session[REQUEST] = request .. ' ' .. table.concat(evicted, ' ')
+-- Written first: while a slot is migrated, a script cannot go on once its key is gone.
+write(id, session)
 for _, gone in ipairs({ evicted, expired }) do
   for _, other in ipairs(gone) do redis.call('HDEL', key, other) end
 end
--- Asked only now: with its last field, the key has gone, and so has the time at which Redis drops it.
-local was_empty = redis.call('EXISTS', key) == 0
-
-session[REQUEST] = request .. ' ' .. table.concat(evicted, ' ')
-write(id, session)
+-- Were it not for this session, the key would have gone, and with it the time at which Redis drops it.
+local was_empty = redis.call('HLEN', key) == 1
 keep_until(time(session[EXPIRES]), was_empty)
 return { evicted, unreadable }
