@@ -22,7 +22,7 @@ die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 install() { # program, packages: installs them if the program is not there
     local program=$1
     shift
-    command -v "$program" >/dev/null && return
+    [ ! -e "$program" ] && ! command -v "$program" >/dev/null || return 0
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null 2>&1 || die "cannot install $*"
 }
 
@@ -71,6 +71,8 @@ start_as() { # user, log, the command: sets `pid`
     # Bash is not to say that it was killed.
     disown "$pid"
 }
+
+chown_to() { [ "$(id -u)" != 0 ] || chown "$@"; } # user, files
 
 run_as() { # user, the command
     local user=$1

@@ -9,6 +9,7 @@
 
 pub mod engine;
 pub mod history;
+pub mod sql;
 pub mod switch;
 pub mod traffic;
 

@@ -186,7 +186,7 @@ impl Shared {
         let outcome = match server.authenticate(token).await {
             Ok(_) => Ok(Answer::Yes),
             Err(AuthenticateError::Rejected(_)) => Ok(Answer::No),
-            Err(AuthenticateError::Store(error)) => Err(error.to_string() + &reasons(&error)),
+            Err(AuthenticateError::Store(error)) => Err(describe(&error)),
         };
         self.add(Call::Authenticate(*number), subject, Some(session), began, outcome)
     }
@@ -245,23 +245,21 @@ fn of_issue(outcome: &Result<Issued, IssueError>) -> Result<Answer, String> {
     match outcome {
         Ok(_) => Ok(Answer::Yes),
         Err(IssueError::Rejected(_) | IssueError::Superseded | IssueError::LimitReached { .. }) => Ok(Answer::No),
-        Err(error) => Err(error.to_string() + &reasons(error)),
+        Err(error) => Err(describe(error)),
     }
 }
 
 fn of_store<T>(outcome: Result<T, StoreError>) -> Result<Answer, String> {
-    outcome.map(|_| Answer::Yes).map_err(|error| error.to_string() + &reasons(&error))
+    outcome.map(|_| Answer::Yes).map_err(|error| describe(&error))
 }
 
-/// What lies beneath an error, for the summary.
-fn reasons(error: &dyn Error) -> String {
-    let mut text = String::new();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
+/// An error and what lies beneath it, for the summary. Without the numbers, so that there are few of them.
+fn describe(error: &dyn Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
     }
-    text.chars().take(160).collect()
+    deepest.to_string().chars().take(160).filter(|character| !character.is_ascii_digit()).collect()
 }
 
 /// Numbers that are as good as random, and the same in each run.
