@@ -2,6 +2,7 @@
 
 mod convert;
 pub mod entity;
+mod galera;
 mod migration;
 mod retry;
 mod store;

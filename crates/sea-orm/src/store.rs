@@ -18,12 +18,12 @@ use sea_orm::{
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, Order, Query},
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::OnceCell};
 
 use crate::{
     convert::{date_time, record, revoked_at, row, store_error},
     entity::{ActiveModel, Column, Entity, subject_lock},
-    retry,
+    galera, retry,
     turns::Turns,
 };
 
@@ -63,6 +63,8 @@ struct Shared {
     /// A write on a subject waits for its turn before it takes a connection. So many calls for one subject, which wait for
     /// each other in the database anyway, do not hold the whole pool.
     turns: Turns,
+    /// Whether the database is a Galera cluster.
+    galera: OnceCell<bool>,
 }
 
 impl SeaOrmStore {
@@ -123,7 +125,11 @@ impl SeaOrmStore {
         let transaction = self.connection.begin_with_options(options).await?;
         lock_subject(&transaction, subject).await?;
         let locked = transaction.query_one(&subject_lock::Entity::find_by_id(subject).into_query()).await?;
-        Ok((transaction, locked.as_ref().and_then(revoked_at)))
+        let revoked_at = locked.as_ref().and_then(revoked_at);
+        if galera::is_on(&self.shared.galera, &transaction).await? {
+            galera::write_again(&transaction, subject, revoked_at).await?;
+        }
+        Ok((transaction, revoked_at))
     }
 
     async fn insert_within(
