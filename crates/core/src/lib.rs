@@ -35,6 +35,7 @@ pub use knox::{
     admin::KnoxAdmin,
     authenticate::Authenticated,
     builder::KnoxBuilder,
+    cache::Cache,
     issue::{Issued, NewSession},
     revocation::Revocation,
     settings::ReuseAction,

@@ -90,7 +90,7 @@ impl Verifier {
     /// [`Rejection`] if the signature or a claim is not valid.
     pub fn verify(&self, token: &str) -> Result<StatelessToken, Rejection> {
         let verified = self.jwt.verify(&*self.keys, token, self.clock.now())?;
-        Ok(StatelessToken { session: verified.session_ref(), verified })
+        Ok(StatelessToken(Arc::new(verified)))
     }
 }
 
@@ -104,34 +104,31 @@ impl fmt::Debug for Verifier {
 ///
 /// Not an [`Authenticated`](crate::Authenticated), which only the server with the store gives.
 #[derive(Debug, Clone)]
-pub struct StatelessToken {
-    session: SessionRef,
-    verified: Verified,
-}
+pub struct StatelessToken(Arc<Verified>);
 
 impl StatelessToken {
     /// Who the session is for.
     #[must_use]
     pub fn subject(&self) -> &Subject {
-        &self.session.subject
+        &self.0.session().subject
     }
 
     /// Which of the subject's sessions it is.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
-        self.session.id
+        self.0.session().id
     }
 
     /// The primary key of the session.
     #[must_use]
     pub fn session_ref(&self) -> SessionRef {
-        self.session.clone()
+        self.0.session().clone()
     }
 
     /// The claim `exp`. `None`: the token does not expire by itself.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.verified.claims.expires_at()
+        self.0.expires_at
     }
 
     /// The claims of the token as a type of the application. The secret is not among them.
@@ -140,12 +137,12 @@ impl StatelessToken {
     ///
     /// [`ClaimsError::Mismatch`] if the claims do not fit `T`.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        self.verified.claims.read()
+        self.0.claims.read()
     }
 
     /// The scopes that the token claims.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        scopes(self.verified.scope.as_deref())
+        scopes(self.0.scope.as_deref())
     }
 
     /// Whether the token claims `scope`.

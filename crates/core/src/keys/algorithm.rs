@@ -111,6 +111,11 @@ impl Algorithm {
         }
     }
 
+    /// Whether a token may name it so in `alg`. Ed25519 has two names (RFC 8037 §3.1, RFC 9864 §2.2).
+    pub(crate) fn is_named(self, alg: &str) -> bool {
+        alg == self.as_str() || (self == Self::EdDsa && alg == "Ed25519")
+    }
+
     /// Whether the key that verifies is the key that signs: so for HMAC. Such a key is never published.
     #[must_use]
     pub fn is_symmetric(self) -> bool {

@@ -44,7 +44,7 @@ pub(super) struct Identity {
 
 impl From<&VerifyingKey> for Identity {
     fn from(key: &VerifyingKey) -> Self {
-        Self { key_id: key.shared_key_id(), algorithm: key.algorithm(), thumbprint: key.thumbprint() }
+        Self { key_id: key.shared_key_id(), algorithm: key.algorithm(), thumbprint: key.thumbprint().to_string() }
     }
 }
 

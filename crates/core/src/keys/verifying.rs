@@ -36,6 +36,7 @@ use crate::keys::{
 #[derive(Clone)]
 pub struct VerifyingKey {
     key_id: Arc<str>,
+    thumbprint: Arc<str>,
     public: Arc<dyn PublicKey>,
 }
 
@@ -102,8 +103,9 @@ impl VerifyingKey {
     }
 
     pub(super) fn new(parsed: ParsedKey<dyn PublicKey>) -> Result<Self, KeyError> {
-        let key_id = parsed.key_id.unwrap_or_else(|| parsed.key.thumbprint());
-        Self { key_id: "".into(), public: parsed.key }.with_key_id(key_id)
+        let thumbprint: Arc<str> = parsed.key.thumbprint().into();
+        let key_id = parsed.key_id.unwrap_or_else(|| thumbprint.to_string());
+        Self { key_id: "".into(), thumbprint, public: parsed.key }.with_key_id(key_id)
     }
 
     /// Names the key: it verifies tokens with that `kid`, 1 to 128 printable ASCII characters without spaces.
@@ -125,7 +127,7 @@ impl VerifyingKey {
         &self.key_id
     }
 
-    pub(crate) fn shared_key_id(&self) -> Arc<str> {
+    pub(super) fn shared_key_id(&self) -> Arc<str> {
         Arc::clone(&self.key_id)
     }
 
@@ -136,8 +138,8 @@ impl VerifyingKey {
     }
 
     /// The JWK thumbprint (RFC 7638), which does not depend on the key's id.
-    pub(super) fn thumbprint(&self) -> String {
-        self.public.thumbprint()
+    pub(crate) fn thumbprint(&self) -> &Arc<str> {
+        &self.thumbprint
     }
 
     /// The public key as a JWK, with its id, its `alg` and `use` of `sig`.
@@ -178,7 +180,7 @@ impl VerifyingKey {
         Arc::downgrade(&self.public)
     }
 
-    /// Checks the signature, `alg`, `crit` and `typ` of `token`, and none of its claims.
+    /// Checks the signature of `token`, whose header has been judged, and none of its claims.
     pub(crate) fn verify_signature(&self, token: &str, max_bytes: usize) -> Result<(), LibraryError> {
         // The claims are judged in `jwt`, by one clock and one leeway. These options keep the library from judging
         // them: at the epoch, without tolerance and with the future accepted, nothing is early or late.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::{
     clock::{Clock, SystemClock, whole_microseconds},
     error::{ConfigError, StoreError},
-    knox::{endings::Endings, revocation::Revocation},
+    knox::{endings::Endings, epochs::Epochs, revocation::Revocation},
     observer::{Event, Observer, RevocationCause},
     store::{TokenStore, record::SessionRecord},
     subject::Subject,
@@ -51,6 +51,7 @@ pub struct KnoxAdmin {
     leeway: Duration,
     limit: TimeLimit,
     endings: Arc<Endings>,
+    epochs: Arc<Epochs>,
 }
 
 impl KnoxAdmin {
@@ -68,6 +69,7 @@ impl KnoxAdmin {
             leeway: Duration::ZERO,
             limit: TimeLimit::default(),
             endings: Arc::default(),
+            epochs: Arc::default(),
         }
     }
 
@@ -133,6 +135,7 @@ impl KnoxAdmin {
     }
 
     async fn remove(&self, session: &SessionRef, cause: RevocationCause) -> Result<Revocation, StoreError> {
+        let _changing = self.epochs.changing(&session.subject);
         if !self.limit.apply(self.store.remove(session)).await? {
             return Ok(Revocation::NotFound);
         }
@@ -157,6 +160,7 @@ impl KnoxAdmin {
         except: Option<&SessionId>,
         cause: RevocationCause,
     ) -> Result<u64, StoreError> {
+        let _changing = self.epochs.changing(subject);
         // The store remembers when that was, for logins that began before. So it is the time itself, without leeway.
         let count = self.limit.apply(self.store.remove_all(subject, except, self.now())).await?;
         if count > 0 {
@@ -180,6 +184,10 @@ impl KnoxAdmin {
 
     pub(super) fn store(&self) -> &dyn TokenStore {
         &*self.store
+    }
+
+    pub(super) fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     pub(super) fn endings(&self) -> &Endings {

@@ -8,7 +8,11 @@ use tracing::Span;
 
 use crate::{
     error::{AuthenticateError, ClaimsError, LoginTooOld, MissingScope, Rejection},
-    knox::{Knox, settings::ReuseAction},
+    knox::{
+        Knox,
+        cache::{Answer, Entry},
+        settings::ReuseAction,
+    },
     observer::Event,
     store::record::SessionRecord,
     subject::Subject,
@@ -31,7 +35,7 @@ pub struct Authenticated(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    record: SessionRecord,
+    record: Arc<SessionRecord>,
     verified: Arc<Verified>,
     user: Option<SubjectUser>,
     checked_at: Timestamp,
@@ -220,27 +224,58 @@ impl Knox {
 
     async fn authenticate_as(&self, token: &str, counts: Counts) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
-        let verified = match self.0.jwt.verify(&self.0.keys, token, now) {
-            Ok(verified) => verified,
+        let token = match self.verify(token, now) {
+            Ok(token) => token,
             Err(reason) => {
                 let outcome = Err(reason.into());
                 self.report(&outcome, None);
                 return outcome;
             }
         };
-        let session = verified.session_ref();
+        let session = token.verified.session();
         Span::current().record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
-        let outcome = match self.check_store(&session, Arc::new(verified), now, OnReuse::Act).await {
-            Ok(mut inner) => {
-                if counts == Counts::AsUse {
-                    self.touch(&session, &mut inner.record, now).await;
-                }
-                Ok(Authenticated(Arc::new(inner)))
-            }
-            Err(error) => Err(error),
-        };
-        self.report(&outcome, Some(&session));
+        let outcome = self.authenticate_verified(&token, now, counts).await;
+        self.report(&outcome, Some(session));
         outcome
+    }
+
+    /// What the token says, if its signature and its claims are valid now: found out, or remembered.
+    fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Entry>, Rejection> {
+        let (jwt, keys) = (&self.0.jwt, &self.0.keys);
+        let entry = self.0.tokens.get_or_verify(token, || jwt.verify(keys, token, now))?;
+        // The same checks for both, also of the key: what is remembered is never of a key that has been retired.
+        jwt.recheck(keys, &entry.verified, now)?;
+        Ok(entry)
+    }
+
+    /// What the store and the application say of a token whose signature and claims are valid: asked now, or remembered if
+    /// that is allowed.
+    async fn authenticate_verified(
+        &self,
+        token: &Entry,
+        now: Timestamp,
+        counts: Counts,
+    ) -> Result<Authenticated, AuthenticateError> {
+        let (tokens, verified, session) = (&self.0.tokens, &token.verified, token.verified.session());
+        // Before the store is asked, so that what changes in the meantime is not missed.
+        let epoch = self.admin().epochs().of(&session.subject);
+        let remembered = tokens.answer(token, now, epoch);
+        // Whatever speaks against the token is asked about first.
+        let remembered = remembered.filter(|answer| self.is_valid_now(&answer.record, verified, now));
+        let is_new = remembered.is_none();
+        let mut answer = match remembered {
+            Some(answer) => answer,
+            None => {
+                let (record, user) = self.ask(session, verified, now, OnReuse::Act).await?;
+                Answer { record, user, asked_at: now, epoch }
+            }
+        };
+        let was_touched = counts == Counts::AsUse && self.touch(session, &mut answer.record, now).await;
+        if is_new || was_touched {
+            tokens.remember(token, answer.clone());
+        }
+        let Answer { record, user, .. } = answer;
+        Ok(Authenticated(Arc::new(Inner { record, verified: Arc::clone(verified), user, checked_at: now })))
     }
 
     /// Decides whether the token that `auth` came with is still good, for a connection or a job that lasts.
@@ -280,8 +315,8 @@ impl Knox {
         self.0.jwt.recheck(&self.0.keys, auth.verified(), now)?;
         // Nobody has presented the token again: a connection has outlived a rotation, and its session goes on.
         let verified = Arc::clone(&auth.0.verified);
-        let inner = self.check_store(&auth.session_ref(), verified, now, OnReuse::Ignore).await?;
-        Ok(Authenticated(Arc::new(inner)))
+        let (record, user) = self.ask(verified.session(), &verified, now, OnReuse::Ignore).await?;
+        Ok(Authenticated(Arc::new(Inner { record, verified, user, checked_at: now })))
     }
 
     /// Tells the log and the observer what was decided.
@@ -298,27 +333,42 @@ impl Knox {
         }
     }
 
-    /// What the store and the application say of a token whose signature and claims are valid.
-    async fn check_store(
+    /// Asks the store and the application about a token whose signature and claims are valid.
+    async fn ask(
         &self,
         session: &SessionRef,
-        verified: Arc<Verified>,
+        verified: &Verified,
         now: Timestamp,
         on_reuse: OnReuse,
-    ) -> Result<Inner, AuthenticateError> {
+    ) -> Result<(Arc<SessionRecord>, Option<SubjectUser>), AuthenticateError> {
         let record = self.find_record(session).await?;
         if record.digest != verified.digest {
-            self.check_previous(&record, &verified, now, on_reuse).await?;
+            self.check_previous(&record, verified, now, on_reuse).await?;
         }
-        // The signature vouches for scope and claims, and so does the record: a stolen key is not enough to change them.
-        let claims_are_kept = record
-            .claims
-            .is_none_or(|digest| digest == verified.claims.custom_digest(self.0.jwt.profile.token_format()));
-        if record.scope != verified.scope || !claims_are_kept {
+        if !self.vouches_for_claims(&record, verified) {
             return Err(Rejection::Revoked.into());
         }
         let user = self.check_record(&record, now).await?;
-        Ok(Inner { record, verified, user, checked_at: now })
+        Ok((Arc::new(record), user))
+    }
+
+    /// Whether a record says nothing against the token at `now`, by the same rules as [`ask`](Self::ask).
+    fn is_valid_now(&self, record: &SessionRecord, verified: &Verified, now: Timestamp) -> bool {
+        (record.digest == verified.digest || is_in_grace(record, verified, now))
+            && self.vouches_for_claims(record, verified)
+            && self.is_unexpired(record, now)
+    }
+
+    /// The signature vouches for scope and claims, and so does the record: a stolen key is not enough to change them.
+    fn vouches_for_claims(&self, record: &SessionRecord, verified: &Verified) -> bool {
+        record.scope == verified.scope
+            && record.claims.is_none_or(|digest| digest == self.0.jwt.claims_digest(verified))
+    }
+
+    /// Whether a session has not expired. The absolute expiry too, in case a store has let use move the expiry beyond it.
+    fn is_unexpired(&self, record: &SessionRecord, now: Timestamp) -> bool {
+        let cutoff = self.expiry_cutoff(now);
+        record.is_active(cutoff) && record.absolute_expires_at.is_none_or(|expiry| cutoff < expiry)
     }
 
     /// The record of a session.
@@ -335,9 +385,7 @@ impl Knox {
         record: &SessionRecord,
         now: Timestamp,
     ) -> Result<Option<SubjectUser>, AuthenticateError> {
-        // The absolute expiry too, in case a store has let use move the expiry beyond it.
-        let cutoff = self.expiry_cutoff(now);
-        if !record.is_active(cutoff) || record.absolute_expires_at.is_some_and(|expiry| expiry <= cutoff) {
+        if !self.is_unexpired(record, now) {
             return Err(Rejection::Expired.into());
         }
         self.check_subject(record).await
@@ -353,10 +401,11 @@ impl Knox {
         now: Timestamp,
         on_reuse: OnReuse,
     ) -> Result<(), AuthenticateError> {
-        let previous = record.previous.as_ref().filter(|previous| previous.digest == token.digest);
-        let previous = previous.ok_or(Rejection::Revoked)?;
-        if now < previous.valid_until {
+        if is_in_grace(record, token, now) {
             return Ok(());
+        }
+        if record.previous.as_ref().is_none_or(|previous| previous.digest != token.digest) {
+            return Err(Rejection::Revoked.into());
         }
         if on_reuse == OnReuse::Ignore {
             return Err(Rejection::Revoked.into());
@@ -369,4 +418,9 @@ impl Knox {
         }
         Err(Rejection::Reused.into())
     }
+}
+
+/// Whether the token has the secret before the present one, and the grace is not over.
+fn is_in_grace(record: &SessionRecord, token: &Verified, now: Timestamp) -> bool {
+    record.previous.as_ref().is_some_and(|previous| previous.digest == token.digest && now < previous.valid_until)
 }

@@ -9,6 +9,7 @@ use crate::{
     knox::{
         Inner, Knox,
         admin::KnoxAdmin,
+        cache::{Cache, Tokens},
         settings::{ReuseAction, Settings},
         touches::Touches,
     },
@@ -30,6 +31,7 @@ pub struct KnoxBuilder {
     observer: Option<Arc<dyn Observer>>,
     clock: Arc<dyn Clock>,
     time_limit: Result<TimeLimit, ConfigError>,
+    cache: Cache,
     settings: Settings,
 }
 
@@ -43,6 +45,7 @@ impl Knox {
             observer: None,
             clock: Arc::new(SystemClock),
             time_limit: Ok(TimeLimit::default()),
+            cache: Cache::default(),
             settings: Settings {
                 subject_check: None,
                 lifetime: Lifetime::default(),
@@ -147,6 +150,13 @@ impl KnoxBuilder {
         self
     }
 
+    /// What is remembered of verified tokens, so that a signature is checked once and not on each request. The store is
+    /// asked each time all the same, so a revocation is seen at once, unless a [`max_age`](Cache::max_age) is set.
+    /// Default: 10,000 tokens, which is 40 MiB at most.
+    pub fn cache(self, cache: Cache) -> Self {
+        Self { cache, ..self }
+    }
+
     /// How long a call of the store or of the [`SubjectCheck`] may take. One that takes longer is an error: *cannot
     /// tell*, and neither yes nor no. Default: 5 seconds.
     pub fn time_limit(self, limit: Duration) -> Self {
@@ -184,7 +194,8 @@ impl KnoxBuilder {
             .leeway(profile.get_leeway())?
             .time_limit(self.time_limit?);
         let jwt = Jwt { profile, require_exp: false, check_iat: false };
-        Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings, touches: Touches::default() })))
+        let (touches, tokens) = (Touches::default(), Tokens::new(self.cache));
+        Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings, touches, tokens })))
     }
 }
 

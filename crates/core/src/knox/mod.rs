@@ -3,8 +3,10 @@
 pub(crate) mod admin;
 pub(crate) mod authenticate;
 pub(crate) mod builder;
+pub(crate) mod cache;
 mod ended;
 mod endings;
+mod epochs;
 pub(crate) mod issue;
 mod purge;
 pub(crate) mod revocation;
@@ -21,7 +23,7 @@ use jiff::Timestamp;
 use crate::{
     error::{AuthenticateError, Rejection},
     keys::KeyRing,
-    knox::{admin::KnoxAdmin, settings::Settings, touches::Touches},
+    knox::{admin::KnoxAdmin, cache::Tokens, settings::Settings, touches::Touches},
     observer::Event,
     store::record::SessionRecord,
     subject_check::{SubjectStatus, SubjectUser},
@@ -64,6 +66,7 @@ struct Inner {
     admin: KnoxAdmin,
     settings: Settings,
     touches: Touches,
+    tokens: Tokens,
 }
 
 impl Knox {

@@ -57,6 +57,13 @@ impl Knox {
         self.admin().revoke_all(subject).await
     }
 
+    /// Forgets what is remembered of the sessions of `subject` by a [`Cache`](crate::Cache) with a `max_age`: call it when
+    /// what the [`SubjectCheck`](crate::SubjectCheck) would say has changed, as when a user was disabled. What is revoked
+    /// through this handle is forgotten by itself.
+    pub fn forget(&self, subject: &Subject) {
+        drop(self.admin().epochs().changing(subject));
+    }
+
     /// The active sessions of `subject`, newest first: the list of devices.
     ///
     /// # Errors

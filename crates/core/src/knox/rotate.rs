@@ -70,6 +70,7 @@ impl Knox {
             }
             // Signed before it is stored, so that a token which cannot be made changes nothing.
             let issued = self.issue_again(rotated, &secret, auth)?;
+            let _changing = self.admin().epochs().changing(&session.subject);
             if self.time_limit().apply(store.rotate(&session, &rotation)).await? {
                 self.emit(&Event::Rotated { session });
                 return Ok(issued);

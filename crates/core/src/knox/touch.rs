@@ -1,6 +1,6 @@
 //! Recording the use of sessions, without holding requests up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -14,8 +14,8 @@ impl Knox {
     ///
     /// The token was valid before, so a store that cannot write now does not make it invalid: the session at most
     /// expires earlier. Of the requests of one session, one writes, also of those that have read the record before that;
-    /// if it fails or takes too long, none tries again before the next interval.
-    pub(super) async fn touch(&self, session: &SessionRef, record: &mut SessionRecord, now: Timestamp) {
+    /// if it fails or takes too long, none tries again before the next interval. `true`: it was recorded, in `record` too.
+    pub(super) async fn touch(&self, session: &SessionRef, record: &mut Arc<SessionRecord>, now: Timestamp) -> bool {
         let interval = self.0.settings.touch_interval;
         let interval = record.idle_timeout.map_or(interval, |timeout| interval.min(timeout / 4));
         let is_due = |last: Timestamp| now >= last.checked_add(interval).unwrap_or(Timestamp::MAX);
@@ -25,20 +25,26 @@ impl Knox {
             || !record.last_used_at.is_none_or(is_due)
             || !self.0.touches.begin(session, is_due, now)
         {
-            return;
+            return false;
         }
         let slid = record.idle_timeout.and_then(|_| record.next_expiry(now));
         let limit = self.time_limit().at_most(TIME_LIMIT);
         match limit.apply(self.admin().store().touch(session, now, slid)).await {
             Ok(true) => {
+                let record = Arc::make_mut(record);
                 record.last_used_at = Some(now);
                 record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
                 self.emit(&Event::Renewed { session: session.clone(), expires_at: record.expires_at });
+                true
             }
-            Ok(false) => self.0.touches.forget(session),
+            Ok(false) => {
+                self.0.touches.forget(session);
+                false
+            }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, session_id = %session.id, "could not record token use");
+                false
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
     num::NonZeroU32,
@@ -51,12 +51,39 @@ type Shard = HashMap<Subject, Sessions>;
 /// The sessions of a subject.
 #[derive(Default)]
 struct Sessions {
-    records: BTreeMap<SessionId, SessionRecord>,
+    /// In the order of their ids. Most subjects have one, so room is made for one at a time, and in boxes, so that many
+    /// are moved quickly.
+    records: Vec<Box<SessionRecord>>,
     /// When all of them were last revoked.
     revoked_at: Option<Timestamp>,
 }
 
 impl Sessions {
+    fn position(&self, id: &SessionId) -> Result<usize, usize> {
+        self.records.binary_search_by(|record| record.id.cmp(id))
+    }
+
+    fn get(&self, id: &SessionId) -> Option<&SessionRecord> {
+        self.position(id).ok().map(|index| &*self.records[index])
+    }
+
+    fn get_mut(&mut self, id: &SessionId) -> Option<&mut SessionRecord> {
+        self.position(id).ok().map(|index| &mut *self.records[index])
+    }
+
+    fn remove(&mut self, id: &SessionId) -> Option<Box<SessionRecord>> {
+        let removed = self.position(id).ok().map(|index| self.records.remove(index));
+        self.give_back();
+        removed
+    }
+
+    /// Gives memory back that was needed for more records.
+    fn give_back(&mut self) {
+        if self.records.capacity() > 2 * self.records.len() {
+            self.records.shrink_to_fit();
+        }
+    }
+
     /// Whether nothing is lost if this is forgotten.
     fn is_forgettable(&self, now: Timestamp) -> bool {
         let is_recent = |revoked_at: Timestamp| now < revoked_at.checked_add(MEMORY).unwrap_or(Timestamp::MAX);
@@ -111,35 +138,40 @@ impl TokenStore for MemoryStore {
     ) -> Result<InsertOutcome, StoreError> {
         let mut shard = self.shard(&record.subject);
         let sessions = shard.entry(record.subject.clone()).or_default();
-        if sessions.records.contains_key(&record.id) {
+        if sessions.position(&record.id).is_ok() {
             return Err(StoreError::new("duplicate record key").in_store("memory"));
         }
         if sessions.revoked_at.is_some_and(|revoked_at| record.created_at < revoked_at) {
             return Ok(InsertOutcome::Superseded);
         }
-        let records = &mut sessions.records;
         let mut evicted = Vec::new();
         if let Some(limit) = limit {
-            let active = records.values().filter(|session| session.is_active(now));
+            let active = sessions.records.iter().map(|session| &**session).filter(|session| session.is_active(now));
             match limit.evictions(&record, active) {
                 Ok(evictions) => evicted = evictions,
                 Err(_) => return Ok(InsertOutcome::LimitReached),
             }
-            records.retain(|id, session| session.is_active(now) && !evicted.contains(id));
+            sessions.records.retain(|session| session.is_active(now) && !evicted.contains(&session.id));
+            sessions.give_back();
         }
-        records.insert(record.id, record);
+        let position = sessions.position(&record.id).unwrap_or_else(|position| position);
+        if sessions.records.is_empty() {
+            sessions.records.reserve_exact(1);
+        }
+        sessions.records.insert(position, Box::new(record));
         Ok(InsertOutcome::Inserted { evicted })
     }
 
     async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
         let shard = self.shard(&session.subject);
-        Ok(shard.get(&session.subject).and_then(|sessions| sessions.records.get(&session.id)).cloned())
+        Ok(shard.get(&session.subject).and_then(|sessions| sessions.get(&session.id)).cloned())
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
         let shard = self.shard(subject);
         let Some(sessions) = shard.get(subject) else { return Ok(Vec::new()) };
-        let mut active: Vec<_> = sessions.records.values().filter(|record| record.is_active(now)).collect();
+        let mut active: Vec<_> =
+            sessions.records.iter().map(|record| &**record).filter(|record| record.is_active(now)).collect();
         active.sort_unstable_by_key(|record| Reverse((record.created_at, record.id)));
         Ok(active.into_iter().take(MAX_LISTED).cloned().collect())
     }
@@ -151,8 +183,7 @@ impl TokenStore for MemoryStore {
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         let mut shard = self.shard(&session.subject);
-        let Some(record) = shard.get_mut(&session.subject).and_then(|sessions| sessions.records.get_mut(&session.id))
-        else {
+        let Some(record) = shard.get_mut(&session.subject).and_then(|sessions| sessions.get_mut(&session.id)) else {
             return Ok(false);
         };
         if !record.is_active(last_used_at) || record.last_used_at.is_some_and(|before| before >= last_used_at) {
@@ -167,14 +198,14 @@ impl TokenStore for MemoryStore {
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let mut shard = self.shard(&session.subject);
-        let record = shard.get_mut(&session.subject).and_then(|sessions| sessions.records.get_mut(&session.id));
+        let record = shard.get_mut(&session.subject).and_then(|sessions| sessions.get_mut(&session.id));
         Ok(record.is_some_and(|record| rotation.apply(record)))
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
         let mut shard = self.shard(&session.subject);
         let Some(sessions) = shard.get_mut(&session.subject) else { return Ok(false) };
-        let removed = sessions.records.remove(&session.id).is_some();
+        let removed = sessions.remove(&session.id).is_some();
         if sessions.records.is_empty() && sessions.revoked_at.is_none() {
             shard.remove(&session.subject);
         }
@@ -190,9 +221,9 @@ impl TokenStore for MemoryStore {
         let mut shard = self.shard(subject);
         let sessions = shard.entry(subject.clone()).or_default();
         sessions.revoked_at = sessions.revoked_at.max(Some(now));
-        let spared = except.and_then(|id| sessions.records.remove_entry(id));
+        let spared = except.and_then(|id| sessions.remove(id));
         let removed = std::mem::replace(&mut sessions.records, spared.into_iter().collect());
-        Ok(removed.values().filter(|record| record.is_active(now)).count() as u64)
+        Ok(removed.iter().filter(|record| record.is_active(now)).count() as u64)
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
@@ -203,11 +234,12 @@ impl TokenStore for MemoryStore {
                 break;
             }
             lock(shard).retain(|_, sessions| {
-                sessions.records.retain(|_, record| {
+                sessions.records.retain(|record| {
                     let keep = record.is_active(now) || removed == batch;
                     removed += u64::from(!keep);
                     keep
                 });
+                sessions.give_back();
                 !sessions.is_forgettable(now)
             });
         }

@@ -40,9 +40,22 @@ impl ClaimSet {
         ClaimsDigest::of(self.0.iter().filter(|(name, _)| !format.is_reserved(name)))
     }
 
-    /// When the token expires, as it says itself.
-    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
-        self.numeric_date("exp").ok().flatten()
+    /// How much memory the claims take, in bytes, give or take.
+    pub(crate) fn bytes(&self) -> usize {
+        fn member((name, value): (&String, &Value)) -> usize {
+            // A node of a tree is two thirds full on average.
+            (size_of::<String>() * 3 / 2) + name.len() + of(value)
+        }
+        fn of(value: &Value) -> usize {
+            let inner = match value {
+                Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+                Value::String(string) => string.len(),
+                Value::Array(values) => values.iter().map(of).sum(),
+                Value::Object(members) => members.iter().map(member).sum(),
+            };
+            (size_of::<Value>() * 3 / 2) + inner
+        }
+        self.0.iter().map(member).sum()
     }
 
     /// A NumericDate (RFC 7519 §2), which may have a fraction.

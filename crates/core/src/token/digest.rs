@@ -47,15 +47,14 @@ impl HashAlgorithm {
     /// Hashes `secret`; `None` if this algorithm wants it to be hexadecimal, and it is not.
     pub(crate) fn digest(self, secret: &Secret) -> Option<TokenDigest> {
         let text = secret.expose().as_bytes();
-        let bytes = match self {
-            Self::Sha256 => Sha256::digest(text).to_vec(),
-            Self::Sha512 => Sha512::digest(text).to_vec(),
+        Some(match self {
+            Self::Sha256 => TokenDigest::new(self, &Sha256::digest(text)),
+            Self::Sha512 => TokenDigest::new(self, &Sha512::digest(text)),
             Self::Sha512OfHex => {
                 let decoded = Zeroizing::new(base16ct::mixed::decode_vec(text).ok()?);
-                Sha512::digest(&*decoded).to_vec()
+                TokenDigest::new(self, &Sha512::digest(&*decoded))
             }
-        };
-        Some(TokenDigest { algorithm: self, bytes: bytes.into_boxed_slice() })
+        })
     }
 }
 
@@ -79,10 +78,24 @@ impl HashAlgorithm {
 #[derive(Clone)]
 pub struct TokenDigest {
     algorithm: HashAlgorithm,
-    bytes: Box<[u8]>,
+    /// The digest, and zeros behind it: inline, since a digest is copied for each request.
+    bytes: [u8; Self::MAX_BYTES],
 }
 
 impl TokenDigest {
+    const MAX_BYTES: usize = 64;
+
+    /// Of `bytes` as many as there is room for, and the algorithm needs no more.
+    fn new(algorithm: HashAlgorithm, bytes: &[u8]) -> Self {
+        let mut padded = [0; Self::MAX_BYTES];
+        padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Self { algorithm, bytes: padded }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.bytes()]
+    }
+
     /// The longest text of a digest, in bytes.
     pub const MAX_TEXT_BYTES: usize = "sha512-of-hex:".len() + 128;
 
@@ -111,7 +124,7 @@ impl Eq for TokenDigest {}
 
 impl fmt::Display for TokenDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm, base16ct::lower::encode_string(&self.bytes))
+        write!(f, "{}:{}", self.algorithm, base16ct::lower::encode_string(self.bytes()))
     }
 }
 
@@ -131,7 +144,7 @@ impl FromStr for TokenDigest {
         if bytes.len() != algorithm.bytes() {
             return Err(DigestError);
         }
-        Ok(Self { algorithm, bytes: bytes.into_boxed_slice() })
+        Ok(Self::new(algorithm, &bytes))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Writing and reading the JWT: the signature by `jwt-simple`, the claims by the rules of RFC 7519 and one clock.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use jiff::Timestamp;
 use jwt_simple::JWTError;
@@ -9,10 +12,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::{ClaimsError, IssueError, Rejection},
-    keys::{SigningKey, VerifyingKey, VerifyingKeys},
+    keys::{Algorithm, SigningKey, VerifyingKey, VerifyingKeys},
     subject::Subject,
     token::{
         claims::{ClaimSet, CustomClaims, take_string},
+        claims_digest::ClaimsDigest,
         digest::{HashAlgorithm, TokenDigest},
         id::{SessionId, SessionRef},
         profile::TokenProfile,
@@ -45,29 +49,44 @@ pub(crate) struct Payload<'a> {
     pub(crate) custom: &'a CustomClaims,
 }
 
-/// A token whose signature and claims are valid. Whether it has been revoked is not known yet.
-#[derive(Debug, Clone)]
+/// What a token says whose signature is valid and whose claims are those of a token of ours. Whether its time has come or
+/// gone, its key has been retired or its session has been revoked may change, and is not known yet.
+#[derive(Debug)]
 pub(crate) struct Verified {
-    /// The `kid` of the key that has signed it.
-    key_id: Arc<str>,
-    pub(crate) subject: Subject,
-    session_id: SessionId,
+    /// The `kid`, if the token names its key.
+    key_id: Option<String>,
+    /// Which key has signed it. Not the key itself, which is to be wiped when it is retired.
+    thumbprint: Arc<str>,
+    algorithm: Algorithm,
+    session: SessionRef,
     secret: Secret,
     pub(crate) digest: TokenDigest,
     pub(crate) scope: Option<String>,
     pub(crate) claims: ClaimSet,
+    /// When it begins to be valid, give or take the leeway.
+    starts_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
+    claims_digest: OnceLock<ClaimsDigest>,
 }
 
 impl Verified {
     /// The key of the record that belongs to it.
-    pub(crate) fn session_ref(&self) -> SessionRef {
-        SessionRef { subject: self.subject.clone(), id: self.session_id }
+    pub(crate) fn session(&self) -> &SessionRef {
+        &self.session
     }
 
     /// The secret, for a rotation.
     pub(crate) fn secret(&self) -> &Secret {
         &self.secret
     }
+
+    /// How much memory it takes, in bytes, give or take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let texts = self.session.subject.as_str().len() + self.secret.expose().len() + Self::MAX_DIGEST_BYTES;
+        (size_of::<Self>() + texts + self.scope.as_ref().map_or(0, String::len) + self.claims.bytes()) as u64
+    }
+
+    const MAX_DIGEST_BYTES: usize = 64;
 }
 
 impl Jwt {
@@ -109,22 +128,34 @@ impl Jwt {
         Ok(Token::new(jwt))
     }
 
-    /// Reads a token: size, header, signature, then the claims against `now`.
+    /// Verifies a token: size, header, signature, claims, and the times in them against `now`.
     pub(crate) fn verify(&self, keys: &dyn VerifyingKeys, token: &str, now: Timestamp) -> Result<Verified, Rejection> {
-        let (key, payload) = self.key_for(keys, token)?;
+        let (key, key_id, payload) = self.key_for(keys, token)?;
         key.verify_signature(token, self.profile.max_bytes()).map_err(|error| rejection(&error))?;
-        self.check_claims(key.shared_key_id(), decode(payload)?, now)
+        self.read_claims(&key, key_id, decode(payload)?, now)
     }
 
-    /// Whether what [`verify`](Self::verify) gave earlier would be good now: keys may have been retired, and time has
-    /// passed.
+    /// Whether what [`verify`](Self::verify) gave earlier is good now: keys may have been retired, and time has passed.
     pub(crate) fn recheck(&self, keys: &dyn VerifyingKeys, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
-        keys.verifying(Some(&token.key_id)).ok_or(Rejection::UnknownKey)?;
-        self.check_exp(&token.claims, now)
+        let is_same = |key: &VerifyingKey| {
+            let is_same = Arc::ptr_eq(key.thumbprint(), &token.thumbprint) || *key.thumbprint() == token.thumbprint;
+            is_same && key.algorithm() == token.algorithm
+        };
+        keys.verifying(token.key_id.as_deref()).filter(is_same).ok_or(Rejection::UnknownKey)?;
+        self.check_times(token.starts_at, token.expires_at, now)
     }
 
-    /// The key that must have signed the token, and the segment with its claims.
-    fn key_for<'a>(&self, keys: &dyn VerifyingKeys, token: &'a str) -> Result<(VerifyingKey, &'a str), Rejection> {
+    /// The digest of the claims that the application has put into the token.
+    pub(crate) fn claims_digest(&self, token: &Verified) -> ClaimsDigest {
+        *token.claims_digest.get_or_init(|| token.claims.custom_digest(self.profile.token_format()))
+    }
+
+    /// The key that must have signed the token, its name in the token, and the segment with the claims.
+    fn key_for<'a>(
+        &self,
+        keys: &dyn VerifyingKeys,
+        token: &'a str,
+    ) -> Result<(VerifyingKey, Option<String>, &'a str), Rejection> {
         if token.len() > self.profile.max_bytes() {
             return Err(Rejection::Malformed("too long"));
         }
@@ -137,13 +168,18 @@ impl Jwt {
         let header: Header = serde_json::from_value(Value::Object(decode(header)?)).map_err(|_| not_an_object())?;
         header.check()?;
         let key = keys.verifying(header.kid.as_deref()).ok_or(Rejection::UnknownKey)?;
-        Ok((key, payload))
+        // RFC 8725 §3.1: the key says which algorithm it is for, and the token has to agree.
+        if !key.algorithm().is_named(&header.alg) {
+            return Err(Rejection::AlgorithmMismatch);
+        }
+        Ok((key, header.kid, payload))
     }
 
-    /// Checks the claims of a token whose signature is valid.
-    fn check_claims(
+    /// Reads the claims of a token whose signature is valid.
+    fn read_claims(
         &self,
-        key_id: Arc<str>,
+        key: &VerifyingKey,
+        key_id: Option<String>,
         mut claims: Map<String, Value>,
         now: Timestamp,
     ) -> Result<Verified, Rejection> {
@@ -157,14 +193,13 @@ impl Jwt {
         };
         let digest = algorithm.digest(&secret).ok_or(Rejection::Malformed("the secret is not hexadecimal"))?;
         let claims = ClaimSet(claims);
-        self.check_exp(&claims, now)?;
-        let leeway = if self.check_iat { self.profile.start_leeway() } else { self.profile.get_leeway() };
-        let latest_start = now.checked_add(leeway).unwrap_or(Timestamp::MAX);
-        for (name, is_checked) in [("nbf", true), ("iat", self.check_iat)] {
-            if claims.numeric_date(name)?.is_some_and(|start| is_checked && start > latest_start) {
-                return Err(Rejection::NotYetValid);
-            }
+        let expires_at = claims.numeric_date("exp")?;
+        if expires_at.is_none() && self.require_exp {
+            return Err(Rejection::Malformed("`exp` is missing"));
         }
+        let (not_before, issued_at) = (claims.numeric_date("nbf")?, claims.numeric_date("iat")?);
+        let starts_at = not_before.max(issued_at.filter(|_| self.check_iat));
+        self.check_times(starts_at, expires_at, now)?;
         // RFC 8725 §3.8: an issuer must be the one expected.
         if claims.string("iss")? != self.profile.get_issuer() {
             return Err(Rejection::WrongIssuer);
@@ -190,16 +225,37 @@ impl Jwt {
             _ => digest.session_id(),
         };
         let scope = claims.string(&format.names().scope)?.map(str::to_owned);
-        Ok(Verified { key_id, subject, session_id, secret, digest, scope, claims })
+        Ok(Verified {
+            key_id,
+            thumbprint: Arc::clone(key.thumbprint()),
+            algorithm: key.algorithm(),
+            session: SessionRef::new(subject, session_id),
+            secret,
+            digest,
+            scope,
+            claims,
+            starts_at,
+            expires_at,
+            claims_digest: OnceLock::new(),
+        })
     }
 
-    /// RFC 7519 §4.1.4: the current time must be before `exp`.
-    fn check_exp(&self, claims: &ClaimSet, now: Timestamp) -> Result<(), Rejection> {
-        match claims.numeric_date("exp")? {
-            Some(expires_at) if self.profile.expiry_cutoff(now) >= expires_at => Err(Rejection::Expired),
-            None if self.require_exp => Err(Rejection::Malformed("`exp` is missing")),
-            Some(_) | None => Ok(()),
+    /// RFC 7519 §4.1.4 and §4.1.5: the current time must be before `exp`, and not before `nbf`.
+    fn check_times(
+        &self,
+        starts_at: Option<Timestamp>,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        if expires_at.is_some_and(|expires_at| self.profile.expiry_cutoff(now) >= expires_at) {
+            return Err(Rejection::Expired);
         }
+        let leeway = if self.check_iat { self.profile.start_leeway() } else { self.profile.get_leeway() };
+        let latest_start = now.checked_add(leeway).unwrap_or(Timestamp::MAX);
+        if starts_at.is_some_and(|starts_at| starts_at > latest_start) {
+            return Err(Rejection::NotYetValid);
+        }
+        Ok(())
     }
 }
 
@@ -241,7 +297,9 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 pub(crate) fn signature_of(keys: &dyn VerifyingKeys, token: &str) -> Result<(), Rejection> {
     let jwt = Jwt { profile: TokenProfile::new(), require_exp: false, check_iat: false };
-    let (key, _) = jwt.key_for(keys, token)?;
+    let (key, _, payload) = jwt.key_for(keys, token)?;
+    // As `verify` does afterwards, which then wants JSON.
+    crate::token::segment::decode_base64(payload)?;
     jwt_simple::prelude::Token::decode_metadata(token).map_err(|error| rejection(&error))?;
     match key.verify_signature(token, jwt.profile.max_bytes()) {
         // The header is JSON, so it is the payload that is none; and that is read when the signature has been found

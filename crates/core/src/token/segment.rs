@@ -14,6 +14,7 @@ use crate::error::Rejection;
 /// The part of the JOSE header that decides. Keys and key addresses in a header (`jwk`, `jku`, `x5u`) are never used.
 #[derive(Deserialize)]
 pub(crate) struct Header {
+    pub(crate) alg: String,
     #[serde(default, deserialize_with = "present")]
     typ: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -41,9 +42,13 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     T::deserialize(deserializer).map(Some)
 }
 
+pub(crate) fn decode_base64(segment: &str) -> Result<Vec<u8>, Rejection> {
+    Base64UrlUnpadded::decode_vec(segment)
+        .map_err(|_| Rejection::Malformed("a segment is not base64url without padding"))
+}
+
 pub(crate) fn decode(segment: &str) -> Result<Map<String, Value>, Rejection> {
-    let json = Base64UrlUnpadded::decode_vec(segment)
-        .map_err(|_| Rejection::Malformed("a segment is not base64url without padding"))?;
+    let json = decode_base64(segment)?;
     // RFC 8725 §3.7. The JSON library does not look at strings that it skips.
     let json = std::str::from_utf8(&json).map_err(|_| not_an_object())?;
     serde_json::from_str(json).map(|UniqueNames(object)| object).map_err(|_| not_an_object())

@@ -5,6 +5,7 @@
 mod admin;
 mod audience;
 mod authenticate;
+mod cache;
 mod claims;
 mod clocks;
 mod ended;

@@ -19,11 +19,11 @@ async fn a_handle_with_another_key_accepts_and_rotates_nothing_of_this_one() {
     let same_id = other_key().with_key_id(SigningKey::hs256(KEY).unwrap().key_id()).unwrap();
     // On a separate store, and even on the same one.
     let handles = [
-        (staff(&customers, other_key()).build().unwrap(), Rejection::UnknownKey),
-        (customers.server(other_key()).build().unwrap(), Rejection::UnknownKey),
-        (staff(&customers, same_id).build().unwrap(), Rejection::Revoked),
+        staff(&customers, other_key()).build().unwrap(),
+        customers.server(other_key()).build().unwrap(),
+        staff(&customers, same_id).build().unwrap(),
     ];
-    for (staff, expected) in handles {
+    for staff in handles {
         let issued = customers.login("42").await;
         let own = staff.issue(subject("42")).await.unwrap();
         let auth = customers.authenticate(&issued).await;
@@ -31,9 +31,9 @@ async fn a_handle_with_another_key_accepts_and_rotates_nothing_of_this_one() {
         let reason = rejection(&staff, issued.token.expose()).await;
         assert!([Rejection::UnknownKey, Rejection::InvalidSignature].contains(&reason), "{reason:?}");
         let rotated = staff.rotate(&auth).await;
-        assert!(matches!(&rotated, Err(IssueError::Rejected(reason)) if *reason == expected), "{rotated:?}");
+        assert!(matches!(&rotated, Err(IssueError::Rejected(Rejection::UnknownKey))), "{rotated:?}");
         let rechecked = staff.recheck(&auth).await;
-        assert!(matches!(&rechecked, Err(AuthenticateError::Rejected(reason)) if *reason == expected), "{rechecked:?}");
+        assert!(matches!(&rechecked, Err(AuthenticateError::Rejected(Rejection::UnknownKey))), "{rechecked:?}");
         assert!(customers.is_valid(&issued).await);
         assert!(staff.authenticate(own.token.expose()).await.is_ok());
     }

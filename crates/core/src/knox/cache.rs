@@ -1,0 +1,215 @@
+//! What a handle remembers of tokens, so that it need not find it out again.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use quick_cache::Weighter;
+use sha2::{Digest as _, Sha256};
+
+use crate::{store::record::SessionRecord, subject_check::SubjectUser, token::jwt::Verified};
+
+/// How much a handle remembers of the tokens that were presented lately, and for how long; see
+/// [`KnoxBuilder::cache`](crate::KnoxBuilder::cache).
+///
+/// By default it is only what never changes about a token: that its signature is valid, and what it says. Whether its key
+/// has been retired, whether it has expired and whether its session goes on is asked each time, so a revocation is seen
+/// at once. With [`max_age`](Self::max_age) it is also what the store and the
+/// [`SubjectCheck`](crate::SubjectCheck) have answered, for so long.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use jwt_knox::Cache;
+///
+/// let small = Cache::new(1_000);
+/// let lax = Cache::default().max_age(Duration::from_secs(2));
+/// # let _ = (small, lax);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Cache {
+    entries: u32,
+    max_age: Duration,
+}
+
+impl Cache {
+    /// How many bytes of memory there are for one token on average.
+    const BYTES_PER_ENTRY: u64 = 4096;
+
+    /// Remembers at most `entries` tokens, and takes 4 KiB of memory for each of them at most. A token that takes more
+    /// counts as several.
+    pub const fn new(entries: u32) -> Self {
+        Self { entries, max_age: Duration::ZERO }
+    }
+
+    /// Remembers nothing: the signature is checked each time.
+    pub const fn off() -> Self {
+        Self::new(0)
+    }
+
+    /// Remembers also what the store and the [`SubjectCheck`](crate::SubjectCheck) have answered, for `max_age`. Default:
+    /// zero, they are asked each time.
+    ///
+    /// What is ended or rotated through this handle, a clone of it or its [`KnoxAdmin`](crate::KnoxAdmin) is seen at once
+    /// all the same. **What another process ends is seen after `max_age` at the latest**, and so is what the check would
+    /// say of a user whose row has changed, unless [`Knox::forget`](crate::Knox::forget) is called. Nothing is rejected by
+    /// what is remembered: the store is asked first.
+    pub const fn max_age(self, max_age: Duration) -> Self {
+        Self { max_age, ..self }
+    }
+}
+
+impl Default for Cache {
+    /// 10,000 tokens, which is 40 MiB at most.
+    fn default() -> Self {
+        Self::new(10_000)
+    }
+}
+
+/// SHA-256 of a whole token.
+type Key = [u8; 32];
+
+/// The tokens that were verified lately.
+pub(super) struct Tokens {
+    /// `None`: nothing is remembered.
+    entries: Option<quick_cache::sync::Cache<Key, Arc<Entry>, Weight>>,
+    max_age: Duration,
+}
+
+/// What is remembered of a token.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) verified: Arc<Verified>,
+    answer: Mutex<Option<Answer>>,
+}
+
+/// What the store and the application have said of a session.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) record: Arc<SessionRecord>,
+    pub(super) user: Option<SubjectUser>,
+    pub(super) asked_at: Timestamp,
+    /// The epoch of the subject before they were asked.
+    pub(super) epoch: u64,
+}
+
+impl Tokens {
+    pub(super) fn new(settings: Cache) -> Self {
+        let weight = u64::from(settings.entries) * Cache::BYTES_PER_ENTRY;
+        let entries = settings.entries as usize;
+        let entries = (entries > 0).then(|| quick_cache::sync::Cache::with_weighter(entries, weight, Weight));
+        Self { entries, max_age: settings.max_age }
+    }
+
+    /// What is known of `token`. If it is nothing, `verify` finds it out; only what it calls verified is remembered.
+    pub(super) fn get_or_verify<E>(
+        &self,
+        token: &str,
+        verify: impl FnOnce() -> Result<Verified, E>,
+    ) -> Result<Arc<Entry>, E> {
+        let entry = |verified| Arc::new(Entry { verified: Arc::new(verified), answer: Mutex::new(None) });
+        let Some(entries) = &self.entries else { return verify().map(entry) };
+        // All of the token, so nothing that differs in one bit is taken for it.
+        let key = Sha256::digest(token).into();
+        if let Some(entry) = entries.get(&key) {
+            return Ok(entry);
+        }
+        let entry = entry(verify()?);
+        entries.insert(key, Arc::clone(&entry));
+        Ok(entry)
+    }
+
+    /// What was answered about the session of a token, if that is not too long ago at `now` and nothing has changed since.
+    pub(super) fn answer(&self, entry: &Entry, now: Timestamp, epoch: u64) -> Option<Answer> {
+        if self.max_age.is_zero() {
+            return None;
+        }
+        let answer = entry.lock().clone()?;
+        // A clock that was set back says nothing of how long ago it is.
+        let age = Duration::try_from(now.duration_since(answer.asked_at)).ok()?;
+        (answer.epoch == epoch && age < self.max_age).then_some(answer)
+    }
+
+    /// Remembers what was answered about the session of a token.
+    pub(super) fn remember(&self, entry: &Entry, answer: Answer) {
+        if !self.max_age.is_zero() {
+            *entry.lock() = Some(answer);
+        }
+    }
+
+    /// How many tokens are remembered.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.entries.as_ref().map_or(0, quick_cache::sync::Cache::len)
+    }
+}
+
+impl Entry {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Answer>> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("max_age", &self.max_age).finish_non_exhaustive()
+    }
+}
+
+/// How much memory an entry takes, in bytes, give or take.
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Key, Arc<Entry>> for Weight {
+    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+        entry.verified.bytes().max(Cache::BYTES_PER_ENTRY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        error::Rejection,
+        keys::{KeyRing, SigningKey},
+        token::{jwt::Jwt, profile::TokenProfile},
+    };
+
+    fn token(secret: usize, more: &str) -> String {
+        let key = SigningKey::hs256([7; 32]).unwrap();
+        let claims = json!({"sub": "alice", "jti": secret.to_string(), "more": more});
+        key.sign(claims.as_object().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn it_is_bounded_in_entries_and_in_bytes() {
+        let ring = KeyRing::from(SigningKey::hs256([7; 32]).unwrap());
+        let jwt = Jwt { profile: TokenProfile::new(), require_exp: false, check_iat: false };
+        for (more, limit) in [("", 1000), (&*"x".repeat(5000), 750)] {
+            let tokens = Tokens::new(Cache::new(1000));
+            for number in 0..3000 {
+                let token = token(number, more);
+                tokens.get_or_verify(&token, || jwt.verify(&ring, &token, Timestamp::UNIX_EPOCH)).unwrap();
+            }
+            assert!((limit / 2..=limit).contains(&tokens.len()), "{}", tokens.len());
+        }
+    }
+
+    #[test]
+    fn what_does_not_verify_is_not_remembered() {
+        let tokens = Tokens::new(Cache::default());
+        for _ in 0..2 {
+            let outcome = tokens.get_or_verify("a.b.c", || Err(Rejection::InvalidSignature));
+            assert_eq!(outcome.unwrap_err(), Rejection::InvalidSignature);
+        }
+        assert_eq!(tokens.len(), 0);
+    }
+}

@@ -1,0 +1,60 @@
+//! Whether anything about the sessions of a subject has changed in this process since a given time.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+use crate::subject::Subject;
+
+/// A counter for each subject, which several may share: a change of one is then taken for one of the other, too, which
+/// costs a question and nothing else.
+///
+/// Whoever reads something to remember it notes the epoch before, and compares it with that of the time at which it is
+/// used. So what was read before a change, and is remembered after it, is not used.
+pub(super) struct Epochs {
+    counters: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+impl Epochs {
+    const COUNTERS: usize = 4096;
+
+    /// The epoch of `subject` now.
+    pub(super) fn of(&self, subject: &Subject) -> u64 {
+        self.counter(subject).load(SeqCst)
+    }
+
+    /// Begins the next epoch of `subject` when dropped: once before it is answered that something has changed, and also if
+    /// the caller goes away before that.
+    pub(super) fn changing<'a>(&'a self, subject: &Subject) -> Changing<'a> {
+        Changing(self.counter(subject))
+    }
+
+    fn counter(&self, subject: &Subject) -> &AtomicU64 {
+        &self.counters[self.hasher.hash_one(subject) as usize % Self::COUNTERS]
+    }
+}
+
+impl Default for Epochs {
+    fn default() -> Self {
+        Self { counters: (0..Self::COUNTERS).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl fmt::Debug for Epochs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Epochs").finish_non_exhaustive()
+    }
+}
+
+/// A change that is under way.
+#[must_use]
+pub(super) struct Changing<'a>(&'a AtomicU64);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
