@@ -33,7 +33,8 @@ fn hs256(criterion: &mut Criterion) {
     let issued = runtime.block_on(issue(&hot));
     let token = issued.token.expose();
     let simple = HS256Key::from_bytes(KEY);
-    let (decoding, validation) = (DecodingKey::from_secret(KEY), Validation::new(jsonwebtoken::Algorithm::HS256));
+    let (decoding, validation) =
+        (DecodingKey::from_secret(KEY).unwrap(), Validation::new(jsonwebtoken::Algorithm::HS256));
 
     let mut group = criterion.benchmark_group("HS256");
     group.bench_function("limit: SHA-256 of the token", |bencher| bencher.iter(|| Sha256::digest(token)));

@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::LazyLock, time::Duration};
 
 use axum::{
     Router,
@@ -34,12 +34,16 @@ async fn guarded(auth: KnoxAuth) -> &'static str {
     if auth.subject().as_str().is_empty() { "" } else { "hello" }
 }
 
+/// Made once, as an application should.
+static DECODING: LazyLock<(DecodingKey, Validation)> =
+    LazyLock::new(|| (DecodingKey::from_secret(KEY).unwrap(), Validation::new(jsonwebtoken::Algorithm::HS256)));
+
 /// What an application writes that decodes the token itself, and asks no store.
 async fn decoded(headers: HeaderMap) -> Result<&'static str, StatusCode> {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = value.and_then(|value| value.strip_prefix("Bearer ")).ok_or(StatusCode::UNAUTHORIZED)?;
-    let (key, validation) = (DecodingKey::from_secret(KEY), Validation::new(jsonwebtoken::Algorithm::HS256));
-    let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| StatusCode::UNAUTHORIZED)?;
+    let (key, validation) = &*DECODING;
+    let claims = jsonwebtoken::decode::<Claims>(token, key, validation).map_err(|_| StatusCode::UNAUTHORIZED)?;
     Ok(if claims.claims.sub.is_empty() { "" } else { "hello" })
 }
 

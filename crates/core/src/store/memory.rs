@@ -53,6 +53,7 @@ type Shard = HashMap<Subject, Sessions>;
 struct Sessions {
     /// In the order of their ids. Most subjects have one, so room is made for one at a time, and in boxes, so that many
     /// are moved quickly.
+    #[expect(clippy::vec_box, reason = "a vector of records would be moved by hundreds of bytes each")]
     records: Vec<Box<SessionRecord>>,
     /// When all of them were last revoked.
     revoked_at: Option<Timestamp>,
