@@ -258,8 +258,9 @@ impl Knox {
     ) -> Result<Authenticated, AuthenticateError> {
         let (tokens, verified, session) = (&self.0.tokens, &token.verified, token.verified.session());
         // Before the store is asked, so that what changes in the meantime is not missed.
-        let epoch = self.admin().epochs().of(&session.subject);
-        let remembered = tokens.answer(token, now, epoch);
+        let epoch = || self.admin().epochs().of(&session.subject);
+        let epoch = tokens.remembers_answers().then(epoch);
+        let remembered = epoch.and_then(|epoch| tokens.answer(token, now, epoch));
         // Whatever speaks against the token is asked about first.
         let remembered = remembered.filter(|answer| self.is_valid_now(&answer.record, verified, now));
         let is_new = remembered.is_none();
@@ -267,12 +268,12 @@ impl Knox {
             Some(answer) => answer,
             None => {
                 let (record, user) = self.ask(session, verified, now, OnReuse::Act).await?;
-                Answer { record, user, asked_at: now, epoch }
+                Answer { record, user, asked_at: now, epoch: epoch.unwrap_or_default() }
             }
         };
         let was_touched = counts == Counts::AsUse && self.touch(session, &mut answer.record, now).await;
-        if is_new || was_touched {
-            tokens.remember(token, answer.clone());
+        if epoch.is_some() && (is_new || was_touched) {
+            token.remember(answer.clone());
         }
         let Answer { record, user, .. } = answer;
         Ok(Authenticated(Arc::new(Inner { record, verified: Arc::clone(verified), user, checked_at: now })))

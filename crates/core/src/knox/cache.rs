@@ -126,20 +126,15 @@ impl Tokens {
 
     /// What was answered about the session of a token, if that is not too long ago at `now` and nothing has changed since.
     pub(super) fn answer(&self, entry: &Entry, now: Timestamp, epoch: u64) -> Option<Answer> {
-        if self.max_age.is_zero() {
-            return None;
-        }
         let answer = entry.lock().clone()?;
         // A clock that was set back says nothing of how long ago it is.
         let age = Duration::try_from(now.duration_since(answer.asked_at)).ok()?;
         (answer.epoch == epoch && age < self.max_age).then_some(answer)
     }
 
-    /// Remembers what was answered about the session of a token.
-    pub(super) fn remember(&self, entry: &Entry, answer: Answer) {
-        if !self.max_age.is_zero() {
-            *entry.lock() = Some(answer);
-        }
+    /// Whether answers about sessions are remembered at all.
+    pub(super) fn remembers_answers(&self) -> bool {
+        !self.max_age.is_zero()
     }
 
     /// How many tokens are remembered.
@@ -150,6 +145,11 @@ impl Tokens {
 }
 
 impl Entry {
+    /// Remembers what was answered about the session of the token.
+    pub(super) fn remember(&self, answer: Answer) {
+        *self.lock() = Some(answer);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Answer>> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
