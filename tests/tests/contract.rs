@@ -8,7 +8,7 @@ use jwt_knox::{
     Algorithm, KeyRing, KeySet, KnoxBuilder, Lifetime, NewSession, ReuseAction, SessionLimit, SigningKey, Subject,
     SubjectStatus, TokenProfile, Verifier,
 };
-use jwt_knox_http::KnoxHttpBuilder;
+use jwt_knox_http::{KnoxHttpBuilder, ProblemCode};
 use jwt_knox_tests::{
     Call, Framework, Reply, Server, StoreKind, World, forge,
     world::{Gate, START, STORE_SECRET, on_another_thread},
@@ -80,18 +80,26 @@ fn assert_problem(reply: &Reply, status: u16) {
     for member in ["type", "title", "detail"] {
         assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {reply:?}");
     }
+    let code = ProblemCode::ALL.iter().find(|code| problem["code"] == code.as_str());
+    assert_eq!(code.map(|code| code.status()), Some(status), "{reply:?}");
     assert!(!reply.body.contains("hunter2") && !reply.body.contains(STORE_SECRET), "{reply:?}");
+}
+
+/// The same, with that code.
+fn assert_code(reply: &Reply, code: ProblemCode) {
+    assert_problem(reply, code.status());
+    assert_eq!(reply.json()["code"], code.as_str(), "{reply:?}");
 }
 
 /// 401 for want of a token.
 fn assert_missing(reply: &Reply) {
-    assert_problem(reply, 401);
+    assert_code(reply, ProblemCode::MissingToken);
     assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api""#));
 }
 
 /// 401 for a token that is not good.
 fn assert_invalid(reply: &Reply) {
-    assert_problem(reply, 401);
+    assert_code(reply, ProblemCode::InvalidToken);
     assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api", error="invalid_token""#));
 }
 
@@ -158,7 +166,9 @@ fn a_login_without_valid_credentials_is_rejected(fixture: &Fixture) {
         r#"{"username":"","password":""}"#,
         r#"{"username":"alice\u0000","password":"wonderland"}"#,
     ] {
-        assert_missing(&fixture.send(&Call::json_login(body)));
+        let reply = fixture.send(&Call::json_login(body));
+        assert_code(&reply, ProblemCode::InvalidCredentials);
+        assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api""#));
     }
     for body in [
         r#"["alice","wonderland"]"#,
@@ -930,6 +940,71 @@ fn realm_scheme_and_answer_are_open_to_change(fixture: &Fixture) {
     assert_eq!(refused.header("www-authenticate"), Some(r#"Token realm="my api""#));
 }
 
+fn every_problem_has_its_code(fixture: &Fixture) {
+    let world = World::with(fixture.kind, |core| core.limit(SessionLimit::deny(1).unwrap()), |http| http);
+    let fixture = fixture.with(world);
+    let token = fixture.alice();
+    let json = |body: &str| Call::json_login(body);
+    for (call, code) in [
+        (Call::get("/verify"), ProblemCode::MissingToken),
+        (Call::get("/verify").bearer("a.b.c"), ProblemCode::InvalidToken),
+        (Call::get("/admin").bearer(&token), ProblemCode::InsufficientScope),
+        (Call::post("/get_token"), ProblemCode::MissingCredentials),
+        (Call::login("alice", "wrong"), ProblemCode::InvalidCredentials),
+        (Call::login("alice", "wonderland"), ProblemCode::LimitReached),
+        (json("{}"), ProblemCode::InvalidRequest),
+        (Call::new("DELETE", "/sessions/x").bearer(&token), ProblemCode::NotFound),
+        (Call::new("DELETE", "/verify").bearer(&token), ProblemCode::MethodNotAllowed),
+        (Call::get("/get_token"), ProblemCode::MethodNotAllowed),
+        (json(&"x".repeat(9000)), ProblemCode::ContentTooLarge),
+        (Call::post("/get_token").body("a=b"), ProblemCode::UnsupportedMediaType),
+    ] {
+        assert_code(&fixture.send(&call), code);
+    }
+    fixture.world.set_clock(301);
+    assert_code(&fixture.send(&Call::get("/recent").bearer(&token)), ProblemCode::LoginTooOld);
+    fixture.world.store.set_down(true);
+    assert_code(&fixture.send(&Call::get("/me").bearer(&token)), ProblemCode::Unavailable);
+}
+
+/// One hook writes the bodies of guards and routes; status and headers stay.
+fn an_application_writes_its_own_problems(fixture: &Fixture) {
+    let settings = |http: KnoxHttpBuilder| {
+        http.problem(|problem| {
+            let after = problem.retry_after().map(|after| after.as_secs());
+            json!({"error": problem.code(), "message": problem.detail(), "of": problem.status(), "after": after})
+        })
+    };
+    let limit = |core: KnoxBuilder| core.limit(SessionLimit::deny(1).unwrap());
+    let fixture = fixture.with(World::with(fixture.kind, limit, settings));
+    let token = fixture.alice();
+    let check = |call: &Call, status: u16, code: &str| {
+        let reply = fixture.send(call);
+        assert_eq!(reply.status, status, "{reply:?}");
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        let body = reply.json();
+        assert_eq!((&body["error"], &body["of"]), (&json!(code), &json!(status)), "{reply:?}");
+        assert!(body["message"].as_str().is_some_and(|message| !message.is_empty()));
+        assert_eq!(body.as_object().unwrap().len(), 4);
+        reply
+    };
+    for path in ["/verify", "/me", "/guarded/hello", "/admin"] {
+        let reply = check(&Call::get(path), 401, "missing_token");
+        assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api""#), "{path}");
+    }
+    check(&Call::get("/maybe").bearer("a.b.c"), 401, "invalid_token");
+    check(&Call::get("/guarded_admin/hello").bearer(&token), 403, "insufficient_scope");
+    check(&Call::login("alice", "wrong"), 401, "invalid_credentials");
+    check(&Call::login("alice", "wonderland"), 403, "limit_reached");
+    check(&Call::json_login("{"), 400, "invalid_request");
+    check(&Call::new("DELETE", "/sessions/x").bearer(&token), 404, "not_found");
+    assert_eq!(check(&Call::get("/get_token"), 405, "method_not_allowed").header("allow"), Some("POST"));
+    fixture.world.store.set_down(true);
+    let reply = check(&Call::get("/me").bearer(&token), 503, "unavailable");
+    assert_eq!((reply.header("retry-after"), &reply.json()["after"]), (Some("5"), &json!(5)));
+}
+
 fn clients_of_drf_jwt_knox_get_the_body_they_read(fixture: &Fixture) {
     let fixture = fixture.with(World::with(fixture.kind, |core| core, |http| http.drf_jwt_knox_response()));
     let body = fixture.send(&Call::login("alice", "wonderland")).json();
@@ -1055,6 +1130,8 @@ contract! {
     a_question_mark_in_a_handler_gives_the_answers_of_the_contract
     a_request_is_verified_once
     realm_scheme_and_answer_are_open_to_change
+    every_problem_has_its_code
+    an_application_writes_its_own_problems
     clients_of_drf_jwt_knox_get_the_body_they_read
     the_public_keys_are_for_everybody_and_follow_the_key_ring
 }

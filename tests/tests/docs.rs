@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used)]
 
+use jwt_knox_http::ProblemCode;
+
 /// The adapter that the guide explains is the one that passes the contract suite.
 #[test]
 fn the_guide_quotes_the_hyper_adapter() {
@@ -27,6 +29,22 @@ fn the_guide_quotes_the_redb_store() {
         code,
         "the blocks of docs/custom-store.md, put together, must be examples/store-redb/src/lib.rs"
     );
+}
+
+/// The guide lists every code of a problem, with its status, and no other.
+#[test]
+fn the_guide_lists_the_problem_codes() {
+    let guide = include_str!("../../docs/http-api.md");
+    let section = guide.split("## Problem codes").nth(1).and_then(|rest| rest.split("\n\n").nth(1));
+    let listed: Vec<(&str, &str)> = section
+        .expect("the section is there")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(code, rest)| (code, rest.split(' ').next().unwrap_or_default()))
+        .collect();
+    let codes: Vec<_> = ProblemCode::ALL.iter().map(|code| (code.as_str(), code.status().to_string())).collect();
+    let codes: Vec<_> = codes.iter().map(|(code, status)| (*code, status.as_str())).collect();
+    assert_eq!(listed, codes);
 }
 
 /// Every file that a page links to exists.

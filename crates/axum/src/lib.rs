@@ -17,5 +17,6 @@ pub use jwt_knox;
 /// The HTTP contract.
 pub use jwt_knox_http as http;
 pub use jwt_knox_http::{
-    Credentials, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError, Scope, login_fn, scopes,
+    Credentials, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError, ProblemCode, Scope,
+    login_fn, scopes,
 };

@@ -17,7 +17,7 @@ use crate::{
     challenge::Challenge,
     knox_http::{Inner, KnoxHttp},
     login::Login,
-    response::Response,
+    rejection::HttpRejection,
     settings::Settings,
 };
 
@@ -42,6 +42,7 @@ impl KnoxHttp {
                 challenge: Challenge::default(),
                 login: None,
                 token_response: None,
+                problem: None,
                 debug_verify: false,
                 session_scope: "sessions".into(),
                 jwks_max_age: Duration::from_secs(300),
@@ -92,7 +93,7 @@ impl KnoxHttpBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn token_response<T: Serialize>(mut self, response: impl Fn(&Issued) -> T + Send + Sync + 'static) -> Self {
-        self.settings.token_response = Some(Box::new(move |issued, _| Response::json(&response(issued))));
+        self.settings.token_response = Some(Box::new(move |issued, _| serde_json::to_string(&response(issued))));
         self
     }
 
@@ -101,8 +102,29 @@ impl KnoxHttpBuilder {
     pub fn drf_jwt_knox_response(mut self) -> Self {
         self.settings.token_response = Some(Box::new(|issued, scheme| {
             let token = format!("{scheme} {}", issued.token.expose());
-            Response::json(&BTreeMap::from([("token", token)]))
+            serde_json::to_string(&BTreeMap::from([("token", token)]))
         }));
+        self
+    }
+
+    /// Answers every rejection and failure with another body: whatever `problem` makes of it, as JSON. Status and headers
+    /// stay. This holds for the guards and the built-in routes, and for errors that go through [`KnoxHttp::reject`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    /// use jwt_knox_http::KnoxHttp;
+    ///
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let http = KnoxHttp::builder(knox)
+    ///     .problem(|problem| serde_json::json!({"error": {"code": problem.code(), "message": problem.detail()}}))
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn problem<T: Serialize>(mut self, problem: impl Fn(&HttpRejection) -> T + Send + Sync + 'static) -> Self {
+        self.settings.problem = Some(Arc::new(move |rejection| serde_json::to_string(&problem(rejection))));
         self
     }
 

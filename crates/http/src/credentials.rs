@@ -9,8 +9,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     authorization::{Authorization, after_scheme, trim},
+    problem::ProblemCode,
+    rejection::Cause,
     request::{Body, Request},
-    response::Response,
 };
 
 /// A user name and a password that a client sent.
@@ -60,8 +61,8 @@ pub(crate) enum Presented {
     Basic(Option<Credentials>),
     /// In a JSON body; likewise. With the session that is to end for the new one, if the client names one.
     Json(Option<Credentials>, Option<SessionId>),
-    /// A body that cannot be read, and the response that says why.
-    Unreadable(Response),
+    /// A body that cannot be read.
+    Unreadable(Cause),
 }
 
 /// What a client sent to log in with: HTTP Basic if there is any, otherwise the body.
@@ -75,34 +76,38 @@ pub(crate) fn login(request: &Request<'_>) -> Presented {
         return Presented::Basic(None);
     }
     match request.body {
-        Body::TooSlow => Presented::Unreadable(Response::problem(408, "Timed out waiting for the request body.")),
-        Body::TooLarge => Presented::Unreadable(too_large()),
-        Body::Complete(body) if body.len() > Request::MAX_BODY_BYTES => Presented::Unreadable(too_large()),
+        Body::TooSlow => unreadable(ProblemCode::RequestTimeout, "Timed out waiting for the request body."),
+        Body::TooLarge => too_large(),
+        Body::Complete(body) if body.len() > Request::MAX_BODY_BYTES => too_large(),
         Body::Complete([]) => Presented::Nothing,
-        Body::Complete(_) if !is_json(request.content_type) => Presented::Unreadable(Response::problem(
-            415,
+        Body::Complete(_) if !is_json(request.content_type) => unreadable(
+            ProblemCode::UnsupportedMediaType,
             "Log in with HTTP Basic, or with a JSON body and the header `Content-Type: application/json`.",
-        )),
+        ),
         // Serde would also take an array for a struct.
-        Body::Complete(body) if body.trim_ascii_start().first() != Some(&b'{') => {
-            Presented::Unreadable(not_credentials())
-        }
+        Body::Complete(body) if body.trim_ascii_start().first() != Some(&b'{') => not_credentials(),
         Body::Complete(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
             Ok(sent) => {
                 let end_session = sent.end_session;
                 Presented::Json(sent.into_credentials(), end_session)
             }
-            Err(_) => Presented::Unreadable(not_credentials()),
+            Err(_) => not_credentials(),
         },
     }
 }
 
-fn not_credentials() -> Response {
-    Response::problem(400, r#"The body must be JSON of the form {"username": "…", "password": "…"}."#)
+fn unreadable(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Presented {
+    Presented::Unreadable(Cause::Other(code, detail.into()))
 }
 
-fn too_large() -> Response {
-    Response::problem(413, &format!("The request body must not exceed {} bytes.", Request::MAX_BODY_BYTES))
+fn not_credentials() -> Presented {
+    let detail = r#"The body must be JSON of the form {"username": "…", "password": "…"}."#;
+    unreadable(ProblemCode::InvalidRequest, detail)
+}
+
+fn too_large() -> Presented {
+    let detail = format!("The request body must not exceed {} bytes.", Request::MAX_BODY_BYTES);
+    unreadable(ProblemCode::ContentTooLarge, detail)
 }
 
 /// Whether a login looks at the body at all. What nobody looks at, nobody should wait for.
@@ -180,7 +185,8 @@ mod tests {
                 Presented::Json(Some(credentials), None) => Ok(credentials.username().to_owned()),
                 Presented::Json(Some(_), Some(_)) => Err(1),
                 Presented::Json(None, _) => Err(401),
-                Presented::Unreadable(response) => Err(response.status()),
+                Presented::Unreadable(Cause::Other(code, _)) => Err(code.status()),
+                Presented::Unreadable(_) => Err(1),
                 Presented::Nothing | Presented::Basic(_) => Err(0),
             }
         };

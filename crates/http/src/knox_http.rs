@@ -151,10 +151,11 @@ impl KnoxHttp {
         auth.require_recent(max_age).map_err(|error: LoginTooOld| self.reject(error))
     }
 
-    /// The contract's answer to an error of the core or of a [`Login`], with the scheme and realm of this handle in its
-    /// challenge.
+    /// The contract's answer to an error of the core, as this handle gives it: with its scheme and realm in the challenge,
+    /// and with its [body](crate::KnoxHttpBuilder::problem).
     pub fn reject(&self, error: impl Into<HttpRejection>) -> HttpRejection {
-        error.into().with_challenge(&self.0.settings.challenge)
+        let settings = &self.0.settings;
+        error.into().with_style(&settings.challenge, settings.problem.as_ref())
     }
 
     /// An answer for an adapter that is asked for one to `status` and knows no reason, as when a handler of the
@@ -182,11 +183,17 @@ impl KnoxHttp {
     }
 
     /// The answer that hands a new token out.
-    pub(crate) fn token_response(&self, issued: &Issued) -> Response {
-        match &self.0.settings.token_response {
-            Some(response) => response(issued, self.scheme()),
-            None => Response::json(&TokenAnswer::new(issued, self.scheme())),
-        }
+    pub(crate) fn token_response(&self, issued: &Issued) -> Result<Response, HttpRejection> {
+        let body = match &self.0.settings.token_response {
+            Some(body) => body(issued, self.scheme()),
+            None => serde_json::to_string(&TokenAnswer::new(issued, self.scheme())),
+        };
+        self.json(body)
+    }
+
+    /// 200 with that body.
+    pub(crate) fn json(&self, body: Result<String, serde_json::Error>) -> Result<Response, HttpRejection> {
+        body.map(Response::json).map_err(|error| self.reject(Cause::Internal(error.into())))
     }
 
     pub(crate) fn scheme(&self) -> &str {

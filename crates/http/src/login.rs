@@ -6,6 +6,7 @@ use jwt_knox::{ClaimsError, NewSession, StoreError, SubjectError, async_trait};
 
 use crate::{
     credentials::Credentials,
+    problem::ProblemCode,
     rejection::{Cause, HttpRejection},
 };
 
@@ -120,7 +121,8 @@ impl LoginError {
     pub(crate) fn into_rejection(self, offer_basic: bool) -> HttpRejection {
         match self {
             Self::InvalidCredentials => {
-                Cause::Credentials { detail: "The user name or the password is wrong.", offer_basic }.into()
+                let detail = "The user name or the password is wrong.";
+                Cause::Credentials { code: ProblemCode::InvalidCredentials, detail, offer_basic }.into()
             }
             Self::Unavailable(error) => error.into(),
             Self::Claims(error) => Cause::Internal(error.into()).into(),

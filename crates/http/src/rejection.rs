@@ -1,6 +1,6 @@
 //! Why a request is rejected or fails, and what the client is told.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use jwt_knox::{
     AuthenticateError, ClaimsError, ConfigError, IssueError, KeyError, KeyFolderError, KeyRingError, KeySetError,
@@ -8,7 +8,11 @@ use jwt_knox::{
 };
 use serde::Serialize;
 
-use crate::{challenge::Challenge, response::Response};
+use crate::{
+    challenge::Challenge,
+    problem::{ProblemCode, title},
+    response::Response,
+};
 
 /// A request that is rejected or cannot be decided, and the response that says so.
 ///
@@ -25,7 +29,11 @@ pub struct HttpRejection(Arc<Inner>);
 struct Inner {
     cause: Cause,
     challenge: Challenge,
+    body: Option<ProblemBody>,
 }
+
+/// Writes the body of a response to a rejection.
+pub(crate) type ProblemBody = Arc<dyn Fn(&HttpRejection) -> Result<String, serde_json::Error> + Send + Sync>;
 
 pub(crate) enum Cause {
     /// No bearer token was sent.
@@ -43,16 +51,25 @@ pub(crate) enum Cause {
     /// A store, or the time limit, did not let the request be carried out.
     Unavailable(StoreError),
     /// The session limit is reached, and these are the sessions that the client may end.
-    Limit { error: IssueError, sessions: Vec<Session> },
+    Limit { error: IssueError, max: u32, sessions: Vec<Session> },
     /// The session limit is reached, or no token could be made.
     Issue(IssueError),
-    /// The credentials of a login are missing or wrong, and `detail` says which. With `offer_basic`, a browser may ask
+    /// The credentials of a login are missing or wrong, and the code says which. With `offer_basic`, a browser may ask
     /// its user for them.
-    Credentials { detail: &'static str, offer_basic: bool },
+    Credentials { code: ProblemCode, detail: &'static str, offer_basic: bool },
     /// The handler itself failed.
     Internal(Box<dyn Error + Send + Sync>),
-    /// The request itself is wrong, and the response says how.
-    Request(Response),
+    /// The method is not one of these, as in the header `Allow`.
+    Method { allow: &'static str },
+    /// Anything else, of which the code and the detail say all.
+    Other(ProblemCode, Cow<'static, str>),
+}
+
+impl Cause {
+    /// A session id that is not one of the subject's.
+    pub(crate) fn no_such_session() -> Self {
+        Self::Other(ProblemCode::NotFound, "No such session.".into())
+    }
 }
 
 impl HttpRejection {
@@ -61,74 +78,140 @@ impl HttpRejection {
     #[must_use]
     pub fn to_response(&self) -> Response {
         self.log();
+        let body = self.0.body.as_ref().and_then(|body| {
+            body(self)
+                .inspect_err(|error| {
+                    tracing::error!(error = error as &dyn Error, "the body of a problem does not serialize");
+                })
+                .ok()
+        });
+        let response = Response::problem(self.status(), body.unwrap_or_else(|| self.default_body()));
         let challenge = &self.0.challenge;
         match &self.0.cause {
-            Cause::MissingToken => {
-                let scheme = &challenge.scheme;
-                let detail = format!("No token was sent. Send it in the header `Authorization: {scheme} <token>`.");
-                challenge.add_to(Response::problem(401, &detail), "")
+            Cause::MissingToken | Cause::Issue(IssueError::Superseded) => challenge.add_to(response, ""),
+            Cause::Token(_) | Cause::Claims(_) | Cause::Issue(IssueError::Rejected(_)) => {
+                challenge.add_to(response, r#", error="invalid_token""#)
             }
-            Cause::Token(_) | Cause::Claims(_) | Cause::Issue(IssueError::Rejected(_)) => challenge.add_to(
-                Response::problem(401, "The token is not valid: malformed, expired or revoked. Log in again."),
-                r#", error="invalid_token""#,
-            ),
             Cause::Scope(MissingScope { scope, .. }) => {
                 // A string that is not a scope could end the quotes.
                 let parameter = if jwt_knox::is_scope(scope) { format!(r#", scope="{scope}""#) } else { String::new() };
-                challenge.add_to(
-                    Response::problem(403, &format!("The token lacks the scope `{scope}`.")),
-                    &format!(r#", error="insufficient_scope"{parameter}"#),
-                )
+                challenge.add_to(response, &format!(r#", error="insufficient_scope"{parameter}"#))
             }
             Cause::Age(LoginTooOld { max_age, .. }) => {
                 let seconds = max_age.as_secs();
-                challenge.add_to(
-                    Response::problem(
-                        401,
-                        &format!("This needs a login within the last {seconds} seconds. Log in again."),
-                    ),
-                    &format!(r#", error="insufficient_user_authentication", max_age="{seconds}""#),
-                )
+                challenge
+                    .add_to(response, &format!(r#", error="insufficient_user_authentication", max_age="{seconds}""#))
             }
-            Cause::Undecided(_)
-            | Cause::Unavailable(_)
-            | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => unavailable(),
-            Cause::Issue(IssueError::LimitReached { max }) => Response::problem(403, &limit_reached(*max)),
-            Cause::Limit { error, sessions } => {
-                let max = if let IssueError::LimitReached { max } = error { *max } else { 0 };
-                Response::problem_with(403, &limit_reached(max), &LimitAnswer { sessions })
-            }
-            Cause::Issue(IssueError::Superseded) => {
-                challenge.add_to(Response::problem(401, "All sessions were ended in the meantime. Log in again."), "")
-            }
-            Cause::Issue(_) => Response::problem(500, "The server could not issue a token."),
-            Cause::Credentials { detail, offer_basic } => {
+            Cause::Credentials { offer_basic, .. } => {
                 let realm = &challenge.realm;
                 let basic =
                     if *offer_basic { format!(r#", Basic realm="{realm}", charset="UTF-8""#) } else { String::new() };
-                challenge.add_to(Response::problem(401, detail), &basic)
+                challenge.add_to(response, &basic)
             }
-            Cause::Internal(_) => Response::problem(500, "Internal server error."),
-            Cause::Request(response) => response.clone(),
+            Cause::Method { allow } => response.with_header("allow", *allow),
+            _ => match self.retry_after() {
+                Some(after) => response.with_header("retry-after", after.as_secs().to_string()),
+                None => response,
+            },
+        }
+    }
+
+    /// The body without a hook: problem details (RFC 9457).
+    fn default_body(&self) -> String {
+        #[derive(Serialize)]
+        struct Problem<'a> {
+            r#type: &'a str,
+            title: &'a str,
+            status: u16,
+            code: &'a str,
+            detail: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            sessions: Option<&'a [Session]>,
+        }
+        let status = self.status();
+        let problem = Problem {
+            r#type: "about:blank",
+            title: title(status),
+            status,
+            code: self.code(),
+            detail: &self.detail(),
+            sessions: self.sessions(),
+        };
+        serde_json::to_string(&problem).unwrap_or_default()
+    }
+
+    /// What it is, for programs: one of [`ProblemCode`], or a code of the application.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.problem_code().as_str()
+    }
+
+    fn problem_code(&self) -> ProblemCode {
+        match &self.0.cause {
+            Cause::MissingToken => ProblemCode::MissingToken,
+            Cause::Token(_) | Cause::Claims(_) | Cause::Issue(IssueError::Rejected(_)) => ProblemCode::InvalidToken,
+            Cause::Scope(_) => ProblemCode::InsufficientScope,
+            Cause::Age(_) => ProblemCode::LoginTooOld,
+            Cause::Credentials { code, .. } | Cause::Other(code, _) => *code,
+            Cause::Issue(IssueError::Superseded) => ProblemCode::LoginSuperseded,
+            Cause::Limit { .. } | Cause::Issue(IssueError::LimitReached { .. }) => ProblemCode::LimitReached,
+            Cause::Method { .. } => ProblemCode::MethodNotAllowed,
+            Cause::Undecided(_)
+            | Cause::Unavailable(_)
+            | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => ProblemCode::Unavailable,
+            Cause::Issue(_) | Cause::Internal(_) => ProblemCode::InternalError,
         }
     }
 
     /// The status code of the response.
     #[must_use]
     pub fn status(&self) -> u16 {
+        self.problem_code().status()
+    }
+
+    /// What it is, in a sentence for people. It tells a client nothing that it must not know.
+    #[must_use]
+    pub fn detail(&self) -> Cow<'_, str> {
         match &self.0.cause {
-            Cause::MissingToken
-            | Cause::Token(_)
-            | Cause::Age(_)
-            | Cause::Claims(_)
-            | Cause::Credentials { .. }
-            | Cause::Issue(IssueError::Rejected(_) | IssueError::Superseded) => 401,
-            Cause::Scope(_) | Cause::Limit { .. } | Cause::Issue(IssueError::LimitReached { .. }) => 403,
+            Cause::MissingToken => {
+                let scheme = &self.0.challenge.scheme;
+                format!("No token was sent. Send it in the header `Authorization: {scheme} <token>`.").into()
+            }
+            Cause::Token(_) | Cause::Claims(_) | Cause::Issue(IssueError::Rejected(_)) => {
+                "The token is not valid: malformed, expired or revoked. Log in again.".into()
+            }
+            Cause::Scope(MissingScope { scope, .. }) => format!("The token lacks the scope `{scope}`.").into(),
+            Cause::Age(LoginTooOld { max_age, .. }) => {
+                format!("This needs a login within the last {} seconds. Log in again.", max_age.as_secs()).into()
+            }
             Cause::Undecided(_)
             | Cause::Unavailable(_)
-            | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => 503,
-            Cause::Issue(_) | Cause::Internal(_) => 500,
-            Cause::Request(response) => response.status(),
+            | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => UNAVAILABLE.into(),
+            Cause::Limit { max, .. } | Cause::Issue(IssueError::LimitReached { max }) => {
+                let sessions = if *max == 1 { "session" } else { "sessions" };
+                format!("You already have {max} active {sessions}, the maximum. End one of them first.").into()
+            }
+            Cause::Issue(IssueError::Superseded) => "All sessions were ended in the meantime. Log in again.".into(),
+            Cause::Issue(_) => "The server could not issue a token.".into(),
+            Cause::Credentials { detail, .. } => (*detail).into(),
+            Cause::Internal(_) => "Internal server error.".into(),
+            Cause::Method { allow } => format!("Method not allowed; use {allow}.").into(),
+            Cause::Other(_, detail) => detail.as_ref().into(),
+        }
+    }
+
+    /// After what time the client may try again, as the header `Retry-After` says. `None`: it makes no difference.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        (self.status() == ProblemCode::Unavailable.status()).then_some(RETRY_AFTER)
+    }
+
+    /// At the session limit: the sessions of which the client may end one, if it has proven that they are its own.
+    #[must_use]
+    pub fn sessions(&self) -> Option<&[Session]> {
+        match &self.0.cause {
+            Cause::Limit { sessions, .. } => Some(sessions),
+            _ => None,
         }
     }
 
@@ -143,24 +226,24 @@ impl HttpRejection {
     #[must_use]
     pub fn unconfigured(remedy: &str) -> Self {
         tracing::error!(remedy, "no `KnoxHttp` configured; rejecting every request");
-        Cause::Request(Response::problem(500, "Authentication is not configured on this server.")).into()
+        Cause::Other(ProblemCode::InternalError, "Authentication is not configured on this server.".into()).into()
     }
 
     /// The answer for a status of which no reason is known; see [`KnoxHttp::for_status`](crate::KnoxHttp::for_status).
     pub(crate) fn for_status(status: u16) -> Self {
         match status {
             401 => Cause::MissingToken.into(),
-            403 => Cause::Request(Response::problem(403, "Forbidden.")).into(),
-            _ => Cause::Request(unavailable()).into(),
+            403 => Cause::Other(ProblemCode::Forbidden, "Forbidden.".into()).into(),
+            _ => Cause::Other(ProblemCode::Unavailable, UNAVAILABLE.into()).into(),
         }
     }
 
-    /// The same with another challenge.
-    pub(crate) fn with_challenge(self, challenge: &Challenge) -> Self {
-        let challenge = challenge.clone();
+    /// The same as a handle answers it.
+    pub(crate) fn with_style(self, challenge: &Challenge, body: Option<&ProblemBody>) -> Self {
+        let (challenge, body) = (challenge.clone(), body.cloned());
         Self(match Arc::try_unwrap(self.0) {
-            Ok(inner) => Arc::new(Inner { challenge, ..inner }),
-            // Somebody else has it, and so it has been given its challenge before.
+            Ok(inner) => Arc::new(Inner { challenge, body, ..inner }),
+            // Somebody else has it, and so it has been given its style before.
             Err(shared) => shared,
         })
     }
@@ -178,31 +261,13 @@ impl HttpRejection {
     }
 }
 
-fn limit_reached(max: u32) -> String {
-    let sessions = if max == 1 { "session" } else { "sessions" };
-    format!("You already have {max} active {sessions}, the maximum. End one of them first.")
-}
+const UNAVAILABLE: &str = "The service is temporarily unavailable. Try again in a few seconds.";
 
-/// What a client is told besides, if it has proven that the sessions are its own.
-#[derive(Serialize)]
-struct LimitAnswer<'a> {
-    sessions: &'a [Session],
-}
-
-fn unavailable() -> Response {
-    Response::problem(503, "The service is temporarily unavailable. Try again in a few seconds.")
-        .with_header("retry-after", "5")
-}
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl From<Cause> for HttpRejection {
     fn from(cause: Cause) -> Self {
-        Self(Arc::new(Inner { cause, challenge: Challenge::default() }))
-    }
-}
-
-impl From<Response> for HttpRejection {
-    fn from(response: Response) -> Self {
-        Cause::Request(response).into()
+        Self(Arc::new(Inner { cause, challenge: Challenge::default(), body: None }))
     }
 }
 
@@ -268,14 +333,14 @@ impl From<ClaimsError> for HttpRejection {
 /// 400.
 impl From<SubjectError> for HttpRejection {
     fn from(error: SubjectError) -> Self {
-        Response::problem(400, &format!("Not a valid subject: {error}.")).into()
+        Cause::Other(ProblemCode::InvalidRequest, format!("Not a valid subject: {error}.").into()).into()
     }
 }
 
 /// 404, as for an id that nobody has.
 impl From<SessionIdError> for HttpRejection {
     fn from(_: SessionIdError) -> Self {
-        Response::no_such_session().into()
+        Cause::no_such_session().into()
     }
 }
 
@@ -296,13 +361,13 @@ internal! { ConfigError KeyError KeyRingError KeyFolderError KeySetError }
 
 impl fmt::Debug for HttpRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpRejection").field("status", &self.status()).field("source", &self.source()).finish()
+        f.debug_struct("HttpRejection").field("code", &self.code()).field("source", &self.source()).finish()
     }
 }
 
 impl fmt::Display for HttpRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the request is answered with status {}", self.status())
+        write!(f, "the request is answered with status {}, {}", self.status(), self.code())
     }
 }
 
@@ -316,7 +381,7 @@ impl Error for HttpRejection {
             Cause::Undecided(error) | Cause::Unavailable(error) => Some(error),
             Cause::Issue(error) | Cause::Limit { error, .. } => Some(error),
             Cause::Internal(error) => Some(&**error),
-            Cause::MissingToken | Cause::Credentials { .. } | Cause::Request(_) => None,
+            Cause::MissingToken | Cause::Credentials { .. } | Cause::Method { .. } | Cause::Other(..) => None,
         }
     }
 }

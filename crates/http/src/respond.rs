@@ -8,6 +8,7 @@ use crate::{
     endpoint::Endpoint,
     knox_http::KnoxHttp,
     login::LoginError,
+    problem::ProblemCode,
     rejection::{Cause, HttpRejection},
     request::Request,
     response::Response,
@@ -33,21 +34,26 @@ impl KnoxHttp {
             Endpoint::Session => end_session(self, request).await,
             Endpoint::Jwks => jwks(self, request),
         };
-        answer.unwrap_or_else(|rejection| rejection.to_response())
+        answer.unwrap_or_else(|rejection| self.reject(rejection).to_response())
     }
 }
 
 async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     check_method(Endpoint::GetToken, request)?;
-    let Some((login, time_limit)) = knox.login_with() else { return Ok(Response::problem(404, "Not found.")) };
+    let (login, time_limit) =
+        knox.login_with().ok_or_else(|| knox.reject(Cause::Other(ProblemCode::NotFound, "Not found.".into())))?;
     // Where the credentials came as JSON, a browser must not put up its own login window on top of the page's.
     let (credentials, end_session, offer_basic) = match credentials::login(request) {
         Presented::Basic(credentials) => (credentials, None, true),
         Presented::Json(credentials, end_session) => (credentials, end_session, false),
-        Presented::Unreadable(response) => return Err(response.into()),
+        Presented::Unreadable(cause) => return Err(knox.reject(cause)),
         Presented::Nothing => {
             let detail = "No credentials were sent. Send a user name and a password by HTTP Basic or as JSON.";
-            return Err(knox.reject(Cause::Credentials { detail, offer_basic: true }));
+            return Err(knox.reject(Cause::Credentials {
+                code: ProblemCode::MissingCredentials,
+                detail,
+                offer_basic: true,
+            }));
         }
     };
     let rejection = |error: LoginError| knox.reject(error.into_rejection(offer_basic));
@@ -66,13 +72,13 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
         new = new.default_label(String::from_utf8_lossy(user_agent));
     }
     match issue(knox, &new, end_session).await {
-        Ok(issued) => Ok(knox.token_response(&issued)),
+        Ok(issued) => knox.token_response(&issued),
         // An inactive user with the right password, or one whose password was changed in the meantime, is told what one
         // with a wrong password is told.
         Err(IssueError::Rejected(_) | IssueError::Superseded) => Err(rejection(LoginError::InvalidCredentials)),
-        Err(error @ IssueError::LimitReached { .. }) if may_use_sessions(knox, new.scope()) => {
+        Err(error @ IssueError::LimitReached { max }) if may_use_sessions(knox, new.scope()) => {
             let records = knox.sessions(new.subject()).await?;
-            Err(knox.reject(Cause::Limit { error, sessions: records.iter().map(Session::from).collect() }))
+            Err(knox.reject(Cause::Limit { error, max, sessions: records.iter().map(Session::from).collect() }))
         }
         Err(error) => Err(knox.reject(error)),
     }
@@ -94,7 +100,7 @@ async fn issue(knox: &KnoxHttp, new: &NewSession, end_session: Option<SessionId>
 async fn rotate(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Rotate, request).await?;
     let issued = knox.rotate(&auth).await.map_err(|error| knox.reject(error))?;
-    Ok(knox.token_response(&issued))
+    knox.token_response(&issued)
 }
 
 async fn verify(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -114,7 +120,7 @@ async fn logout(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 async fn logout_other(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::LogoutOther, request).await?;
     let deleted_sessions = knox.revoke_others(&auth).await?;
-    Ok(Response::json(&DeletedAnswer { deleted_sessions }))
+    knox.json(serde_json::to_string(&DeletedAnswer { deleted_sessions }))
 }
 
 async fn logout_all(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -125,14 +131,14 @@ async fn logout_all(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 
 async fn debug_verify(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::DebugVerify, request).await?;
-    Ok(Response::json(&DebugAnswer::new(&auth)))
+    knox.json(serde_json::to_string(&DebugAnswer::new(&auth)))
 }
 
 async fn sessions(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Sessions, request).await?;
     let records = knox.sessions(auth.subject()).await?;
     let sessions: Vec<_> = records.iter().map(|record| SessionAnswer::new(record, &auth)).collect();
-    Ok(Response::json(&sessions))
+    knox.json(serde_json::to_string(&sessions))
 }
 
 /// Revokes the session that the path names, if it is one of the subject's own: a foreign one is as unknown as any
@@ -140,10 +146,10 @@ async fn sessions(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 async fn end_session(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Session, request).await?;
     let id = request.path.rsplit('/').next().unwrap_or_default().parse()?;
-    Ok(match knox.revoke(&SessionRef::new(auth.subject().clone(), id)).await? {
-        Revocation::Revoked => Response::no_content(),
-        Revocation::NotFound => Response::no_such_session(),
-    })
+    match knox.revoke(&SessionRef::new(auth.subject().clone(), id)).await? {
+        Revocation::Revoked => Ok(Response::no_content()),
+        Revocation::NotFound => Err(knox.reject(Cause::no_such_session())),
+    }
 }
 
 fn jwks(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -175,8 +181,7 @@ fn check_method(endpoint: Endpoint, request: &Request<'_>) -> Result<(), HttpRej
     if endpoint.allows(request.method) {
         return Ok(());
     }
-    let allow = endpoint.allow();
-    Err(Response::problem(405, &format!("Method not allowed; use {allow}.")).with_header("allow", allow).into())
+    Err(Cause::Method { allow: endpoint.allow() }.into())
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 /// A whole HTTP response: status, headers and body. An adapter sends it as it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
@@ -36,25 +34,14 @@ impl Response {
         self.body
     }
 
-    /// 404 for a session id that is not one of the subject's.
-    pub(crate) fn no_such_session() -> Self {
-        Self::problem(404, "No such session.")
-    }
-
     /// 204, nothing to say.
     pub(crate) fn no_content() -> Self {
         Self { status: 204, headers: vec![no_store()], body: String::new() }
     }
 
     /// 200, with a body in JSON.
-    pub(crate) fn json(body: &impl Serialize) -> Self {
-        match serde_json::to_string(body) {
-            Ok(body) => Self::with_body(200, "application/json", body),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a response does not serialize");
-                Self::problem(500, "The server could not write its answer.")
-            }
-        }
+    pub(crate) fn json(body: String) -> Self {
+        Self::with_body(200, "application/json", body)
     }
 
     /// 200, with a JWK Set (RFC 7517 §8.5.2), which anybody may keep for so many seconds.
@@ -65,25 +52,7 @@ impl Response {
     }
 
     /// A rejection or failure as problem details (RFC 9457).
-    pub(crate) fn problem(status: u16, detail: &str) -> Self {
-        #[derive(Serialize)]
-        struct Nothing {}
-        Self::problem_with(status, detail, &Nothing {})
-    }
-
-    /// The same with more members.
-    pub(crate) fn problem_with(status: u16, detail: &str, more: &impl Serialize) -> Self {
-        #[derive(Serialize)]
-        struct Problem<'a, T> {
-            r#type: &'a str,
-            title: &'a str,
-            status: u16,
-            detail: &'a str,
-            #[serde(flatten)]
-            more: &'a T,
-        }
-        let problem = Problem { r#type: "about:blank", title: title(status), status, detail, more };
-        let body = serde_json::to_string(&problem).unwrap_or_default();
+    pub(crate) fn problem(status: u16, body: String) -> Self {
         Self::with_body(status, "application/problem+json", body)
     }
 
@@ -107,20 +76,4 @@ impl fmt::Debug for Response {
 /// No answer but the public keys may be cached: it holds a token, or depends on one.
 fn no_store() -> (&'static str, String) {
     ("cache-control", "no-store".to_owned())
-}
-
-/// The reason phrase of RFC 9110 §15, which RFC 9457 §4.2.1 asks for in a problem without a type of its own.
-fn title(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        503 => "Service Unavailable",
-        _ => "Internal Server Error",
-    }
 }

@@ -4,17 +4,18 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jwt_knox::Issued;
 
-use crate::{challenge::Challenge, login::Login, response::Response};
+use crate::{challenge::Challenge, login::Login, rejection::ProblemBody};
 
 /// The settings that the handle keeps as they are given.
 pub(crate) struct Settings {
     pub(crate) challenge: Challenge,
     pub(crate) login: Option<Arc<dyn Login>>,
     pub(crate) token_response: Option<TokenResponse>,
+    pub(crate) problem: Option<ProblemBody>,
     pub(crate) debug_verify: bool,
     pub(crate) session_scope: Cow<'static, str>,
     pub(crate) jwks_max_age: Duration,
 }
 
-/// Makes the answer to a login, from the token and the scheme to send it with.
-pub(crate) type TokenResponse = Box<dyn Fn(&Issued, &str) -> Response + Send + Sync>;
+/// Writes the body of the answer to a login, from the token and the scheme to send it with.
+pub(crate) type TokenResponse = Box<dyn Fn(&Issued, &str) -> Result<String, serde_json::Error> + Send + Sync>;
