@@ -47,7 +47,8 @@ impl Framework {
 /// scope `admin`), `/thrice` (asks three times), `/.well-known/jwks.json`, `/guarded/hello` and `/guarded_admin/hello`
 /// (behind [`RequireAuth`]); `/recent` (needs a login of the last 300 seconds), `/poll` (does not count as use) and the same
 /// behind [`RequireAuth`], `/guarded_recent/hello` and `/guarded_poll/hello`; and with a `?` on errors of the core: `/role` (a claim), `/project` (a scope known at run
-/// time only), `/again` (one more session), `/leave` (revokes all of them). On Actix Web and Rocket also `/swallow`, which takes the framework's own
+/// time only), `/own_login` (logs the user in whom the header `x-user` names, and ends the session in `x-end` at the
+/// limit), `/again` (one more session), `/leave` (revokes all of them). On Actix Web and Rocket also `/swallow`, which takes the framework's own
 /// `Option<KnoxAuth>`.
 ///
 /// [`RequireAuth`]: jwt_knox_axum::RequireAuth
@@ -81,17 +82,36 @@ fn maybe_greeting(auth: Option<&jwt_knox::Authenticated>) -> String {
     auth.map_or_else(|| "nobody".to_owned(), greeting)
 }
 
+/// The session that `/own_login` shall begin.
+fn own_session(user: Option<&str>) -> Result<jwt_knox::NewSession, jwt_knox::SubjectError> {
+    Ok(jwt_knox::NewSession::new(jwt_knox::Subject::new(user.unwrap_or_default())?))
+}
+
+/// The session that `/own_login` may end.
+fn own_end(id: Option<&str>) -> Option<jwt_knox::SessionId> {
+    id.and_then(|id| id.parse().ok())
+}
+
 fn block_on(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future);
 }
 
 mod on_axum {
-    use axum::{Router, extract::State, routing::get};
+    use axum::{
+        Router,
+        extract::State,
+        http::{HeaderMap, HeaderValue},
+        routing::get,
+    };
     use jwt_knox_axum::{
-        KnoxAuth, KnoxClaims, KnoxRejection, PassiveAuth, RecentAuth, RequireAuth, ScopedAuth, jwks_route, routes,
+        KnoxAuth, KnoxClaims, KnoxLogin, KnoxRejection, KnoxResponse, PassiveAuth, RecentAuth, RequireAuth, ScopedAuth,
+        jwks_route, routes,
     };
 
-    use super::{Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_end, own_session,
+        project_scope,
+    };
 
     async fn me(auth: KnoxAuth) -> String {
         greeting(&auth)
@@ -134,6 +154,11 @@ mod on_axum {
         Ok(knox.revoke_all(auth.subject()).await?.to_string())
     }
 
+    async fn own_login(login: KnoxLogin, headers: HeaderMap) -> Result<KnoxResponse, KnoxRejection> {
+        let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        login.end_session(own_end(header("x-end"))).log_in(own_session(header("x-user"))?).await
+    }
+
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
         block_on(async move {
             let hello = || Router::new().route("/hello", get(|| async { "hello" }));
@@ -146,6 +171,7 @@ mod on_axum {
                 .route("/project", get(project))
                 .route("/again", get(again))
                 .route("/leave", get(leave))
+                .route("/own_login", get(own_login).post(own_login))
                 .route("/recent", get(recent))
                 .route("/poll", get(poll))
                 .nest("/guarded_recent", hello().layer(RequireAuth::new(knox.clone()).recent(RECENT)))
@@ -165,15 +191,17 @@ mod on_axum {
 
 mod on_actix {
     use actix_web::{
-        App, HttpServer,
+        App, HttpRequest, HttpServer,
         web::{self, Data},
     };
     use jwt_knox_actix::{
-        KnoxAuth, KnoxClaims, KnoxRejection, MaybeAuth, PassiveAuth, RecentAuth, RequireAuth, ScopedAuth, jwks_route,
-        routes,
+        KnoxAuth, KnoxClaims, KnoxLogin, KnoxRejection, KnoxResponse, MaybeAuth, PassiveAuth, RecentAuth, RequireAuth,
+        ScopedAuth, jwks_route, routes,
     };
 
-    use super::{Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, mpsc, own_end, own_session, project_scope,
+    };
 
     async fn me(auth: KnoxAuth) -> String {
         greeting(&auth)
@@ -220,6 +248,11 @@ mod on_actix {
         Ok(knox.revoke_all(auth.subject()).await?.to_string())
     }
 
+    async fn own_login(login: KnoxLogin, request: HttpRequest) -> Result<KnoxResponse, KnoxRejection> {
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        login.end_session(own_end(header("x-end"))).log_in(own_session(header("x-user"))?).await
+    }
+
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
         let hello = || web::get().to(|| async { "hello" });
         let server = HttpServer::new(move || {
@@ -235,6 +268,7 @@ mod on_actix {
                 .route("/project", web::get().to(project))
                 .route("/again", web::get().to(again))
                 .route("/leave", web::get().to(leave))
+                .service(web::resource("/own_login").to(own_login))
                 .route("/recent", web::get().to(recent))
                 .route("/poll", web::get().to(poll))
                 .service(web::scope("/guarded_recent").wrap(guard.clone().recent(RECENT)).route("/hello", hello()))
@@ -255,12 +289,18 @@ mod on_actix {
 
 mod on_rocket {
     use jwt_knox_rocket::{
-        KnoxAuth, KnoxClaims, KnoxRejection, MaybeAuth, PassiveAuth, RecentAuth, RequireAuth, ScopedAuth, fairing,
-        jwks_route, routes,
+        KnoxAuth, KnoxClaims, KnoxLogin, KnoxRejection, KnoxResponse, MaybeAuth, PassiveAuth, RecentAuth, RequireAuth,
+        ScopedAuth, fairing, jwks_route, routes,
     };
-    use rocket::{Config, State, config::LogLevel, config::Shutdown, fairing::AdHoc, get};
+    use rocket::{
+        Config, Request, State, config::LogLevel, config::Shutdown, fairing::AdHoc, get, post, request::FromRequest,
+        request::Outcome,
+    };
 
-    use super::{Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_end, own_session,
+        project_scope,
+    };
 
     #[get("/me")]
     fn me(auth: KnoxAuth) -> String {
@@ -328,6 +368,31 @@ mod on_rocket {
         Ok(knox.issue(auth.subject().clone()).await?.session.id.to_string())
     }
 
+    struct OwnLogin {
+        user: Option<String>,
+        end: Option<String>,
+    }
+
+    #[rocket::async_trait]
+    impl<'r> FromRequest<'r> for OwnLogin {
+        type Error = std::convert::Infallible;
+
+        async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+            let header = |name| request.headers().get_one(name).map(str::to_owned);
+            Outcome::Success(Self { user: header("x-user"), end: header("x-end") })
+        }
+    }
+
+    #[post("/own_login")]
+    async fn own_login(login: KnoxLogin, own: OwnLogin) -> Result<KnoxResponse, KnoxRejection> {
+        login.end_session(own_end(own.end.as_deref())).log_in(own_session(own.user.as_deref())?).await
+    }
+
+    #[get("/own_login")]
+    async fn own_callback(login: KnoxLogin, own: OwnLogin) -> Result<KnoxResponse, KnoxRejection> {
+        login.log_in(own_session(own.user.as_deref())?).await
+    }
+
     #[get("/leave")]
     async fn leave(knox: &State<KnoxHttp>, auth: KnoxAuth) -> Result<String, KnoxRejection> {
         Ok(knox.revoke_all(auth.subject()).await?.to_string())
@@ -349,6 +414,7 @@ mod on_rocket {
                 Box::pin(async move { address.send(SocketAddr::new(ip, port)).unwrap() })
             }))
             .mount("/", rocket::routes![me, maybe, swallow, admin, thrice, role, project, again, leave, recent, poll])
+            .mount("/", rocket::routes![own_login, own_callback])
             .mount("/", guard.around(rocket::routes![guarded_me]))
             .mount("/guarded", guard.around(rocket::routes![hello]))
             .mount("/guarded_recent", guard.clone().recent(RECENT).around(rocket::routes![hello]))
@@ -372,7 +438,10 @@ mod on_hyper {
     use jwt_knox::Authenticated;
     use jwt_knox_http::{AuthSlot, HttpRejection, Requirement};
 
-    use super::{KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{
+        KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_end, own_session,
+        project_scope,
+    };
     use example_adapter_hyper::{authenticate, built_in_routes, translate_request, translate_response};
 
     fn optional(outcome: Result<Authenticated, HttpRejection>) -> Result<Option<Authenticated>, HttpRejection> {
@@ -417,6 +486,13 @@ mod on_hyper {
                 let auth = authenticate(&mut parts, knox).await?;
                 knox.issue(auth.subject().clone()).await?.session.id.to_string()
             }
+            "/own_login" => {
+                let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+                let slot = AuthSlot::default();
+                let login = knox.begin_login(&translate_request(knox, &parts, &slot))?;
+                let login = login.end_session(own_end(header("x-end")));
+                return Ok(translate_response(login.log_in(own_session(header("x-user"))?).await?));
+            }
             "/leave" => {
                 let auth = authenticate(&mut parts, knox).await?;
                 knox.revoke_all(auth.subject()).await?.to_string()
@@ -429,7 +505,7 @@ mod on_hyper {
             "/poll" | "/guarded_poll/hello" => {
                 let slot = AuthSlot::default();
                 let requirement = Requirement::new(knox.clone()).passive();
-                greeting(&requirement.authenticate(&translate_request(&parts, &slot)).await?)
+                greeting(&requirement.authenticate(&translate_request(knox, &parts, &slot)).await?)
             }
             "/guarded/hello" => {
                 authenticate(&mut parts, knox).await?;

@@ -25,6 +25,9 @@ pub const KEY: [u8; 32] = *b"the key that all the tests share";
 /// Where the clock of a world starts, in seconds since 1970.
 pub const START: i64 = 1_800_000_000;
 
+/// The one-time code of dora.
+pub const OTP: &str = "287082";
+
 /// What the stores say when they are down. No client may see it.
 pub const STORE_SECRET: &str = "password=hunter2 host=db.internal";
 
@@ -43,7 +46,8 @@ pub struct World {
     /// Stands still until a test moves it.
     pub clock: ManualClock,
     /// alice (wonderland), bob (builder), and root (toor), who has the scopes `admin`,
-    /// `read` and `sessions`; carol (singer), who has the scope `read`.
+    /// `read` and `sessions`; carol (singer), who has the scope `read`; dora (explorer), who needs the one-time code
+    /// [`OTP`] as well, as the member `otp` or the header `x-otp`.
     pub users: Arc<Users>,
     /// Counts reads and can be made to fail.
     pub store: Arc<Watch>,
@@ -187,11 +191,12 @@ impl Gate {
     }
 }
 
-const PASSWORDS: [(&str, &str, &str); 4] = [
+const PASSWORDS: [(&str, &str, &str); 5] = [
     ("alice", "wonderland", ""),
     ("bob", "builder", ""),
     ("root", "toor", "admin read sessions"),
     ("carol", "singer", "read"),
+    ("dora", "explorer", ""),
 ];
 
 impl Default for Users {
@@ -231,6 +236,14 @@ impl Login for Users {
         let sent = (credentials.username(), credentials.password());
         let user = PASSWORDS.iter().find(|(name, password, _)| (*name, *password) == sent);
         let (name, _, scope) = user.ok_or(LoginError::InvalidCredentials)?;
+        if *name == "dora" {
+            let otp = credentials.member::<String>("otp")?.or_else(|| credentials.header("x-otp").map(str::to_owned));
+            match otp.as_deref() {
+                Some(OTP) => (),
+                Some(_) => return Err(LoginError::InvalidCredentials),
+                None => return Err(LoginError::rejected(401, "second_factor_needed", "Send your one-time code.")),
+            }
+        }
         let gate = self.gate.lock().unwrap().clone();
         if let Some(gate) = gate {
             gate.pass().await;

@@ -8,10 +8,10 @@ use jwt_knox::{
     Algorithm, KeyRing, KeySet, KnoxBuilder, Lifetime, NewSession, ReuseAction, SessionLimit, SigningKey, Subject,
     SubjectStatus, TokenProfile, Verifier,
 };
-use jwt_knox_http::{KnoxHttpBuilder, ProblemCode};
+use jwt_knox_http::{Endpoint, KnoxHttpBuilder, ProblemCode};
 use jwt_knox_tests::{
     Call, Framework, Reply, Server, StoreKind, World, forge,
-    world::{Gate, START, STORE_SECRET, on_another_thread},
+    world::{Gate, OTP, START, STORE_SECRET, on_another_thread},
 };
 use serde_json::{Value, json};
 
@@ -1005,6 +1005,118 @@ fn an_application_writes_its_own_problems(fixture: &Fixture) {
     assert_eq!((reply.header("retry-after"), &reply.json()["after"]), (Some("5"), &json!(5)));
 }
 
+fn an_own_login_gets_the_answers_of_get_token(fixture: &Fixture) {
+    let settings = |core: KnoxBuilder| core.limit(SessionLimit::deny(2).unwrap());
+    let fixture = fixture.with(World::with(fixture.kind, settings, |http| http));
+    let own = |user: &str| Call::post("/own_login").header("x-user", user).header("User-Agent", "Firefox");
+    let reply = fixture.send(&own("alice"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    let members: Vec<_> = reply.json().as_object().unwrap().keys().cloned().collect();
+    assert_eq!(members, ["access_token", "expires_at", "expires_in", "session_id", "token_type"]);
+    assert_eq!(fixture.sessions(&reply.token())[0]["label"], "Firefox");
+    let second = fixture.send(&own("alice")).token();
+
+    let denied = fixture.send(&own("alice"));
+    assert_code(&denied, ProblemCode::LimitReached);
+    let sessions = denied.json()["sessions"].as_array().unwrap().clone();
+    assert_eq!(sessions.len(), 2);
+    let id = forge::claims(&second)["sid"].as_str().unwrap().to_owned();
+    let third = fixture.send(&own("alice").header("x-end", &id)).token();
+    assert_eq!((fixture.verify(&second), fixture.verify(&third)), (401, 204));
+
+    fixture.world.users.set("bob", SubjectStatus::Inactive);
+    let reply = fixture.send(&own("bob"));
+    assert_code(&reply, ProblemCode::InvalidCredentials);
+    assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api""#));
+    assert_code(&fixture.send(&Call::post("/own_login")), ProblemCode::InvalidRequest);
+    fixture.world.store.set_down(true);
+    assert_code(&fixture.send(&own("carol")), ProblemCode::Unavailable);
+}
+
+fn a_login_may_ask_for_a_second_factor(fixture: &Fixture) {
+    let json = |more: &str| Call::json_login(format!(r#"{{"username":"dora","password":"explorer"{more}}}"#));
+    for call in [json(""), json(r#","otp":null"#), Call::login("dora", "explorer")] {
+        let reply = fixture.send(&call);
+        assert_eq!(reply.status, 401, "{reply:?}");
+        let problem = json!({
+            "type": "about:blank", "title": "Unauthorized", "status": 401, "code": "second_factor_needed",
+            "detail": "Send your one-time code.",
+        });
+        assert_eq!(reply.json(), problem);
+        assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api""#));
+    }
+    assert_code(&fixture.send(&json(r#","otp":"000000""#)), ProblemCode::InvalidCredentials);
+    for otp in [r#","otp":287082"#, r#","otp":["287082"]"#, r#","otp":"287082","otp":"287082""#] {
+        assert_code(&fixture.send(&json(otp)), ProblemCode::InvalidRequest);
+    }
+    let otp = format!(r#","otp":"{OTP}""#);
+    assert_eq!(fixture.verify(&fixture.send(&json(&otp)).token()), 204);
+    let basic = Call::login("dora", "explorer").header("X-OTP", OTP);
+    assert_eq!(fixture.verify(&fixture.send(&basic).token()), 204);
+    // Who has the code and not the password learns nothing.
+    let wrong = Call::json_login(format!(r#"{{"username":"dora","password":"x"{otp}}}"#));
+    assert_code(&fixture.send(&wrong), ProblemCode::InvalidCredentials);
+}
+
+fn routes_can_be_left_out_and_moved(fixture: &Fixture) {
+    let settings = |http: KnoxHttpBuilder| {
+        http.without(Endpoint::LogoutAll)
+            .without(Endpoint::Verify)
+            .route(Endpoint::Logout, "/account/leave")
+            .route(Endpoint::Sessions, "/devices")
+            .route(Endpoint::Session, "/devices/{id}")
+            .route(Endpoint::Jwks, "/keys.json")
+    };
+    let fixture = fixture.with(World::with(fixture.kind, |core| core, settings));
+    let token = fixture.alice();
+    for (method, path) in [
+        ("POST", "/logout_all"),
+        ("GET", "/verify"),
+        ("POST", "/logout"),
+        ("GET", "/sessions"),
+        ("DELETE", "/sessions/a"),
+    ] {
+        assert_eq!(fixture.status(&Call::new(method, path).bearer(&token)), 404, "{path}");
+    }
+    assert_eq!(fixture.status(&Call::get("/.well-known/jwks.json")), 404);
+    assert_eq!(fixture.status(&Call::get("/keys.json")), 200);
+    let sessions = fixture.send(&Call::get("/devices").bearer(&token)).json();
+    assert_missing(&fixture.send(&Call::get("/devices")));
+    let other = fixture.alice();
+    let delete = Call::new("DELETE", &format!("/devices/{}", sessions[0]["id"].as_str().unwrap()));
+    assert_eq!(fixture.status(&delete.bearer(&other)), 204);
+    assert_invalid(&fixture.send(&Call::get("/devices").bearer(&token)));
+    assert_eq!(fixture.status(&Call::post("/account/leave").bearer(&other)), 204);
+    assert_invalid(&fixture.send(&Call::get("/me").bearer(&other)));
+}
+
+/// A proxy in front has a login of its own in `Authorization`.
+fn the_credential_may_come_in_another_header(fixture: &Fixture) {
+    let settings = |http: KnoxHttpBuilder| http.header("X-Auth-Token");
+    let fixture = fixture.with(World::with(fixture.kind, |core| core, settings));
+    let proxied = |call: Call| call.header("Authorization", "Basic cHJveHk6cGFzc3dvcmQ=");
+    let json = r#"{"username":"alice","password":"wonderland"}"#;
+    let token = fixture.send(&proxied(Call::json_login(json))).token();
+    let bearer = format!("Bearer {token}");
+    let with = |header: &str| proxied(Call::get("/me")).header(header, &bearer);
+    assert_eq!(fixture.status(&with("X-Auth-Token")), 200);
+    assert_eq!(fixture.status(&with("x-auth-token")), 200);
+    assert_invalid(&fixture.send(&with("X-Auth-Token").header("X-Auth-Token", &bearer)));
+    for call in [proxied(Call::get("/me")), Call::get("/me").bearer(&token), Call::get("/guarded/hello").bearer(&token)]
+    {
+        let reply = fixture.send(&call);
+        assert_missing(&reply);
+        let detail = "No token was sent. Send it in the header `X-Auth-Token: Bearer <token>`.";
+        assert_eq!(reply.json()["detail"], detail);
+    }
+    // The proxy's user is nobody's here, and a browser is not asked for another one.
+    let reply = fixture.send(&proxied(Call::post("/get_token")));
+    assert_code(&reply, ProblemCode::MissingCredentials);
+    assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api""#));
+    let basic = proxied(Call::post("/get_token")).header("X-Auth-Token", "Basic YWxpY2U6d29uZGVybGFuZA==");
+    assert_eq!(fixture.status(&basic), 200);
+}
+
 fn clients_of_drf_jwt_knox_get_the_body_they_read(fixture: &Fixture) {
     let fixture = fixture.with(World::with(fixture.kind, |core| core, |http| http.drf_jwt_knox_response()));
     let body = fixture.send(&Call::login("alice", "wonderland")).json();
@@ -1132,6 +1244,10 @@ contract! {
     realm_scheme_and_answer_are_open_to_change
     every_problem_has_its_code
     an_application_writes_its_own_problems
+    an_own_login_gets_the_answers_of_get_token
+    a_login_may_ask_for_a_second_factor
+    routes_can_be_left_out_and_moved
+    the_credential_may_come_in_another_header
     clients_of_drf_jwt_knox_get_the_body_they_read
     the_public_keys_are_for_everybody_and_follow_the_key_ring
 }

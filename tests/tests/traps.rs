@@ -295,5 +295,5 @@ fn futures_are_send_where_they_must_be() {
         is_send(&example_adapter_hyper::authenticate(&mut parts, &knox));
     }
     let world = World::new(StoreKind::Memory);
-    check(world.knox, &Request::new("GET", "/", |_| None));
+    check(world.knox.clone(), &world.knox.request("GET", "/", |_| None));
 }

@@ -103,7 +103,7 @@ impl FromRequest for MaybeAuth {
         Box::pin(async move {
             let knox = configured(&request)?;
             let slot = slot(&request);
-            Ok(Self(knox.authenticate_optional(&translate::request(&request, &slot)).await?))
+            Ok(Self(knox.authenticate_optional(&translate::request(&knox, &request, &slot)).await?))
         })
     }
 }

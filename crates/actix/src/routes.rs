@@ -49,21 +49,22 @@ pub fn jwks_route(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
 
 fn mount(config: &mut ServiceConfig, knox: &KnoxHttp, endpoints: impl IntoIterator<Item = Endpoint>) {
     for endpoint in endpoints {
-        let knox = knox.clone();
+        let (knox, path) = (knox.clone(), knox.path(endpoint));
         let handler = move |request, payload| respond(knox.clone(), endpoint, request, payload);
-        config.service(web::resource(endpoint.path()).to(handler));
+        config.service(web::resource(path).to(handler));
     }
 }
 
 async fn respond(knox: KnoxHttp, endpoint: Endpoint, http: HttpRequest, payload: web::Payload) -> HttpResponse {
     let slot = translate::slot(&http);
-    let body = if knox.needs_body(endpoint, &translate::request(&http, &slot)) {
+    let body = if knox.needs_body(endpoint, &translate::request(&knox, &http, &slot)) {
         Some(timeout(Request::BODY_TIMEOUT, payload.to_bytes_limited(Request::MAX_BODY_BYTES)).await)
     } else {
         None
     };
     let answer = async move {
-        let mut request = translate::request(&http, &slot);
+        let headers = http.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let mut request = translate::request(&knox, &http, &slot).with_headers(headers);
         if let Some(body) = &body {
             request = request.with_body(match body {
                 Ok(Ok(Ok(bytes))) => Body::Complete(bytes),

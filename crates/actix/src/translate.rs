@@ -8,8 +8,8 @@ use actix_web::{
 use jwt_knox::Authenticated;
 use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request, Requirement};
 
-pub(crate) fn request<'a>(request: &'a HttpRequest, slot: &'a AuthSlot) -> Request<'a> {
-    Request::new(request.method().as_str(), request.uri().path(), |name| {
+pub(crate) fn request<'a>(knox: &KnoxHttp, request: &'a HttpRequest, slot: &'a AuthSlot) -> Request<'a> {
+    knox.request(request.method().as_str(), request.uri().path(), |name| {
         request.headers().get_all(name).map(HeaderValue::as_bytes)
     })
     .with_slot(slot)
@@ -49,5 +49,5 @@ pub(crate) async fn authenticate(
     requirement: &Requirement,
 ) -> Result<Authenticated, HttpRejection> {
     let slot = slot(http);
-    requirement.authenticate(&request(http, &slot)).await
+    requirement.authenticate(&request(requirement.knox(), http, &slot)).await
 }

@@ -82,8 +82,8 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, KnoxRejection> {
-        let slot = slot(parts);
-        let auth = KnoxHttp::from_ref(state).authenticate_optional(&request(parts, &slot)).await?;
+        let (knox, slot) = (KnoxHttp::from_ref(state), slot(parts));
+        let auth = knox.authenticate_optional(&request(&knox, parts, &slot)).await?;
         Ok(auth.map(Self))
     }
 }

@@ -1,13 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod auth;
-
+mod login;
 mod rejection;
 mod require_auth;
 mod routes;
 mod translate;
 
 pub use auth::{GuardedAuth, KnoxAuth, KnoxClaims, PassiveAuth, RecentAuth, ScopedAuth};
+pub use login::{KnoxLogin, KnoxResponse};
 pub use rejection::KnoxRejection;
 pub use require_auth::{RequireAuth, RequireAuthService};
 pub use routes::{jwks_route, routes};
@@ -17,6 +18,6 @@ pub use jwt_knox;
 /// The HTTP contract.
 pub use jwt_knox_http as http;
 pub use jwt_knox_http::{
-    Credentials, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError, ProblemCode, Scope,
-    login_fn, scopes,
+    Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError, PendingLogin,
+    ProblemCode, Scope, login_fn, scopes,
 };

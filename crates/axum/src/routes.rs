@@ -60,21 +60,22 @@ where
     S: Clone + Send + Sync + 'static,
 {
     endpoints.into_iter().fold(Router::new(), |router, endpoint| {
-        let knox = knox.clone();
-        router.route(endpoint.path(), any(move |request: Request| respond(knox, endpoint, request)))
+        let (knox, path) = (knox.clone(), knox.path(endpoint));
+        router.route(path, any(move |request: Request| respond(knox, endpoint, request)))
     })
 }
 
 async fn respond(knox: KnoxHttp, endpoint: Endpoint, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let slot = translate::slot(&mut parts);
-    let body = if knox.needs_body(endpoint, &translate::request(&parts, &slot)) {
+    let body = if knox.needs_body(endpoint, &translate::request(&knox, &parts, &slot)) {
         Some(timeout(KnoxRequest::BODY_TIMEOUT, to_bytes(body, KnoxRequest::MAX_BODY_BYTES)).await)
     } else {
         None
     };
     let answer = async move {
-        let mut request = translate::request(&parts, &slot);
+        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let mut request = translate::request(&knox, &parts, &slot).with_headers(headers);
         if let Some(body) = &body {
             request = request.with_body(match body {
                 Ok(Ok(bytes)) => Body::Complete(bytes),

@@ -6,10 +6,10 @@ use axum::{
     response::Response,
 };
 use jwt_knox::Authenticated;
-use jwt_knox_http::{AuthSlot, HttpRejection, Request, Requirement};
+use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request, Requirement};
 
-pub(crate) fn request<'a>(parts: &'a Parts, slot: &'a AuthSlot) -> Request<'a> {
-    Request::new(parts.method.as_str(), parts.uri.path(), |name| {
+pub(crate) fn request<'a>(knox: &KnoxHttp, parts: &'a Parts, slot: &'a AuthSlot) -> Request<'a> {
+    knox.request(parts.method.as_str(), parts.uri.path(), |name| {
         parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     })
     .with_slot(slot)
@@ -35,5 +35,5 @@ pub(crate) fn slot(parts: &mut Parts) -> AuthSlot {
 /// Who sends the request, decided once for each request, if they have what is asked for.
 pub(crate) async fn authenticate(parts: &mut Parts, requirement: &Requirement) -> Result<Authenticated, HttpRejection> {
     let slot = slot(parts);
-    requirement.authenticate(&request(parts, &slot)).await
+    requirement.authenticate(&request(requirement.knox(), parts, &slot)).await
 }

@@ -14,9 +14,11 @@ use jwt_knox::{Issued, Knox, is_scope};
 use serde::Serialize;
 
 use crate::{
-    challenge::Challenge,
+    challenge::{AUTHORIZATION, Challenge},
+    endpoint::Endpoint,
     knox_http::{Inner, KnoxHttp},
     login::Login,
+    paths::Paths,
     rejection::HttpRejection,
     settings::Settings,
 };
@@ -43,6 +45,8 @@ impl KnoxHttp {
                 login: None,
                 token_response: None,
                 problem: None,
+                header: AUTHORIZATION.to_ascii_lowercase(),
+                paths: Paths::default(),
                 debug_verify: false,
                 session_scope: "sessions".into(),
                 jwks_max_age: Duration::from_secs(300),
@@ -68,6 +72,47 @@ impl KnoxHttpBuilder {
     /// is read without regard to case. Default: `Bearer`.
     pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
         self.settings.challenge.scheme = scheme.into().into();
+        self
+    }
+
+    /// The header that carries a token, or the user name and password of a login by HTTP Basic, in place of
+    /// `Authorization`: for a site behind a proxy that has a login of its own there. A browser does not offer its login
+    /// dialog then, since it could not answer in that header.
+    pub fn header(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.settings.header = name.to_ascii_lowercase();
+        self.settings.challenge.header = name.into();
+        self
+    }
+
+    /// Leaves a built-in route out, so that the application can have one of its own there. That of the public keys is
+    /// mounted separately, so it is not concerned.
+    pub fn without(mut self, endpoint: Endpoint) -> Self {
+        self.settings.paths.leave_out(endpoint);
+        self
+    }
+
+    /// Moves a built-in route to another path: plain segments, with `/{id}` at the end for [`Endpoint::Session`] and no
+    /// other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    /// use jwt_knox_http::{Endpoint, KnoxHttp};
+    ///
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let http = KnoxHttp::builder(knox)
+    ///     .without(Endpoint::LogoutAll)
+    ///     .route(Endpoint::Sessions, "/devices")
+    ///     .route(Endpoint::Session, "/devices/{id}")
+    ///     .build()?;
+    /// assert_eq!(http.path(Endpoint::Sessions), "/devices");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn route(mut self, endpoint: Endpoint, path: impl Into<Cow<'static, str>>) -> Self {
+        self.settings.paths.set(endpoint, path.into());
         self
     }
 
@@ -154,9 +199,12 @@ impl KnoxHttpBuilder {
     ///
     /// [`HttpConfigError`] says which setting is wrong.
     pub fn build(self) -> Result<KnoxHttp, HttpConfigError> {
-        let Challenge { scheme, realm } = &self.settings.challenge;
+        let Challenge { scheme, realm, header } = &self.settings.challenge;
         if !is_token(scheme) || scheme.eq_ignore_ascii_case("Basic") {
             return Err(HttpConfigError::Scheme);
+        }
+        if !is_token(header) || OTHER_HEADERS.iter().any(|other| header.eq_ignore_ascii_case(other)) {
+            return Err(HttpConfigError::Header);
         }
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
         if !realm.bytes().all(is_plain) {
@@ -167,6 +215,11 @@ impl KnoxHttpBuilder {
         }
         if self.settings.jwks_max_age > Duration::from_secs(24 * 3600) {
             return Err(HttpConfigError::JwksMaxAge);
+        }
+        let paths = &self.settings.paths;
+        let mounted = Endpoint::ALL.iter().copied().filter(|endpoint| !paths.is_left_out(*endpoint));
+        if let Some((endpoint, path)) = paths.problem(mounted) {
+            return Err(HttpConfigError::Path { endpoint, path: path.to_owned() });
         }
         let login_limit = self.knox.time_limit().clone().with_limit(self.login_time_limit);
         Ok(KnoxHttp::new(Inner {
@@ -194,6 +247,20 @@ pub enum HttpConfigError {
     /// The scheme is not a token of RFC 9110 §5.6.2, or is `Basic`, which logins use.
     #[error("a scheme is one word of letters, digits and !#$%&'*+-.^_`|~, and not `Basic`, which logins use")]
     Scheme,
+    /// The header's name is not a token of RFC 9110 §5.6.2, or is one that the contract reads for something else.
+    #[error("`header` must be the name of a header that is free, such as `X-Auth-Token`")]
+    Header,
+    /// The path of a route is not made of plain segments, or is that of another route.
+    #[error(
+        "the path `{path}` of {endpoint:?} must be plain segments, with `/{{id}}` at the end for `Session` only, and no \
+         other route's"
+    )]
+    Path {
+        /// The route.
+        endpoint: Endpoint,
+        /// Its path.
+        path: String,
+    },
     /// The realm cannot be quoted in a header.
     #[error("a realm is printable ASCII without quotes and backslashes")]
     Realm,
@@ -215,6 +282,20 @@ impl std::fmt::Debug for HttpConfigError {
     }
 }
 
+/// What the contract, or HTTP itself, reads for something else.
+const OTHER_HEADERS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "origin",
+    "sec-fetch-site",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
 /// RFC 9110 §5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
@@ -234,6 +315,18 @@ mod tests {
         for scheme in ["", "Bearer ", "a b", "basic", "é", "a\"", "a\n"] {
             assert_eq!(builder().scheme(scheme).build().err(), Some(HttpConfigError::Scheme), "{scheme:?}");
         }
+        assert!(builder().header("X-Auth-Token").build().is_ok());
+        for header in ["", "a b", "Cookie", "a:", "é", "host"] {
+            assert_eq!(builder().header(header).build().err(), Some(HttpConfigError::Header), "{header:?}");
+        }
+        let moved = |endpoint, path: &'static str| builder().route(endpoint, path).build().map(|_| ()).err();
+        assert_eq!(moved(Endpoint::Verify, "/check"), None);
+        for (endpoint, path) in
+            [(Endpoint::Verify, "/logout"), (Endpoint::Session, "/devices"), (Endpoint::Verify, "/sessions/all")]
+        {
+            assert!(matches!(moved(endpoint, path), Some(HttpConfigError::Path { .. })), "{path}");
+        }
+        assert!(builder().without(Endpoint::Logout).route(Endpoint::Verify, "/logout").build().is_ok());
         for realm in ["a\"b", "a\\", "a\r\nSet-Cookie: x", "é"] {
             assert_eq!(builder().realm(realm).build().err(), Some(HttpConfigError::Realm), "{realm:?}");
         }

@@ -1,10 +1,13 @@
 //! Reading credentials out of a request: a bearer token, or a user name and a password.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64ct::{Base64, Encoding};
 use jwt_knox::SessionId;
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
@@ -14,14 +17,17 @@ use crate::{
     request::{Body, Request},
 };
 
-/// A user name and a password that a client sent.
+/// A user name and a password that a client sent, and what else came with them: a second factor, say.
 ///
-/// Neither has a control character, and neither is longer than 1024 bytes. `Debug` is redacted, and the password is
-/// wiped from memory when dropped.
+/// Neither has a control character, and neither is longer than 1024 bytes. `Debug` is redacted, and the password and the
+/// body that it came in are wiped from memory when dropped.
 #[derive(Clone)]
 pub struct Credentials {
     username: String,
     password: Zeroizing<String>,
+    /// The JSON object that they came in; empty if they came by HTTP Basic.
+    body: Arc<Zeroizing<Vec<u8>>>,
+    headers: Arc<[(String, String)]>,
 }
 
 impl Credentials {
@@ -40,11 +46,115 @@ impl Credentials {
         &self.password
     }
 
+    /// Another member of the JSON object that the credentials came in. `None`: it is not there or `null`, or they came by
+    /// HTTP Basic.
+    ///
+    /// # Errors
+    ///
+    /// [`MemberError`] if the member is not a `T`, or is there twice. With a `?` in a [`Login`](crate::Login) it is
+    /// answered with 400.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox_http::{Credentials, LoginError};
+    ///
+    /// fn one_time_code(credentials: &Credentials) -> Result<String, LoginError> {
+    ///     credentials
+    ///         .member("otp")?
+    ///         .ok_or(LoginError::rejected(401, "second_factor_needed", "Send the code of your app as `otp`."))
+    /// }
+    /// ```
+    pub fn member<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, MemberError> {
+        if self.body.is_empty() {
+            return Ok(None);
+        }
+        let mut body = serde_json::Deserializer::from_slice(&self.body);
+        let seed = Member { name, of: std::marker::PhantomData };
+        seed.deserialize(&mut body).map_err(|_| MemberError { name: name.to_owned() })
+    }
+
+    /// The first value of a header of the request, if it is UTF-8. The name is in lower case. Those with credentials in
+    /// them, `authorization` and `cookie`, are not there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     /// Rejects credentials that no account can have.
     fn new(username: &str, password: &str) -> Option<Self> {
         let is_plausible = |text: &str| text.len() <= Self::MAX_BYTES && !text.chars().any(char::is_control);
-        (!username.is_empty() && is_plausible(username) && is_plausible(password))
-            .then(|| Self { username: username.to_owned(), password: Zeroizing::new(password.to_owned()) })
+        (!username.is_empty() && is_plausible(username) && is_plausible(password)).then(|| Self {
+            username: username.to_owned(),
+            password: Zeroizing::new(password.to_owned()),
+            body: Arc::default(),
+            headers: Arc::default(),
+        })
+    }
+
+    fn with_body(self, body: &[u8]) -> Self {
+        Self { body: Arc::new(Zeroizing::new(body.to_vec())), ..self }
+    }
+
+    pub(crate) fn with_headers_of(self, request: &Request<'_>) -> Self {
+        let has_secret = |name: &str| SECRET_HEADERS.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+        let text = |value| std::str::from_utf8(value).ok().map(str::to_owned);
+        let headers = request.headers.iter().filter(|(name, _)| !has_secret(name));
+        let headers = headers.filter_map(|&(name, value)| Some((name.to_owned(), text(value)?)));
+        Self { headers: headers.collect(), ..self }
+    }
+}
+
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+/// A member of the body of a login is not what the [`Login`](crate::Login) reads there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the member `{name}` of the body is there twice, or is not of the expected form")]
+pub struct MemberError {
+    name: String,
+}
+
+impl MemberError {
+    /// The name of the member.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Reads one member of an object, and nothing of the others.
+struct Member<'n, T> {
+    name: &'n str,
+    of: std::marker::PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Member<'_, T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Member<'_, T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            if name != self.name {
+                map.next_value::<IgnoredAny>()?;
+            } else if found.is_some() {
+                return Err(serde::de::Error::custom("a member is there twice"));
+            } else {
+                found = Some(map.next_value::<Option<T>>()?);
+            }
+        }
+        Ok(found.flatten())
     }
 }
 
@@ -89,7 +199,7 @@ pub(crate) fn login(request: &Request<'_>) -> Presented {
         Body::Complete(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
             Ok(sent) => {
                 let end_session = sent.end_session;
-                Presented::Json(sent.into_credentials(), end_session)
+                Presented::Json(sent.into_credentials().map(|sent| sent.with_body(body)), end_session)
             }
             Err(_) => not_credentials(),
         },
@@ -177,7 +287,7 @@ mod tests {
     #[test]
     fn json_is_read_if_it_is_called_json() {
         let read = |content_type: &'static str, body: &'static str| {
-            let request = Request::new("POST", "/", move |name| match name {
+            let request = Request::new("POST", "/", "authorization", move |name| match name {
                 "content-type" => vec![content_type.as_bytes()],
                 _ => Vec::new(),
             });
@@ -216,6 +326,42 @@ mod tests {
         assert_eq!(read("application/json", r#"{"username":"a\u0000","password":"x"}"#), Err(401));
         assert_eq!(read("application/json", r#"{"username":"","password":"x"}"#), Err(401));
         assert_eq!(read("application/json", ""), Err(0));
+    }
+
+    #[test]
+    fn other_members_are_read_on_demand() {
+        let body =
+            br#"{"username":"a","otp":"123456","password":"x","remember":true,"no":null,"two":1,"two":2,"\u006fdd":3}"#;
+        let request = Request::new("POST", "/", "authorization", |name| {
+            (name == "content-type").then_some(b"application/json".as_slice())
+        });
+        let Presented::Json(Some(credentials), None) = login(&request.with_body(Body::Complete(body))) else {
+            panic!("credentials were sent");
+        };
+        assert_eq!(credentials.member::<String>("otp"), Ok(Some("123456".to_owned())));
+        assert_eq!(credentials.member::<bool>("remember"), Ok(Some(true)));
+        assert_eq!(credentials.member::<u8>("odd"), Ok(Some(3)));
+        assert_eq!(credentials.member::<bool>("no"), Ok(None));
+        assert_eq!(credentials.member::<bool>("nowhere"), Ok(None));
+        assert_eq!(credentials.member::<u32>("otp").unwrap_err().name(), "otp");
+        assert!(credentials.member::<u32>("two").is_err());
+        let basic = basic(Base64::encode_string(b"a:x").as_bytes()).unwrap();
+        assert_eq!(basic.member::<String>("otp"), Ok(None));
+    }
+
+    #[test]
+    fn a_login_sees_the_headers_but_for_credentials() {
+        let request = Request::new("POST", "/", "authorization", |_| None).with_headers([
+            ("x-device", b"phone".as_slice()),
+            ("cookie", b"a=b"),
+            ("authorization", b"Basic eA=="),
+            ("x-odd", b"\xff"),
+        ]);
+        let credentials = Credentials::new("a", "x").unwrap().with_headers_of(&request);
+        assert_eq!(credentials.header("X-Device"), Some("phone"));
+        for name in ["cookie", "authorization", "x-odd", "x-other"] {
+            assert_eq!(credentials.header(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use jwt_knox::{Authenticated, Issued, Knox, LoginTooOld, MissingScope, TimeLimit
 use crate::{
     answers::TokenAnswer,
     authorization::{Authorization, bearer},
+    challenge::AUTHORIZATION,
     credentials,
     endpoint::Endpoint,
     login::Login,
@@ -24,14 +25,14 @@ use crate::{
 ///
 /// ```
 /// use jwt_knox::{Knox, MemoryStore, SigningKey};
-/// use jwt_knox_http::{KnoxHttp, Request};
+/// use jwt_knox_http::KnoxHttp;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
 /// let knox = KnoxHttp::builder(Knox::builder(key).store(MemoryStore::new()).build()?).build()?;
 ///
-/// let request = Request::new("GET", "/me", |_| None);
+/// let request = knox.request("GET", "/me", |_| None);
 /// let rejection = knox.authenticate(&request).await.unwrap_err();
 /// assert_eq!(rejection.status(), 401);
 /// # Ok(())
@@ -64,6 +65,31 @@ impl KnoxHttp {
     #[must_use]
     pub fn knox(&self) -> &Knox {
         &self.0.knox
+    }
+
+    /// A request in the words of the contract, without a body. An adapter says how to find the values of a header; which
+    /// headers matter is decided here.
+    ///
+    /// `path` is the path of the URL as it was sent, percent-encoded. `header` gives all values of the header with that
+    /// name, which is in lower case; names of headers compare without regard to case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn request(knox: &jwt_knox_http::KnoxHttp) {
+    /// let headers = [("authorization", b"Bearer a.b.c".as_slice())];
+    /// let request = knox.request("GET", "/verify", |name| {
+    ///     let values: Vec<_> = headers.iter().filter(|(header, _)| *header == name).map(|(_, value)| *value).collect();
+    ///     values
+    /// });
+    /// # let _ = request;
+    /// # }
+    /// ```
+    pub fn request<'a, V>(&self, method: &'a str, path: &'a str, header: impl Fn(&str) -> V) -> Request<'a>
+    where
+        V: IntoIterator<Item = &'a [u8]>,
+    {
+        Request::new(method, path, &self.0.settings.header, header)
     }
 
     /// Decides who sends `request`, by its bearer token.
@@ -168,12 +194,19 @@ impl KnoxHttp {
     /// The built-in routes that are on. An adapter mounts them for all methods; which of these are answered is decided
     /// here. [`Endpoint::Jwks`] is not among them: an adapter mounts that separately.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
-        Endpoint::ALL.iter().copied().filter(|endpoint| match endpoint {
+        let is_kept = |endpoint: &Endpoint| !self.0.settings.paths.is_left_out(*endpoint);
+        Endpoint::ALL.iter().copied().filter(is_kept).filter(|endpoint| match endpoint {
             Endpoint::GetToken => self.0.settings.login.is_some(),
             Endpoint::DebugVerify => self.0.settings.debug_verify,
             Endpoint::Jwks => false,
             _ => true,
         })
+    }
+
+    /// The path of a built-in route, from where the routes are mounted. A `{id}` at its end stands for one segment.
+    #[must_use]
+    pub fn path(&self, endpoint: Endpoint) -> &str {
+        self.0.settings.paths.path(endpoint)
     }
 
     /// Whether [`respond`](Self::respond) needs the body of this request. If not, an adapter does not wait for it.
@@ -200,12 +233,23 @@ impl KnoxHttp {
         &self.0.settings.challenge.scheme
     }
 
+    /// Whether a browser may be asked to put up its login dialog, which answers in `Authorization` only.
+    pub(crate) fn offers_basic(&self) -> bool {
+        self.0.settings.header.eq_ignore_ascii_case(AUTHORIZATION)
+    }
+
     pub(crate) fn login_with(&self) -> Option<(&dyn Login, &TimeLimit)> {
         self.0.settings.login.as_deref().map(|login| (login, &self.0.login_limit))
     }
 
     pub(crate) fn session_scope(&self) -> &str {
         &self.0.settings.session_scope
+    }
+
+    /// Whether what has these scopes may list and end sessions: without any it is its owner's, with some it is confined to
+    /// them.
+    pub(crate) fn may_use_sessions(&self, scope: Option<&str>) -> bool {
+        scope.is_none_or(|scopes| scopes.split(' ').any(|scope| scope == self.session_scope()))
     }
 
     /// In seconds.

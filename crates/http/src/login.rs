@@ -1,11 +1,11 @@
 //! How an application checks who logs in.
 
-use std::{future::Future, sync::Arc};
+use std::{borrow::Cow, future::Future, sync::Arc};
 
 use jwt_knox::{ClaimsError, NewSession, StoreError, SubjectError, async_trait};
 
 use crate::{
-    credentials::Credentials,
+    credentials::{Credentials, MemberError},
     problem::ProblemCode,
     rejection::{Cause, HttpRejection},
 };
@@ -92,6 +92,9 @@ where
     }
 }
 
+/// What a login with a wrong password is told.
+pub(crate) const WRONG_PASSWORD: &str = "The user name or the password is wrong.";
+
 /// Why a login is rejected or fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -100,6 +103,20 @@ pub enum LoginError {
     /// 401.
     #[error("the user name or the password is wrong, or the user is inactive")]
     InvalidCredentials,
+    /// The login needs something else, as a second factor: that status, with that code for programs and that sentence for
+    /// people. [`LoginError::rejected`] makes one.
+    #[error("{detail}")]
+    Rejected {
+        /// From 400 to 499. Anything else is answered with 500.
+        status: u16,
+        /// What it is, for programs: a word of lower-case letters, digits and `_`. Anything else is answered with 500.
+        code: Cow<'static, str>,
+        /// What it is, for people.
+        detail: Cow<'static, str>,
+    },
+    /// A member of the body is not of the expected form: 400.
+    #[error(transparent)]
+    Member(#[from] MemberError),
     /// The users cannot be read: 503.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
@@ -117,16 +134,46 @@ impl LoginError {
         Self::Unavailable(StoreError::new(source).in_store("users"))
     }
 
+    /// [`Rejected`](Self::Rejected) with these parts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox_http::LoginError;
+    ///
+    /// let error = LoginError::rejected(401, "second_factor_needed", "Send the code of your app as `otp`.");
+    /// ```
+    pub fn rejected(status: u16, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Rejected { status, code: code.into(), detail: detail.into() }
+    }
+
     /// The answer of `/get_token`. With `offer_basic`, a browser may ask its user for the credentials.
     pub(crate) fn into_rejection(self, offer_basic: bool) -> HttpRejection {
         match self {
             Self::InvalidCredentials => {
-                let detail = "The user name or the password is wrong.";
+                let detail = WRONG_PASSWORD;
                 Cause::Credentials { code: ProblemCode::InvalidCredentials, detail, offer_basic }.into()
             }
+            Self::Rejected { status, code, detail } if (400..500).contains(&status) && is_code(&code) => {
+                Cause::Application { status, code, detail }.into()
+            }
+            Self::Rejected { status, code, .. } => {
+                let what = format!("a login cannot be rejected with the status {status} and the code `{code}`");
+                Cause::Internal(what.into()).into()
+            }
+            Self::Member(error) => Cause::Other(ProblemCode::InvalidRequest, sentence(&error).into()).into(),
             Self::Unavailable(error) => error.into(),
             Self::Claims(error) => Cause::Internal(error.into()).into(),
             Self::Subject(error) => Cause::Internal(error.into()).into(),
         }
     }
+}
+
+fn is_code(code: &str) -> bool {
+    let is_letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    (1..=64).contains(&code.len()) && code.bytes().all(is_letter)
+}
+
+fn sentence(error: &MemberError) -> String {
+    format!("The member `{}` of the body is there twice, or is not of the expected form.", error.name())
 }

@@ -57,6 +57,8 @@ pub(crate) enum Cause {
     /// The credentials of a login are missing or wrong, and the code says which. With `offer_basic`, a browser may ask
     /// its user for them.
     Credentials { code: ProblemCode, detail: &'static str, offer_basic: bool },
+    /// The application's own login needs something else.
+    Application { status: u16, code: Cow<'static, str>, detail: Cow<'static, str> },
     /// The handler itself failed.
     Internal(Box<dyn Error + Send + Sync>),
     /// The method is not one of these, as in the header `Allow`.
@@ -88,7 +90,10 @@ impl HttpRejection {
         let response = Response::problem(self.status(), body.unwrap_or_else(|| self.default_body()));
         let challenge = &self.0.challenge;
         match &self.0.cause {
-            Cause::MissingToken | Cause::Issue(IssueError::Superseded) => challenge.add_to(response, ""),
+            Cause::MissingToken
+            | Cause::Issue(IssueError::Superseded)
+            // A 401 has a challenge (RFC 9110 §15.5.2).
+            | Cause::Application { status: 401, .. } => challenge.add_to(response, ""),
             Cause::Token(_) | Cause::Claims(_) | Cause::Issue(IssueError::Rejected(_)) => {
                 challenge.add_to(response, r#", error="invalid_token""#)
             }
@@ -143,7 +148,10 @@ impl HttpRejection {
     /// What it is, for programs: one of [`ProblemCode`], or a code of the application.
     #[must_use]
     pub fn code(&self) -> &str {
-        self.problem_code().as_str()
+        match &self.0.cause {
+            Cause::Application { code, .. } => code,
+            _ => self.problem_code().as_str(),
+        }
     }
 
     fn problem_code(&self) -> ProblemCode {
@@ -159,14 +167,17 @@ impl HttpRejection {
             Cause::Undecided(_)
             | Cause::Unavailable(_)
             | Cause::Issue(IssueError::Store(_) | IssueError::Random(_)) => ProblemCode::Unavailable,
-            Cause::Issue(_) | Cause::Internal(_) => ProblemCode::InternalError,
+            Cause::Issue(_) | Cause::Internal(_) | Cause::Application { .. } => ProblemCode::InternalError,
         }
     }
 
     /// The status code of the response.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.problem_code().status()
+        match &self.0.cause {
+            Cause::Application { status, .. } => *status,
+            _ => self.problem_code().status(),
+        }
     }
 
     /// What it is, in a sentence for people. It tells a client nothing that it must not know.
@@ -174,8 +185,8 @@ impl HttpRejection {
     pub fn detail(&self) -> Cow<'_, str> {
         match &self.0.cause {
             Cause::MissingToken => {
-                let scheme = &self.0.challenge.scheme;
-                format!("No token was sent. Send it in the header `Authorization: {scheme} <token>`.").into()
+                let Challenge { scheme, header, .. } = &self.0.challenge;
+                format!("No token was sent. Send it in the header `{header}: {scheme} <token>`.").into()
             }
             Cause::Token(_) | Cause::Claims(_) | Cause::Issue(IssueError::Rejected(_)) => {
                 "The token is not valid: malformed, expired or revoked. Log in again.".into()
@@ -196,7 +207,7 @@ impl HttpRejection {
             Cause::Credentials { detail, .. } => (*detail).into(),
             Cause::Internal(_) => "Internal server error.".into(),
             Cause::Method { allow } => format!("Method not allowed; use {allow}.").into(),
-            Cause::Other(_, detail) => detail.as_ref().into(),
+            Cause::Application { detail, .. } | Cause::Other(_, detail) => detail.as_ref().into(),
         }
     }
 
@@ -381,7 +392,11 @@ impl Error for HttpRejection {
             Cause::Undecided(error) | Cause::Unavailable(error) => Some(error),
             Cause::Issue(error) | Cause::Limit { error, .. } => Some(error),
             Cause::Internal(error) => Some(&**error),
-            Cause::MissingToken | Cause::Credentials { .. } | Cause::Method { .. } | Cause::Other(..) => None,
+            Cause::MissingToken
+            | Cause::Credentials { .. }
+            | Cause::Application { .. }
+            | Cause::Method { .. }
+            | Cause::Other(..) => None,
         }
     }
 }

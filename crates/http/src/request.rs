@@ -4,20 +4,9 @@ use std::time::Duration;
 
 use crate::{authorization::Authorization, slot::AuthSlot};
 
-/// The part of an HTTP request that the contract looks at, in plain bytes.
+/// The part of an HTTP request that the contract looks at, in plain bytes. [`KnoxHttp::request`] makes one.
 ///
-/// An adapter says how to find the values of a header; which headers matter is decided here.
-///
-/// # Examples
-///
-/// ```
-/// use jwt_knox_http::Request;
-///
-/// let headers = [("authorization", b"Bearer a.b.c".as_slice())];
-/// let request = Request::new("GET", "/verify", |name| {
-///     headers.iter().filter(move |(header, _)| *header == name).map(|(_, value)| *value)
-/// });
-/// ```
+/// [`KnoxHttp::request`]: crate::KnoxHttp::request
 #[derive(Clone)]
 pub struct Request<'a> {
     pub(crate) method: &'a str,
@@ -25,6 +14,7 @@ pub struct Request<'a> {
     pub(crate) authorization: Authorization<'a>,
     pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
+    pub(crate) headers: Vec<(&'a str, &'a [u8])>,
     pub(crate) body: Body<'a>,
     pub(crate) slot: Option<&'a AuthSlot>,
 }
@@ -59,11 +49,8 @@ impl<'a> Request<'a> {
     /// How long an adapter waits for a body.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// A request without a body.
-    ///
-    /// `path` is the path of the URL as it was sent, percent-encoded. `header` gives all values of the header with that
-    /// name, which is in lower case; names of headers compare without regard to case.
-    pub fn new<V>(method: &'a str, path: &'a str, header: impl Fn(&'static str) -> V) -> Self
+    /// A request without a body, with its credential in the header of the name `credential`.
+    pub(crate) fn new<V>(method: &'a str, path: &'a str, credential: &str, header: impl Fn(&str) -> V) -> Self
     where
         V: IntoIterator<Item = &'a [u8]>,
     {
@@ -71,12 +58,19 @@ impl<'a> Request<'a> {
         Self {
             method,
             path,
-            authorization: Authorization::new(header("authorization")),
+            authorization: Authorization::new(header(credential)),
             content_type: first("content-type"),
             user_agent: first("user-agent"),
+            headers: Vec::new(),
             body: Body::Complete(&[]),
             slot: None,
         }
+    }
+
+    /// Adds all headers, which a [`Login`](crate::Login) may ask for. A guard needs none of them.
+    #[must_use]
+    pub fn with_headers(self, headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self { headers: headers.into_iter().collect(), ..self }
     }
 
     /// Adds the body.

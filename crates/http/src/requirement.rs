@@ -17,7 +17,7 @@ use crate::{
 ///
 /// ```
 /// use jwt_knox::{Knox, MemoryStore, SigningKey};
-/// use jwt_knox_http::{KnoxHttp, Request, Requirement, scopes};
+/// use jwt_knox_http::{KnoxHttp, Requirement, scopes};
 ///
 /// scopes! { Admin = "admin"; }
 ///
@@ -25,9 +25,9 @@ use crate::{
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
 /// let knox = KnoxHttp::builder(Knox::builder(key).store(MemoryStore::new()).build()?).build()?;
-/// let requirement = Requirement::new(knox).with_scope::<Admin>();
+/// let requirement = Requirement::new(knox.clone()).with_scope::<Admin>();
 ///
-/// let outcome = requirement.authenticate(&Request::new("GET", "/", |_| None)).await;
+/// let outcome = requirement.authenticate(&knox.request("GET", "/", |_| None)).await;
 /// assert_eq!(outcome.unwrap_err().status(), 401);
 /// # Ok(())
 /// # }

@@ -1,12 +1,13 @@
 //! What the built-in routes do.
 
-use jwt_knox::{Authenticated, IssueError, Issued, NewSession, Rejection, Revocation, Session, SessionId, SessionRef};
+use jwt_knox::{Authenticated, Rejection, Revocation, SessionRef};
 
 use crate::{
     answers::{DebugAnswer, DeletedAnswer, SessionAnswer},
     credentials::{self, Presented},
     endpoint::Endpoint,
     knox_http::KnoxHttp,
+    log_in::PendingLogin,
     login::LoginError,
     problem::ProblemCode,
     rejection::{Cause, HttpRejection},
@@ -44,7 +45,7 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
         knox.login_with().ok_or_else(|| knox.reject(Cause::Other(ProblemCode::NotFound, "Not found.".into())))?;
     // Where the credentials came as JSON, a browser must not put up its own login window on top of the page's.
     let (credentials, end_session, offer_basic) = match credentials::login(request) {
-        Presented::Basic(credentials) => (credentials, None, true),
+        Presented::Basic(credentials) => (credentials, None, knox.offers_basic()),
         Presented::Json(credentials, end_session) => (credentials, end_session, false),
         Presented::Unreadable(cause) => return Err(knox.reject(cause)),
         Presented::Nothing => {
@@ -52,49 +53,23 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
             return Err(knox.reject(Cause::Credentials {
                 code: ProblemCode::MissingCredentials,
                 detail,
-                offer_basic: true,
+                offer_basic: knox.offers_basic(),
             }));
         }
     };
-    let rejection = |error: LoginError| knox.reject(error.into_rejection(offer_basic));
     let rejected = |error: LoginError| {
         if matches!(error, LoginError::InvalidCredentials) {
             // No name: what is typed as a name is often a password.
             knox.report_rejected_login(None);
         }
-        rejection(error)
+        knox.reject(error.into_rejection(offer_basic))
     };
     let credentials = credentials.ok_or_else(|| rejected(LoginError::InvalidCredentials))?;
+    let credentials = credentials.with_headers_of(request);
     // Before the password hash is read, so that a session of an old password does not outlive a change of it.
-    let began_at = knox.now();
-    let mut new = time_limit.apply(login.login(&credentials)).await.map_err(rejected)?.default_began_at(began_at);
-    if let Some(user_agent) = request.user_agent {
-        new = new.default_label(String::from_utf8_lossy(user_agent));
-    }
-    match issue(knox, &new, end_session).await {
-        Ok(issued) => knox.token_response(&issued),
-        // An inactive user with the right password, or one whose password was changed in the meantime, is told what one
-        // with a wrong password is told.
-        Err(IssueError::Rejected(_) | IssueError::Superseded) => Err(rejection(LoginError::InvalidCredentials)),
-        Err(error @ IssueError::LimitReached { max }) if may_use_sessions(knox, new.scope()) => {
-            let records = knox.sessions(new.subject()).await?;
-            Err(knox.reject(Cause::Limit { error, max, sessions: records.iter().map(Session::from).collect() }))
-        }
-        Err(error) => Err(knox.reject(error)),
-    }
-}
-
-/// Begins a session. If the limit denies it, `end_session` ends for it: a user all of whose answers were lost has the
-/// password and no token, and must not be locked out.
-async fn issue(knox: &KnoxHttp, new: &NewSession, end_session: Option<SessionId>) -> Result<Issued, IssueError> {
-    let outcome = knox.issue(new.clone()).await;
-    // Only here is it known that the login is neither inactive nor superseded.
-    let Err(IssueError::LimitReached { .. }) = &outcome else { return outcome };
-    let Some(id) = end_session.filter(|_| may_use_sessions(knox, new.scope())) else { return outcome };
-    match knox.revoke(&SessionRef::new(new.subject().clone(), id)).await? {
-        Revocation::Revoked => knox.issue(new.clone()).await,
-        Revocation::NotFound => outcome,
-    }
+    let pending = PendingLogin::by_password(knox, request, offer_basic).end_session(end_session);
+    let new = time_limit.apply(login.login(&credentials)).await.map_err(rejected)?;
+    pending.log_in(new).await
 }
 
 async fn rotate(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -165,16 +140,10 @@ async fn authenticate_for(
 ) -> Result<Authenticated, HttpRejection> {
     let auth = knox.authenticate(request).await?;
     check_method(endpoint, request)?;
-    if endpoint.is_about_sessions() && !may_use_sessions(knox, auth.session().scope.as_deref()) {
+    if endpoint.is_about_sessions() && !knox.may_use_sessions(auth.session().scope.as_deref()) {
         knox.require_scope(&auth, knox.session_scope())?;
     }
     Ok(auth)
-}
-
-/// Whether what has these scopes may list and end sessions: without any it is its owner's, with some it is confined to
-/// them.
-fn may_use_sessions(knox: &KnoxHttp, scope: Option<&str>) -> bool {
-    scope.is_none_or(|scopes| scopes.split(' ').any(|scope| scope == knox.session_scope()))
 }
 
 fn check_method(endpoint: Endpoint, request: &Request<'_>) -> Result<(), HttpRejection> {
@@ -198,7 +167,7 @@ mod tests {
         let http = KnoxHttp::builder(knox.clone()).build().unwrap();
         let issued = knox.issue(1).await.unwrap();
         let header = format!("Bearer {}", issued.token.expose());
-        let request = Request::new("POST", "/logout", |name| (name == "authorization").then_some(header.as_bytes()));
+        let request = http.request("POST", "/logout", |name| (name == "authorization").then_some(header.as_bytes()));
         let slot = AuthSlot::default();
         let request = request.with_slot(&slot);
         let guarded = http.authenticate(&request).await.unwrap();

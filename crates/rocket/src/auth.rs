@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
 use jwt_knox::Authenticated;
-use jwt_knox_http::{Guard, HttpRejection, KnoxHttp, Passive, Recent, Requirement, Scoped};
+use jwt_knox_http::{Guard, HttpRejection, Passive, Recent, Requirement, Scoped};
 use rocket::{
     Ignite, Request, Rocket, Sentinel,
     request::{FromRequest, Outcome},
@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     rejection::KnoxRejection,
-    translate::{self, authenticate, configured},
+    translate::{self, authenticate, configured, is_unconfigured},
 };
 
 /// Who sends the request, proven by a bearer token. Without a valid one the handler does not run.
 ///
-/// The application must manage a [`KnoxHttp`], as [`fairing`](crate::fairing) does; a Rocket without one does not
+/// The application must manage a [`KnoxHttp`](crate::KnoxHttp), as [`fairing`](crate::fairing) does; a Rocket without one does not
 /// ignite.
 ///
 /// Do not take `Option<KnoxAuth>`: Rocket turns every error into `None` there, so that a revoked token, or a store that
@@ -100,7 +100,7 @@ impl MaybeAuth {
 impl MaybeAuth {
     async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
         let knox = configured(request)?;
-        Ok(Self(knox.authenticate_optional(&translate::request(request)).await?))
+        Ok(Self(knox.authenticate_optional(&translate::request(&knox, request)).await?))
     }
 }
 
@@ -265,15 +265,6 @@ impl<'r, T: DeserializeOwned> FromRequest<'r> for KnoxClaims<T> {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, KnoxRejection> {
         KnoxRejection::outcome(request, Self::extract(request).await)
     }
-}
-
-/// Whether `rocket` must not start: a guard without a handle would reject every request.
-fn is_unconfigured(rocket: &Rocket<Ignite>) -> bool {
-    let is_unconfigured = rocket.state::<KnoxHttp>().is_none();
-    if is_unconfigured {
-        rocket::error!("jwt-knox: no KnoxHttp is managed. Call `.attach(jwt_knox_rocket::fairing(knox))`.");
-    }
-    is_unconfigured
 }
 
 impl Sentinel for KnoxAuth {

@@ -2,7 +2,7 @@
 
 mod auth;
 mod catchers;
-
+mod login;
 mod rejection;
 mod require_auth;
 mod routes;
@@ -10,6 +10,7 @@ mod translate;
 
 pub use auth::{GuardedAuth, KnoxAuth, KnoxClaims, MaybeAuth, PassiveAuth, RecentAuth, ScopedAuth};
 pub use catchers::{catchers, fairing};
+pub use login::{KnoxLogin, KnoxResponse};
 pub use rejection::KnoxRejection;
 pub use require_auth::RequireAuth;
 pub use routes::{jwks_route, routes};
@@ -19,6 +20,6 @@ pub use jwt_knox;
 /// The HTTP contract.
 pub use jwt_knox_http as http;
 pub use jwt_knox_http::{
-    Credentials, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError, ProblemCode, Scope,
-    login_fn, scopes,
+    Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError, PendingLogin,
+    ProblemCode, Scope, login_fn, scopes,
 };

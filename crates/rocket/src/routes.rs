@@ -49,7 +49,7 @@ pub fn jwks_route(knox: KnoxHttp) -> Vec<Route> {
 
 fn mount(knox: &KnoxHttp, endpoints: impl IntoIterator<Item = Endpoint>) -> Vec<Route> {
     let route = |endpoint: Endpoint, method| {
-        let path = endpoint.path().replace('{', "<").replace('}', ">");
+        let path = knox.path(endpoint).replace('{', "<").replace('}', ">");
         Route::new(method, &path, BuiltIn { knox: knox.clone(), endpoint })
     };
     endpoints.into_iter().flat_map(|endpoint| METHODS.map(|method| route(endpoint, method))).collect()
@@ -82,7 +82,9 @@ impl Handler for BuiltIn {
         if path.ends_with('/') || path.raw().contains("//") {
             return Outcome::forward(data, Status::NotFound);
         }
-        let mut request = translate::request(rocket);
+        let headers: Vec<_> = rocket.headers().iter().collect();
+        let headers = headers.iter().map(|header| (header.name().as_str(), header.value().as_bytes()));
+        let mut request = translate::request(&self.knox, rocket).with_headers(headers);
         let bytes;
         if self.knox.needs_body(self.endpoint, &request) {
             let body = data.open(KnoxRequest::MAX_BODY_BYTES.bytes()).into_bytes();

@@ -7,10 +7,10 @@ use std::{
 
 use jwt_knox::Authenticated;
 use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request as KnoxRequest, Requirement};
-use rocket::{Request, Response, http::Status};
+use rocket::{Ignite, Request, Response, Rocket, http::Status};
 
-pub(crate) fn request<'a>(request: &'a Request<'_>) -> KnoxRequest<'a> {
-    KnoxRequest::new(request.method().as_str(), request.uri().path().raw().as_str(), |name| {
+pub(crate) fn request<'a>(knox: &KnoxHttp, request: &'a Request<'_>) -> KnoxRequest<'a> {
+    knox.request(request.method().as_str(), request.uri().path().raw().as_str(), |name| {
         request.headers().get(name).map(str::as_bytes)
     })
     .with_slot(request.local_cache(AuthSlot::default))
@@ -37,12 +37,21 @@ pub(crate) fn configured(request: &Request<'_>) -> Result<KnoxHttp, HttpRejectio
     }
 }
 
+/// Whether `rocket` must not start: a guard without a handle would reject every request.
+pub(crate) fn is_unconfigured(rocket: &Rocket<Ignite>) -> bool {
+    let is_unconfigured = rocket.state::<KnoxHttp>().is_none();
+    if is_unconfigured {
+        rocket::error!("jwt-knox: no KnoxHttp is managed. Call `.attach(jwt_knox_rocket::fairing(knox))`.");
+    }
+    is_unconfigured
+}
+
 /// Who sends the request, decided once for each request, if they have what is asked for.
 pub(crate) async fn authenticate(
     rocket: &Request<'_>,
     requirement: &Requirement,
 ) -> Result<Authenticated, HttpRejection> {
-    requirement.authenticate(&request(rocket)).await
+    requirement.authenticate(&request(requirement.knox(), rocket)).await
 }
 
 /// Why a guard rejected the request: a catcher cannot see a guard's error, so it is left here for it.

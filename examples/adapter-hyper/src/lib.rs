@@ -14,8 +14,8 @@ use jwt_knox_http::{AuthSlot, Body, Endpoint, HttpRejection, KnoxHttp, Request a
 use tokio::time::timeout;
 
 /// A request in the words of the contract.
-pub fn translate_request<'a>(parts: &'a Parts, slot: &'a AuthSlot) -> KnoxRequest<'a> {
-    KnoxRequest::new(parts.method.as_str(), parts.uri.path(), |name| {
+pub fn translate_request<'a>(knox: &KnoxHttp, parts: &'a Parts, slot: &'a AuthSlot) -> KnoxRequest<'a> {
+    knox.request(parts.method.as_str(), parts.uri.path(), |name| {
         parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     })
     .with_slot(slot)
@@ -42,7 +42,7 @@ pub fn translate_response(response: jwt_knox_http::Response) -> Response<Full<By
 /// [`HttpRejection`], whose response is the one to send.
 pub async fn authenticate(parts: &mut Parts, knox: &KnoxHttp) -> Result<Authenticated, HttpRejection> {
     let slot = slot(parts);
-    knox.authenticate(&translate_request(parts, &slot)).await
+    knox.authenticate(&translate_request(knox, parts, &slot)).await
 }
 
 /// The place in the request where it is kept who sends it.
@@ -60,12 +60,12 @@ pub async fn built_in_routes(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Request<Incoming>> {
     let mut endpoints = knox.endpoints().chain([Endpoint::Jwks]);
-    let Some(endpoint) = endpoints.find(|endpoint| matches(*endpoint, request.uri().path())) else {
+    let Some(endpoint) = endpoints.find(|endpoint| matches(knox.path(*endpoint), request.uri().path())) else {
         return Err(request);
     };
     let (mut parts, body) = request.into_parts();
     let slot = slot(&mut parts);
-    let body = if knox.needs_body(endpoint, &translate_request(&parts, &slot)) {
+    let body = if knox.needs_body(endpoint, &translate_request(knox, &parts, &slot)) {
         let body = Limited::new(body, KnoxRequest::MAX_BODY_BYTES).collect();
         Some(timeout(KnoxRequest::BODY_TIMEOUT, async { body.await.map(|body| body.to_bytes()) }).await)
     } else {
@@ -73,7 +73,8 @@ pub async fn built_in_routes(
     };
     let knox = knox.clone();
     let answer = async move {
-        let mut request = translate_request(&parts, &slot);
+        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let mut request = translate_request(&knox, &parts, &slot).with_headers(headers);
         if let Some(body) = &body {
             request = request.with_body(match body {
                 Ok(Ok(bytes)) => Body::Complete(bytes),
@@ -98,10 +99,10 @@ pub async fn built_in_routes(
     }
 }
 
-/// Whether `path` is that of `endpoint`. A router does this; plain hyper has none.
-fn matches(endpoint: Endpoint, path: &str) -> bool {
-    match endpoint.path().strip_suffix("{id}") {
-        None => path == endpoint.path(),
+/// Whether `path` is that of a route. A router does this; plain hyper has none.
+fn matches(route: &str, path: &str) -> bool {
+    match route.strip_suffix("{id}") {
+        None => path == route,
         Some(start) => path.strip_prefix(start).is_some_and(|id| !id.is_empty() && !id.contains('/')),
     }
 }

@@ -1,0 +1,84 @@
+//! Logins of the application's own.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, body::BoxBody, dev::Payload};
+use jwt_knox::{NewSession, SessionId};
+use jwt_knox_http::{HttpRejection, PendingLogin};
+
+use crate::{
+    rejection::KnoxRejection,
+    translate::{self, configured, slot},
+};
+
+/// A login of the application's own: by OAuth, a passkey, a link in a mail, or a form of its own. It answers as
+/// `/get_token` does.
+///
+/// Take it as the first argument, so that it is there before the handler reads what the login is checked against.
+///
+/// # Examples
+///
+/// ```
+/// use actix_web::web::Json;
+/// use jwt_knox_actix::{KnoxLogin, KnoxRejection, KnoxResponse, jwt_knox::NewSession};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Link {
+///     code: String,
+/// }
+///
+/// # async fn user_of(code: &str) -> i64 { code.len() as i64 }
+/// async fn log_in(login: KnoxLogin, link: Json<Link>) -> Result<KnoxResponse, KnoxRejection> {
+///     let user = user_of(&link.code).await;
+///     login.log_in(NewSession::new(user)).await
+/// }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "it begins a session when `log_in` is called"]
+pub struct KnoxLogin(pub PendingLogin);
+
+impl KnoxLogin {
+    /// The session that ends if, and only if, the limit would deny the login otherwise.
+    pub fn end_session(self, end_session: impl Into<Option<SessionId>>) -> Self {
+        Self(self.0.end_session(end_session))
+    }
+
+    /// Logs in whom the application has checked.
+    ///
+    /// # Errors
+    ///
+    /// [`KnoxRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at the
+    /// session limit, 503 if the store cannot tell.
+    pub async fn log_in(self, new: impl Into<NewSession>) -> Result<KnoxResponse, KnoxRejection> {
+        Ok(KnoxResponse(self.0.log_in(new).await?))
+    }
+}
+
+impl KnoxLogin {
+    fn extract(request: &HttpRequest) -> Result<Self, HttpRejection> {
+        let (knox, slot) = (configured(request)?, slot(request));
+        Ok(Self(knox.begin_login(&translate::request(&knox, request, &slot))?))
+    }
+}
+
+impl FromRequest for KnoxLogin {
+    type Error = KnoxRejection;
+    type Future = Ready<Result<Self, KnoxRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::extract(request).map_err(KnoxRejection::from))
+    }
+}
+
+/// A response of the contract, for a handler to return.
+#[derive(Debug, Clone)]
+#[must_use = "it is a response to send"]
+pub struct KnoxResponse(pub jwt_knox_http::Response);
+
+impl Responder for KnoxResponse {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        translate::response(self.0)
+    }
+}

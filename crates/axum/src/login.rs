@@ -1,0 +1,81 @@
+//! Logins of the application's own.
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+    response::{IntoResponse, Response},
+};
+use jwt_knox::{NewSession, SessionId};
+use jwt_knox_http::{KnoxHttp, PendingLogin};
+
+use crate::{
+    rejection::KnoxRejection,
+    translate::{self, request, slot},
+};
+
+/// A login of the application's own: by OAuth, a passkey, a link in a mail, or a form of its own. It answers as
+/// `/get_token` does.
+///
+/// Take it as the first argument, so that it is there before the handler reads what the login is checked against.
+///
+/// # Examples
+///
+/// ```
+/// use axum::Json;
+/// use jwt_knox_axum::{KnoxLogin, KnoxRejection, KnoxResponse, jwt_knox::NewSession};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Link {
+///     code: String,
+/// }
+///
+/// # async fn user_of(code: &str) -> i64 { code.len() as i64 }
+/// async fn log_in(login: KnoxLogin, Json(link): Json<Link>) -> Result<KnoxResponse, KnoxRejection> {
+///     let user = user_of(&link.code).await;
+///     login.log_in(NewSession::new(user)).await
+/// }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "it begins a session when `log_in` is called"]
+pub struct KnoxLogin(pub PendingLogin);
+
+impl KnoxLogin {
+    /// The session that ends if, and only if, the limit would deny the login otherwise.
+    pub fn end_session(self, end_session: impl Into<Option<SessionId>>) -> Self {
+        Self(self.0.end_session(end_session))
+    }
+
+    /// Logs in whom the application has checked.
+    ///
+    /// # Errors
+    ///
+    /// [`KnoxRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at the
+    /// session limit, 503 if the store cannot tell.
+    pub async fn log_in(self, new: impl Into<NewSession>) -> Result<KnoxResponse, KnoxRejection> {
+        Ok(KnoxResponse(self.0.log_in(new).await?))
+    }
+}
+
+impl<S> FromRequestParts<S> for KnoxLogin
+where
+    KnoxHttp: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = KnoxRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
+        let (knox, slot) = (KnoxHttp::from_ref(state), slot(parts));
+        Ok(Self(knox.begin_login(&request(&knox, parts, &slot))?))
+    }
+}
+
+/// A response of the contract, for a handler to return.
+#[derive(Debug, Clone)]
+#[must_use = "it is a response to send"]
+pub struct KnoxResponse(pub jwt_knox_http::Response);
+
+impl IntoResponse for KnoxResponse {
+    fn into_response(self) -> Response {
+        translate::response(self.0)
+    }
+}

@@ -1,0 +1,86 @@
+//! Logins of the application's own.
+
+use jwt_knox::{NewSession, SessionId};
+use jwt_knox_http::{HttpRejection, PendingLogin};
+use rocket::{
+    Ignite, Request, Rocket, Sentinel,
+    request::{FromRequest, Outcome},
+    response::{self, Responder},
+};
+
+use crate::{
+    rejection::KnoxRejection,
+    translate::{self, configured, is_unconfigured},
+};
+
+/// A login of the application's own: by OAuth, a passkey, a link in a mail, or a form of its own. It answers as
+/// `/get_token` does.
+///
+/// Take it as an argument, so that it is there before the handler reads what the login is checked against.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::{KnoxLogin, KnoxRejection, KnoxResponse, jwt_knox::NewSession};
+/// use rocket::post;
+///
+/// # async fn user_of(code: &str) -> i64 { code.len() as i64 }
+/// #[post("/link", data = "<code>")]
+/// async fn log_in(login: KnoxLogin, code: String) -> Result<KnoxResponse, KnoxRejection> {
+///     let user = user_of(&code).await;
+///     login.log_in(NewSession::new(user)).await
+/// }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "it begins a session when `log_in` is called"]
+pub struct KnoxLogin(pub PendingLogin);
+
+impl KnoxLogin {
+    /// The session that ends if, and only if, the limit would deny the login otherwise.
+    pub fn end_session(self, end_session: impl Into<Option<SessionId>>) -> Self {
+        Self(self.0.end_session(end_session))
+    }
+
+    /// Logs in whom the application has checked.
+    ///
+    /// # Errors
+    ///
+    /// [`KnoxRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at the
+    /// session limit, 503 if the store cannot tell.
+    pub async fn log_in(self, new: impl Into<NewSession>) -> Result<KnoxResponse, KnoxRejection> {
+        Ok(KnoxResponse(self.0.log_in(new).await?))
+    }
+}
+
+impl KnoxLogin {
+    fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
+        let knox = configured(request)?;
+        Ok(Self(knox.begin_login(&translate::request(&knox, request))?))
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for KnoxLogin {
+    type Error = KnoxRejection;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, KnoxRejection> {
+        KnoxRejection::outcome(request, Self::extract(request))
+    }
+}
+
+impl Sentinel for KnoxLogin {
+    fn abort(rocket: &Rocket<Ignite>) -> bool {
+        is_unconfigured(rocket)
+    }
+}
+
+/// A response of the contract, for a handler to return.
+#[derive(Debug, Clone)]
+#[must_use = "it is a response to send"]
+pub struct KnoxResponse(pub jwt_knox_http::Response);
+
+impl<'r> Responder<'r, 'static> for KnoxResponse {
+    fn respond_to(self, _: &'r Request<'_>) -> response::Result<'static> {
+        Ok(translate::response(self.0))
+    }
+}
