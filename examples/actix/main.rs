@@ -33,6 +33,8 @@ fn announce(address: SocketAddr) {
   # Log in. The users are alice (password: wonderland) and bob (password: builder).
   TOKEN=$(curl -s -u alice:wonderland -X POST http://{address}/get_token | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 
+  # Or start it with KNOX_COOKIES=1, and open http://{address} in a browser.
+
   # Verify, see who you are, list your sessions
   curl -i -H "Authorization: Bearer $TOKEN" http://{address}/verify
   curl -H "Authorization: Bearer $TOKEN" http://{address}/me

@@ -57,6 +57,12 @@ impl Call {
         self
     }
 
+    /// Adds the session cookie, as a page of the server's own origin does.
+    #[must_use]
+    pub fn cookie(self, token: &str) -> Self {
+        self.header("Cookie", format!("__Host-session={token}")).header("Sec-Fetch-Site", "same-origin")
+    }
+
     /// Adds a bearer token.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
@@ -144,9 +150,15 @@ impl Reply {
         self.json()["access_token"].as_str().unwrap().to_owned()
     }
 
+    /// The session cookie that the answer sets, and its attributes.
+    pub fn cookie(&self) -> Option<(&str, &str)> {
+        self.header("set-cookie")?.strip_prefix("__Host-session=")?.split_once("; ")
+    }
+
     /// What the contract says about this answer: status, headers and body, without what frameworks add.
     pub fn contract(&self) -> (u16, Vec<(String, String)>, &str) {
-        const NAMES: [&str; 5] = ["allow", "cache-control", "content-type", "retry-after", "www-authenticate"];
+        const NAMES: [&str; 6] =
+            ["allow", "cache-control", "content-type", "retry-after", "set-cookie", "www-authenticate"];
         let mut headers: Vec<_> =
             self.headers.iter().filter(|(name, _)| NAMES.contains(&name.as_str())).cloned().collect();
         headers.sort();

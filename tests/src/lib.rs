@@ -34,6 +34,7 @@ mod docs {
     compile! {
         Readme "README.md"
         Architecture "docs/architecture.md"
+        Browsers "docs/browsers.md"
         ChoosingAnAdapter "docs/choosing-an-adapter.md"
         CustomStore "docs/custom-store.md"
         DrfJwtKnox "docs/drf-jwt-knox.md"

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
 
-use jwt_knox_http::{KnoxHttp, scopes};
+use jwt_knox_http::{KnoxHttp, PendingLogin, scopes};
 
 scopes! {
     /// A scope that some routes need.
@@ -43,12 +43,12 @@ impl Framework {
 
 /// A server that runs until the process ends.
 ///
-/// Besides the built-in routes it has, on every framework: `/me` (needs a token), `/maybe` (optional), `/admin` (needs the
+/// Besides the built-in routes it has, on every framework: `/me` and, for POST, `/change` (need a token), `/maybe` (optional), `/admin` (needs the
 /// scope `admin`), `/thrice` (asks three times), `/.well-known/jwks.json`, `/guarded/hello` and `/guarded_admin/hello`
 /// (behind [`RequireAuth`]); `/recent` (needs a login of the last 300 seconds), `/poll` (does not count as use) and the same
 /// behind [`RequireAuth`], `/guarded_recent/hello` and `/guarded_poll/hello`; and with a `?` on errors of the core: `/role` (a claim), `/project` (a scope known at run
-/// time only), `/own_login` (logs the user in whom the header `x-user` names, and ends the session in `x-end` at the
-/// limit), `/again` (one more session), `/leave` (revokes all of them). On Actix Web and Rocket also `/swallow`, which takes the framework's own
+/// time only), `/own_login` (logs the user in whom the header `x-user` names, and does what `x-end` and
+/// `x-next` say), `/again` (one more session), `/leave` (revokes all of them). On Actix Web and Rocket also `/swallow`, which takes the framework's own
 /// `Option<KnoxAuth>`.
 ///
 /// [`RequireAuth`]: jwt_knox_axum::RequireAuth
@@ -87,6 +87,16 @@ fn own_session(user: Option<&str>) -> Result<jwt_knox::NewSession, jwt_knox::Sub
     Ok(jwt_knox::NewSession::new(jwt_knox::Subject::new(user.unwrap_or_default())?))
 }
 
+/// `/own_login` as the headers `x-end` and `x-next` want it.
+fn own_login_of(login: PendingLogin, end: Option<&str>, next: Option<&str>) -> PendingLogin {
+    let login = login.end_session(own_end(end));
+    match next {
+        Some("body") => login.without_cookie(),
+        Some(next) => login.redirect_to(next.to_owned()),
+        None => login,
+    }
+}
+
 /// The session that `/own_login` may end.
 fn own_end(id: Option<&str>) -> Option<jwt_knox::SessionId> {
     id.and_then(|id| id.parse().ok())
@@ -101,7 +111,7 @@ mod on_axum {
         Router,
         extract::State,
         http::{HeaderMap, HeaderValue},
-        routing::get,
+        routing::{get, post},
     };
     use jwt_knox_axum::{
         KnoxAuth, KnoxClaims, KnoxLogin, KnoxRejection, KnoxResponse, PassiveAuth, RecentAuth, RequireAuth, ScopedAuth,
@@ -109,7 +119,7 @@ mod on_axum {
     };
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_end, own_session,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_login_of, own_session,
         project_scope,
     };
 
@@ -156,7 +166,8 @@ mod on_axum {
 
     async fn own_login(login: KnoxLogin, headers: HeaderMap) -> Result<KnoxResponse, KnoxRejection> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        login.end_session(own_end(header("x-end"))).log_in(own_session(header("x-user"))?).await
+        let login = own_login_of(login.0, header("x-end"), header("x-next"));
+        KnoxLogin(login).log_in(own_session(header("x-user"))?).await
     }
 
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
@@ -164,6 +175,7 @@ mod on_axum {
             let hello = || Router::new().route("/hello", get(|| async { "hello" }));
             let app = Router::new()
                 .route("/me", get(me))
+                .route("/change", post(me))
                 .route("/maybe", get(maybe))
                 .route("/admin", get(admin))
                 .route("/thrice", get(thrice))
@@ -200,7 +212,8 @@ mod on_actix {
     };
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, mpsc, own_end, own_session, project_scope,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, mpsc, own_login_of, own_session,
+        project_scope,
     };
 
     async fn me(auth: KnoxAuth) -> String {
@@ -250,7 +263,8 @@ mod on_actix {
 
     async fn own_login(login: KnoxLogin, request: HttpRequest) -> Result<KnoxResponse, KnoxRejection> {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        login.end_session(own_end(header("x-end"))).log_in(own_session(header("x-user"))?).await
+        let login = own_login_of(login.0, header("x-end"), header("x-next"));
+        KnoxLogin(login).log_in(own_session(header("x-user"))?).await
     }
 
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
@@ -260,6 +274,7 @@ mod on_actix {
             App::new()
                 .app_data(Data::new(knox.clone()))
                 .route("/me", web::get().to(me))
+                .route("/change", web::post().to(me))
                 .route("/maybe", web::get().to(maybe))
                 .route("/swallow", web::get().to(swallow))
                 .route("/admin", web::get().to(admin))
@@ -298,12 +313,17 @@ mod on_rocket {
     };
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_end, own_session,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_login_of, own_session,
         project_scope,
     };
 
     #[get("/me")]
     fn me(auth: KnoxAuth) -> String {
+        greeting(&auth)
+    }
+
+    #[post("/change")]
+    fn change(auth: KnoxAuth) -> String {
         greeting(&auth)
     }
 
@@ -371,6 +391,7 @@ mod on_rocket {
     struct OwnLogin {
         user: Option<String>,
         end: Option<String>,
+        next: Option<String>,
     }
 
     #[rocket::async_trait]
@@ -379,18 +400,20 @@ mod on_rocket {
 
         async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
             let header = |name| request.headers().get_one(name).map(str::to_owned);
-            Outcome::Success(Self { user: header("x-user"), end: header("x-end") })
+            Outcome::Success(Self { user: header("x-user"), end: header("x-end"), next: header("x-next") })
         }
     }
 
     #[post("/own_login")]
     async fn own_login(login: KnoxLogin, own: OwnLogin) -> Result<KnoxResponse, KnoxRejection> {
-        login.end_session(own_end(own.end.as_deref())).log_in(own_session(own.user.as_deref())?).await
+        let login = own_login_of(login.0, own.end.as_deref(), own.next.as_deref());
+        KnoxLogin(login).log_in(own_session(own.user.as_deref())?).await
     }
 
     #[get("/own_login")]
     async fn own_callback(login: KnoxLogin, own: OwnLogin) -> Result<KnoxResponse, KnoxRejection> {
-        login.log_in(own_session(own.user.as_deref())?).await
+        let login = own_login_of(login.0, own.end.as_deref(), own.next.as_deref());
+        KnoxLogin(login).log_in(own_session(own.user.as_deref())?).await
     }
 
     #[get("/leave")]
@@ -414,7 +437,7 @@ mod on_rocket {
                 Box::pin(async move { address.send(SocketAddr::new(ip, port)).unwrap() })
             }))
             .mount("/", rocket::routes![me, maybe, swallow, admin, thrice, role, project, again, leave, recent, poll])
-            .mount("/", rocket::routes![own_login, own_callback])
+            .mount("/", rocket::routes![own_login, own_callback, change])
             .mount("/", guard.around(rocket::routes![guarded_me]))
             .mount("/guarded", guard.around(rocket::routes![hello]))
             .mount("/guarded_recent", guard.clone().recent(RECENT).around(rocket::routes![hello]))
@@ -439,7 +462,7 @@ mod on_hyper {
     use jwt_knox_http::{AuthSlot, HttpRejection, Requirement};
 
     use super::{
-        KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_end, own_session,
+        KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_login_of, own_session,
         project_scope,
     };
     use example_adapter_hyper::{authenticate, built_in_routes, translate_request, translate_response};
@@ -459,7 +482,7 @@ mod on_hyper {
         let (mut parts, _) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let body = match path.as_str() {
-            "/me" | "/guarded_me" => greeting(&authenticate(&mut parts, knox).await?),
+            "/me" | "/change" | "/guarded_me" => greeting(&authenticate(&mut parts, knox).await?),
             "/maybe" => maybe_greeting(optional(authenticate(&mut parts, knox).await)?.as_ref()),
             "/admin" => {
                 let auth = authenticate(&mut parts, knox).await?;
@@ -490,7 +513,7 @@ mod on_hyper {
                 let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
                 let slot = AuthSlot::default();
                 let login = knox.begin_login(&translate_request(knox, &parts, &slot))?;
-                let login = login.end_session(own_end(header("x-end")));
+                let login = own_login_of(login, header("x-end"), header("x-next"));
                 return Ok(translate_response(login.log_in(own_session(header("x-user"))?).await?));
             }
             "/leave" => {

@@ -6,6 +6,7 @@
 use std::io;
 
 use jwt_knox::{Algorithm, Event, KeyRing, Observer, SigningKey, SubjectStatus};
+use jwt_knox_http::{Cookies, KnoxHttpBuilder};
 use jwt_knox_tests::{Call, Framework, Server, StoreKind, World, forge, log::Log, world::KEY};
 use serde_json::json;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -34,7 +35,12 @@ fn no_secret_is_logged() {
     let subscriber = subscriber.with_span_events(FmtSpan::FULL);
     tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
 
-    let mut secrets = vec!["wonderland".to_owned(), "wrong-password".to_owned(), String::from("d29uZGVybGFuZA")];
+    let mut secrets = vec![
+        "wonderland".to_owned(),
+        "a-second-secret".to_owned(),
+        "wrong-password".to_owned(),
+        String::from("d29uZGVybGFuZA"),
+    ];
     secrets.push(String::from_utf8(KEY.to_vec()).unwrap());
     for framework in Framework::ALL {
         for kind in [StoreKind::Memory, StoreKind::Sqlite] {
@@ -43,8 +49,8 @@ fn no_secret_is_logged() {
             let private: serde_json::Value = serde_json::from_str(next.to_jwk().expose()).unwrap();
             secrets.push(private["d"].as_str().unwrap().to_owned());
             let audit = Audit(log.clone());
-            let world =
-                World::with_keys(kind, ring.clone(), |core| core.observer(audit), |http| http.debug_verify(true));
+            let settings = |http: KnoxHttpBuilder| http.debug_verify(true).cookies(Cookies::new());
+            let world = World::with_keys(kind, ring.clone(), |core| core.observer(audit), settings);
             let server = Server::start(framework, world.knox.clone());
             let send = |call: Call| call.send(server.address);
             let tokens: Vec<String> = (0..3).map(|_| send(Call::login("alice", "wonderland")).token()).collect();
@@ -53,6 +59,22 @@ fn no_secret_is_logged() {
                 secrets.push(forge::claims(token)["jti"].as_str().unwrap().to_owned());
             }
             send(Call::login("alice", "wrong-password"));
+            let page_login = Call::post("/login")
+                .header("Content-Type", "application/json")
+                .header("Sec-Fetch-Site", "same-origin")
+                .body(r#"{"username":"alice","password":"wonderland","otp":"a-second-secret"}"#);
+            let first = send(page_login.clone());
+            let cookie = format!("__Host-session={}", first.cookie().unwrap().0);
+            let second = send(page_login.header("Cookie", cookie));
+            for reply in [&first, &second] {
+                let token = reply.cookie().unwrap().0;
+                secrets.extend(token.split('.').map(str::to_owned).skip(1));
+                for call in [Call::get("/me"), Call::post("/rotate"), Call::post("/logout")] {
+                    send(call.clone().cookie(token));
+                    send(call.header("Cookie", format!("__Host-session={token}")));
+                }
+                send(Call::get("/me").cookie(&format!("{token}; __Host-session={token}")));
+            }
             send(Call::json_login(r#"{"username":"alice","password":"wrong-password"}"#));
             world.set_clock(100);
             for path in

@@ -1,6 +1,9 @@
 //! Logins of the application's own.
 
-use std::future::{Ready, ready};
+use std::{
+    borrow::Cow,
+    future::{Ready, ready},
+};
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, body::BoxBody, dev::Payload};
 use jwt_knox::{NewSession, SessionId};
@@ -41,6 +44,17 @@ impl KnoxLogin {
     /// The session that ends if, and only if, the limit would deny the login otherwise.
     pub fn end_session(self, end_session: impl Into<Option<SessionId>>) -> Self {
         Self(self.0.end_session(end_session))
+    }
+
+    /// Answers with the token in the body even if cookies are on: for a client that is no browser.
+    pub fn without_cookie(self) -> Self {
+        Self(self.0.without_cookie())
+    }
+
+    /// Sends the browser to that page after the login, with 303: for a callback or a link that it has followed. It needs
+    /// cookies. Take a page of your own, never one that somebody else can choose.
+    pub fn redirect_to(self, location: impl Into<Cow<'static, str>>) -> Self {
+        Self(self.0.redirect_to(location))
     }
 
     /// Logs in whom the application has checked.

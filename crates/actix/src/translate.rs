@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
-    http::{StatusCode, header::HeaderValue},
+    http::{StatusCode, header::HeaderValue, uri::Authority},
     web::Data,
 };
 use jwt_knox::Authenticated;
@@ -12,6 +12,7 @@ pub(crate) fn request<'a>(knox: &KnoxHttp, request: &'a HttpRequest, slot: &'a A
     knox.request(request.method().as_str(), request.uri().path(), |name| {
         request.headers().get_all(name).map(HeaderValue::as_bytes)
     })
+    .with_authority(request.uri().authority().map(Authority::as_str))
     .with_slot(slot)
 }
 

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, request::Parts},
+    http::{HeaderName, HeaderValue, StatusCode, request::Parts, uri::Authority},
     response::Response,
 };
 use jwt_knox::Authenticated;
@@ -12,6 +12,7 @@ pub(crate) fn request<'a>(knox: &KnoxHttp, parts: &'a Parts, slot: &'a AuthSlot)
     knox.request(parts.method.as_str(), parts.uri.path(), |name| {
         parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     })
+    .with_authority(parts.uri.authority().map(Authority::as_str))
     .with_slot(slot)
 }
 

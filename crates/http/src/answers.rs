@@ -9,8 +9,10 @@ use serde_json::Value;
 /// The answer to a login, in the words of RFC 6749 §5.1.
 #[derive(Serialize)]
 pub(crate) struct TokenAnswer<'a> {
-    access_token: &'a str,
-    token_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'a str>,
     /// Seconds from the time at which the token was issued; not there if the session does not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_in: Option<i64>,
@@ -21,11 +23,16 @@ pub(crate) struct TokenAnswer<'a> {
 
 impl<'a> TokenAnswer<'a> {
     pub(crate) fn new(issued: &'a Issued, token_type: &'a str) -> Self {
+        Self { access_token: Some(issued.token.expose()), token_type: Some(token_type), ..Self::without_token(issued) }
+    }
+
+    /// The answer to a browser, which has the token in a cookie.
+    pub(crate) fn without_token(issued: &'a Issued) -> Self {
         let record = &issued.session;
         let issued_at = issued.issued_at.as_second();
         Self {
-            access_token: issued.token.expose(),
-            token_type,
+            access_token: None,
+            token_type: None,
             expires_in: record.expires_at.map(|expires_at| (expires_at.as_second() - issued_at).max(0)),
             expires_at: record.expires_at.map(rfc_3339),
             session_id: record.id.to_string(),

@@ -2,16 +2,16 @@
 
 use jwt_knox::Rejection;
 
-/// The `Authorization` header, of which there may be one at most (RFC 9110 §11.6.2).
-#[derive(Clone, Copy)]
-pub(crate) enum Authorization<'a> {
+/// The values of something of which there may be one at most, as of the `Authorization` header (RFC 9110 §11.6.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Values<'a> {
     None,
     One(&'a [u8]),
     Several,
 }
 
-impl<'a> Authorization<'a> {
-    /// All values of the header.
+impl<'a> Values<'a> {
+    /// All of them.
     pub(crate) fn new(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut values = values.into_iter();
         match (values.next(), values.next()) {
@@ -22,16 +22,36 @@ impl<'a> Authorization<'a> {
     }
 }
 
+/// What a request presents to be authenticated by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Credential<'a> {
+    None,
+    /// The header, which counts if there is one, whatever is in it.
+    Header(Values<'a>),
+    /// The session cookie.
+    Cookie(Values<'a>),
+}
+
+/// The token of a session cookie; `None` if it is empty.
+pub(crate) fn cookie_token(cookie: Values<'_>, max_bytes: usize) -> Result<Option<&str>, Rejection> {
+    match cookie {
+        Values::None | Values::One([]) => Ok(None),
+        Values::One(value) if value.len() > max_bytes => Err(Rejection::Malformed("too long")),
+        Values::One(value) => std::str::from_utf8(value).map(Some).map_err(|_| Rejection::Malformed("not UTF-8")),
+        Values::Several => Err(Rejection::Malformed("two session cookies")),
+    }
+}
+
 /// The bearer token of a request; `None` if no credential was sent, or one of another scheme.
 pub(crate) fn bearer<'a>(
-    authorization: Authorization<'a>,
+    authorization: Values<'a>,
     scheme: &str,
     max_bytes: usize,
 ) -> Result<Option<&'a str>, Rejection> {
     let value = match authorization {
-        Authorization::None => return Ok(None),
-        Authorization::One(value) => value,
-        Authorization::Several => return Err(Rejection::Malformed("two Authorization headers")),
+        Values::None => return Ok(None),
+        Values::One(value) => value,
+        Values::Several => return Err(Rejection::Malformed("two Authorization headers")),
     };
     // Room for the scheme and for generous spacing, and a bound on what is looked at.
     if value.len() > max_bytes.saturating_add(1024) {
@@ -79,9 +99,7 @@ mod tests {
     use super::*;
 
     fn token<'a>(values: &'a [&'a [u8]]) -> Result<&'a str, &'static str> {
-        bearer(Authorization::new(values.iter().copied()), "Bearer", 100)
-            .map_err(|error| error.as_str())?
-            .ok_or("missing")
+        bearer(Values::new(values.iter().copied()), "Bearer", 100).map_err(|error| error.as_str())?.ok_or("missing")
     }
 
     #[test]
@@ -115,6 +133,6 @@ mod tests {
     #[test]
     fn a_bound_that_is_none_is_no_overflow() {
         let long = format!("Bearer {}", "a".repeat(100_000));
-        assert!(bearer(Authorization::One(long.as_bytes()), "Bearer", usize::MAX).is_ok());
+        assert!(bearer(Values::One(long.as_bytes()), "Bearer", usize::MAX).is_ok());
     }
 }

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     challenge::{AUTHORIZATION, Challenge},
+    cookies::Cookies,
     endpoint::Endpoint,
     knox_http::{Inner, KnoxHttp},
     login::Login,
@@ -47,6 +48,7 @@ impl KnoxHttp {
                 problem: None,
                 header: AUTHORIZATION.to_ascii_lowercase(),
                 paths: Paths::default(),
+                cookies: None,
                 debug_verify: false,
                 session_scope: "sessions".into(),
                 jwks_max_age: Duration::from_secs(300),
@@ -82,6 +84,29 @@ impl KnoxHttpBuilder {
         let name = name.into();
         self.settings.header = name.to_ascii_lowercase();
         self.settings.challenge.header = name.into();
+        self
+    }
+
+    /// Lets browsers keep their session in a cookie, which no script can read. Default: off.
+    ///
+    /// The cookie counts where there is no `Authorization` header. A request with it that changes something, or that opens
+    /// a WebSocket, is rejected unless a page of the same origin has sent it (403 `cross_origin`). `/login` sets it, and
+    /// `/rotate`, `/logout`, `/logout_all` and `DELETE /sessions/{id}` change it. No challenge offers HTTP Basic then.
+    /// Clients that send a token in the header notice nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    /// use jwt_knox_http::{Cookies, KnoxHttp};
+    ///
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let http = KnoxHttp::builder(knox).cookies(Cookies::new()).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cookies(mut self, cookies: Cookies) -> Self {
+        self.settings.cookies = Some(cookies);
         self
     }
 
@@ -216,6 +241,14 @@ impl KnoxHttpBuilder {
         if self.settings.jwks_max_age > Duration::from_secs(24 * 3600) {
             return Err(HttpConfigError::JwksMaxAge);
         }
+        if let Some(cookies) = &self.settings.cookies {
+            if !cookies.has_valid_name() {
+                return Err(HttpConfigError::CookieName);
+            }
+            if let Some(origin) = cookies.invalid_origin() {
+                return Err(HttpConfigError::Origin { origin: origin.to_owned() });
+            }
+        }
         let paths = &self.settings.paths;
         let mounted = Endpoint::ALL.iter().copied().filter(|endpoint| !paths.is_left_out(*endpoint));
         if let Some((endpoint, path)) = paths.problem(mounted) {
@@ -250,6 +283,15 @@ pub enum HttpConfigError {
     /// The header's name is not a token of RFC 9110 §5.6.2, or is one that the contract reads for something else.
     #[error("`header` must be the name of a header that is free, such as `X-Auth-Token`")]
     Header,
+    /// The name of the cookie is none, or does not fit its prefix.
+    #[error("a cookie's name is one word, with `__Host-` in front unless the cookie is insecure")]
+    CookieName,
+    /// An allowed origin is not an origin.
+    #[error("`{origin}` is not an origin, such as `https://app.example.com`")]
+    Origin {
+        /// What was given.
+        origin: String,
+    },
     /// The path of a route is not made of plain segments, or is that of another route.
     #[error(
         "the path `{path}` of {endpoint:?} must be plain segments, with `/{{id}}` at the end for `Session` only, and no \

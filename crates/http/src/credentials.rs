@@ -11,7 +11,7 @@ use serde::{
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    authorization::{Authorization, after_scheme, trim},
+    authorization::{Values, after_scheme, trim},
     problem::ProblemCode,
     rejection::Cause,
     request::{Body, Request},
@@ -176,15 +176,20 @@ pub(crate) enum Presented {
 }
 
 /// What a client sent to log in with: HTTP Basic if there is any, otherwise the body.
-pub(crate) fn login(request: &Request<'_>) -> Presented {
-    if let Authorization::One(value) = request.authorization
+pub(crate) fn basic_or_json(request: &Request<'_>) -> Presented {
+    if let Values::One(value) = request.authorization
         && let Some(encoded) = after_scheme(value, "Basic")
     {
         return Presented::Basic(basic(encoded));
     }
-    if matches!(request.authorization, Authorization::Several) {
+    if matches!(request.authorization, Values::Several) {
         return Presented::Basic(None);
     }
+    json(request)
+}
+
+/// What a client sent to log in with in the body.
+pub(crate) fn json(request: &Request<'_>) -> Presented {
     match request.body {
         Body::TooSlow => unreadable(ProblemCode::RequestTimeout, "Timed out waiting for the request body."),
         Body::TooLarge => too_large(),
@@ -223,9 +228,9 @@ fn too_large() -> Presented {
 /// Whether a login looks at the body at all. What nobody looks at, nobody should wait for.
 pub(crate) fn login_needs_body(request: &Request<'_>) -> bool {
     match request.authorization {
-        Authorization::None => true,
-        Authorization::One(value) => after_scheme(value, "Basic").is_none(),
-        Authorization::Several => false,
+        Values::None => true,
+        Values::One(value) => after_scheme(value, "Basic").is_none(),
+        Values::Several => false,
     }
 }
 
@@ -287,11 +292,11 @@ mod tests {
     #[test]
     fn json_is_read_if_it_is_called_json() {
         let read = |content_type: &'static str, body: &'static str| {
-            let request = Request::new("POST", "/", "authorization", move |name| match name {
+            let request = Request::new("POST", "/", "authorization", None, move |name| match name {
                 "content-type" => vec![content_type.as_bytes()],
                 _ => Vec::new(),
             });
-            match login(&request.with_body(Body::Complete(body.as_bytes()))) {
+            match basic_or_json(&request.with_body(Body::Complete(body.as_bytes()))) {
                 Presented::Json(Some(credentials), None) => Ok(credentials.username().to_owned()),
                 Presented::Json(Some(_), Some(_)) => Err(1),
                 Presented::Json(None, _) => Err(401),
@@ -332,10 +337,10 @@ mod tests {
     fn other_members_are_read_on_demand() {
         let body =
             br#"{"username":"a","otp":"123456","password":"x","remember":true,"no":null,"two":1,"two":2,"\u006fdd":3}"#;
-        let request = Request::new("POST", "/", "authorization", |name| {
+        let request = Request::new("POST", "/", "authorization", None, |name| {
             (name == "content-type").then_some(b"application/json".as_slice())
         });
-        let Presented::Json(Some(credentials), None) = login(&request.with_body(Body::Complete(body))) else {
+        let Presented::Json(Some(credentials), None) = basic_or_json(&request.with_body(Body::Complete(body))) else {
             panic!("credentials were sent");
         };
         assert_eq!(credentials.member::<String>("otp"), Ok(Some("123456".to_owned())));
@@ -351,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_login_sees_the_headers_but_for_credentials() {
-        let request = Request::new("POST", "/", "authorization", |_| None).with_headers([
+        let request = Request::new("POST", "/", "authorization", None, |_| None).with_headers([
             ("x-device", b"phone".as_slice()),
             ("cookie", b"a=b"),
             ("authorization", b"Basic eA=="),

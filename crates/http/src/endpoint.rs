@@ -6,6 +6,8 @@
 pub enum Endpoint {
     /// `POST /get_token`: logs in.
     GetToken,
+    /// `POST /login`: logs a browser in, with a cookie. Off unless cookies are on.
+    Login,
     /// `GET`, `HEAD` or `POST /verify`: says whether the token is valid.
     Verify,
     /// `POST /logout`: revokes this session.
@@ -30,6 +32,7 @@ impl Endpoint {
     /// All routes, whether on or off.
     pub const ALL: &'static [Self] = &[
         Self::GetToken,
+        Self::Login,
         Self::Verify,
         Self::Logout,
         Self::LogoutOther,
@@ -46,6 +49,7 @@ impl Endpoint {
     pub fn path(self) -> &'static str {
         match self {
             Self::GetToken => "/get_token",
+            Self::Login => "/login",
             Self::Verify => "/verify",
             Self::Logout => "/logout",
             Self::LogoutOther => "/logout_other",
@@ -62,7 +66,7 @@ impl Endpoint {
     /// that ends its own.
     pub(crate) fn is_about_sessions(self) -> bool {
         match self {
-            Self::GetToken | Self::Verify | Self::Logout | Self::Jwks => false,
+            Self::GetToken | Self::Login | Self::Verify | Self::Logout | Self::Jwks => false,
             Self::LogoutOther | Self::LogoutAll | Self::Rotate | Self::DebugVerify | Self::Sessions | Self::Session => {
                 true
             }
@@ -74,7 +78,7 @@ impl Endpoint {
         match self {
             Self::Verify => "GET, HEAD, POST",
             Self::DebugVerify | Self::Sessions | Self::Jwks => "GET, HEAD",
-            Self::GetToken | Self::Logout | Self::LogoutOther | Self::LogoutAll | Self::Rotate => "POST",
+            Self::GetToken | Self::Login | Self::Logout | Self::LogoutOther | Self::LogoutAll | Self::Rotate => "POST",
             Self::Session => "DELETE",
         }
     }

@@ -6,8 +6,9 @@ use jwt_knox::{Authenticated, Issued, Knox, LoginTooOld, MissingScope, TimeLimit
 
 use crate::{
     answers::TokenAnswer,
-    authorization::{Authorization, bearer},
+    authorization::{Credential, bearer, cookie_token},
     challenge::AUTHORIZATION,
+    cookies::Cookies,
     credentials,
     endpoint::Endpoint,
     login::Login,
@@ -89,7 +90,8 @@ impl KnoxHttp {
     where
         V: IntoIterator<Item = &'a [u8]>,
     {
-        Request::new(method, path, &self.0.settings.header, header)
+        let Settings { header: credential, cookies, .. } = &self.0.settings;
+        Request::new(method, path, credential, cookies.as_ref(), header)
     }
 
     /// Decides who sends `request`, by its bearer token.
@@ -112,13 +114,17 @@ impl KnoxHttp {
     }
 
     async fn authenticate_once(&self, request: &Request<'_>, counts: Counts) -> Result<Authenticated, HttpRejection> {
-        let header = request.authorization;
-        if let Some(slot) = request.slot
-            && let Some(outcome) = slot.get_or_fill(self.0.id, header, self.authenticate_header(header, counts)).await
-        {
-            return outcome;
+        let credential = request.credential();
+        if let Credential::Cookie(_) = credential {
+            self.require_same_origin(request)?;
         }
-        self.authenticate_header(header, counts).await
+        if let Some(slot) = request.slot {
+            let decide = self.authenticate_credential(credential, counts);
+            if let Some(outcome) = slot.get_or_fill(self.0.id, credential, decide).await {
+                return outcome;
+            }
+        }
+        self.authenticate_credential(credential, counts).await
     }
 
     /// Optional authentication: no credential is `None`; a bad one, or a store that is down, stays what it is.
@@ -134,12 +140,17 @@ impl KnoxHttp {
         }
     }
 
-    async fn authenticate_header(
+    async fn authenticate_credential(
         &self,
-        header: Authorization<'_>,
+        credential: Credential<'_>,
         counts: Counts,
     ) -> Result<Authenticated, HttpRejection> {
-        let token = match bearer(header, self.scheme(), self.max_token_bytes()) {
+        let token = match credential {
+            Credential::None => Ok(None),
+            Credential::Header(values) => bearer(values, self.scheme(), self.max_token_bytes()),
+            Credential::Cookie(values) => cookie_token(values, self.max_token_bytes()),
+        };
+        let token = match token {
             Ok(Some(token)) => token,
             Ok(None) => return Err(self.reject(Cause::MissingToken)),
             Err(reason) => {
@@ -152,6 +163,14 @@ impl KnoxHttp {
             Counts::ForNothing => self.0.knox.authenticate_passively(token).await,
         };
         outcome.map_err(|error| self.reject(error))
+    }
+
+    /// Goes on only if no page of another origin can have sent a request that the browser's cookie would authorize.
+    pub(crate) fn require_same_origin(&self, request: &Request<'_>) -> Result<(), HttpRejection> {
+        match self.cookies() {
+            Some(cookies) if request.is_cross_origin(cookies) => Err(self.reject(Cause::cross_origin())),
+            _ => Ok(()),
+        }
     }
 
     /// Goes on only if the token of `auth` grants `scope`. For a scope that is known only at run time; guards take a
@@ -197,6 +216,7 @@ impl KnoxHttp {
         let is_kept = |endpoint: &Endpoint| !self.0.settings.paths.is_left_out(*endpoint);
         Endpoint::ALL.iter().copied().filter(is_kept).filter(|endpoint| match endpoint {
             Endpoint::GetToken => self.0.settings.login.is_some(),
+            Endpoint::Login => self.0.settings.login.is_some() && self.cookies().is_some(),
             Endpoint::DebugVerify => self.0.settings.debug_verify,
             Endpoint::Jwks => false,
             _ => true,
@@ -212,7 +232,12 @@ impl KnoxHttp {
     /// Whether [`respond`](Self::respond) needs the body of this request. If not, an adapter does not wait for it.
     #[must_use]
     pub fn needs_body(&self, endpoint: Endpoint, request: &Request<'_>) -> bool {
-        endpoint == Endpoint::GetToken && endpoint.allows(request.method) && credentials::login_needs_body(request)
+        let needs = match endpoint {
+            Endpoint::GetToken => credentials::login_needs_body(request),
+            Endpoint::Login => true,
+            _ => false,
+        };
+        needs && endpoint.allows(request.method)
     }
 
     /// The answer that hands a new token out.
@@ -224,6 +249,18 @@ impl KnoxHttp {
         self.json(body)
     }
 
+    /// The answer that hands a new token to a browser, in a cookie.
+    pub(crate) fn cookie_response(&self, issued: &Issued) -> Result<Response, HttpRejection> {
+        let absolute = issued.session.absolute_expires_at;
+        let max_age = absolute.map(|expires_at| (expires_at.as_second() - issued.issued_at.as_second()).max(0));
+        let Some(cookie) = self.cookies().and_then(|cookies| cookies.set(issued.token.expose(), max_age)) else {
+            let what = "the token is longer than a cookie may be, 4096 bytes; use fewer or shorter claims";
+            return Err(self.reject(Cause::Internal(what.into())));
+        };
+        let response = self.json(serde_json::to_string(&TokenAnswer::without_token(issued)))?;
+        Ok(response.with_header("set-cookie", cookie))
+    }
+
     /// 200 with that body.
     pub(crate) fn json(&self, body: Result<String, serde_json::Error>) -> Result<Response, HttpRejection> {
         body.map(Response::json).map_err(|error| self.reject(Cause::Internal(error.into())))
@@ -233,9 +270,14 @@ impl KnoxHttp {
         &self.0.settings.challenge.scheme
     }
 
-    /// Whether a browser may be asked to put up its login dialog, which answers in `Authorization` only.
+    pub(crate) fn cookies(&self) -> Option<&Cookies> {
+        self.0.settings.cookies.as_ref()
+    }
+
+    /// Whether a browser may be asked to put up its login dialog, which answers in `Authorization` only. Not where browsers
+    /// log in with a cookie: what is typed there is sent along with requests of other pages for as long as it runs.
     pub(crate) fn offers_basic(&self) -> bool {
-        self.0.settings.header.eq_ignore_ascii_case(AUTHORIZATION)
+        self.cookies().is_none() && self.0.settings.header.eq_ignore_ascii_case(AUTHORIZATION)
     }
 
     pub(crate) fn login_with(&self) -> Option<(&dyn Login, &TimeLimit)> {

@@ -4,6 +4,7 @@ mod answers;
 mod authorization;
 mod builder;
 mod challenge;
+mod cookies;
 mod credentials;
 mod endpoint;
 mod guard;
@@ -22,6 +23,7 @@ mod settings;
 mod slot;
 
 pub use builder::{HttpConfigError, KnoxHttpBuilder};
+pub use cookies::Cookies;
 pub use credentials::{Credentials, MemberError};
 pub use endpoint::Endpoint;
 pub use guard::{Guard, Passive, Recent, Scoped};

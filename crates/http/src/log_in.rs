@@ -1,8 +1,12 @@
 //! A login that is under way, after the credentials were read and before there is a session.
 
+use std::{borrow::Cow, error::Error, fmt};
+
 use jwt_knox::{IssueError, Issued, NewSession, Revocation, Session, SessionId, SessionRef, Timestamp};
+use zeroize::Zeroizing;
 
 use crate::{
+    authorization::cookie_token,
     knox_http::KnoxHttp,
     login::WRONG_PASSWORD,
     problem::ProblemCode,
@@ -15,7 +19,7 @@ use crate::{
 ///
 /// [`KnoxHttp::begin_login`] makes one before the application checks who logs in; [`log_in`](Self::log_in) answers as
 /// `/get_token` does.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "it begins a session when `log_in` is called"]
 pub struct PendingLogin {
     knox: KnoxHttp,
@@ -23,6 +27,17 @@ pub struct PendingLogin {
     user_agent: Option<String>,
     end_session: Option<SessionId>,
     rejected: Rejected,
+    transport: Transport,
+    /// The session that the browser has now.
+    before: Option<Zeroizing<String>>,
+    location: Option<Cow<'static, str>>,
+}
+
+/// How the token reaches the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Body,
+    Cookie,
 }
 
 /// How a login is answered that is rejected without a reason.
@@ -38,14 +53,18 @@ impl KnoxHttp {
     ///
     /// # Errors
     ///
-    /// [`HttpRejection`] if the request may not log in at all.
+    /// [`HttpRejection`] with 403 `cross_origin` if cookies are on and a page of another origin may have sent the request,
+    /// unless it is a GET: a callback that a GET reaches needs a proof of its own, such as the `state` of OAuth.
     pub fn begin_login(&self, request: &Request<'_>) -> Result<PendingLogin, HttpRejection> {
+        self.require_same_origin(request)?;
         let rejected = Rejected { detail: "The login was rejected.", offer_basic: false };
-        Ok(PendingLogin::new(self, request, rejected))
+        let transport = if self.cookies().is_some() { Transport::Cookie } else { Transport::Body };
+        Ok(PendingLogin::new(self, request, rejected, transport))
     }
 
     /// Logs in whom the application has checked, and answers as `/get_token` does: with the token, with the label from
-    /// `User-Agent`, and with the same rejections. A login whose check takes a while calls
+    /// `User-Agent`, and with the same rejections. With [cookies](crate::KnoxHttpBuilder::cookies) on it answers as
+    /// `/login` does: the token is in the cookie and not in the body. A login whose check takes a while calls
     /// [`begin_login`](Self::begin_login) before it.
     ///
     /// # Errors
@@ -75,14 +94,42 @@ impl KnoxHttp {
 }
 
 impl PendingLogin {
-    fn new(knox: &KnoxHttp, request: &Request<'_>, rejected: Rejected) -> Self {
+    fn new(knox: &KnoxHttp, request: &Request<'_>, rejected: Rejected, transport: Transport) -> Self {
         let user_agent = request.user_agent.map(|agent| String::from_utf8_lossy(agent).into_owned());
-        Self { knox: knox.clone(), began_at: knox.now(), user_agent, end_session: None, rejected }
+        let before = cookie_token(request.cookie(), knox.max_token_bytes()).ok().flatten();
+        Self {
+            knox: knox.clone(),
+            began_at: knox.now(),
+            user_agent,
+            end_session: None,
+            rejected,
+            transport,
+            before: before.filter(|_| transport == Transport::Cookie).map(|token| Zeroizing::new(token.to_owned())),
+            location: None,
+        }
     }
 
-    /// For a login by user name and password. With `offer_basic`, a browser may ask its user for them again.
-    pub(crate) fn by_password(knox: &KnoxHttp, request: &Request<'_>, offer_basic: bool) -> Self {
-        Self::new(knox, request, Rejected { detail: WRONG_PASSWORD, offer_basic })
+    /// For `/get_token`. With `offer_basic`, a browser may ask its user for the password again.
+    pub(crate) fn for_token(knox: &KnoxHttp, request: &Request<'_>, offer_basic: bool) -> Self {
+        Self::new(knox, request, Rejected { detail: WRONG_PASSWORD, offer_basic }, Transport::Body)
+    }
+
+    /// For `/login`.
+    pub(crate) fn for_cookie(knox: &KnoxHttp, request: &Request<'_>) -> Self {
+        Self::new(knox, request, Rejected { detail: WRONG_PASSWORD, offer_basic: false }, Transport::Cookie)
+    }
+
+    /// Answers with the token in the body even if cookies are on: for a client that is no browser.
+    pub fn without_cookie(self) -> Self {
+        Self { transport: Transport::Body, before: None, ..self }
+    }
+
+    /// Sends the browser to that page after the login, with 303: for a callback or a link that it has followed. It needs
+    /// [cookies](crate::KnoxHttpBuilder::cookies), since the token would be lost otherwise.
+    ///
+    /// Take a page of your own. A `location` that somebody else can choose sends users wherever they like.
+    pub fn redirect_to(self, location: impl Into<Cow<'static, str>>) -> Self {
+        Self { location: Some(location.into()), ..self }
     }
 
     /// The session that ends if, and only if, the limit would deny the login otherwise.
@@ -101,8 +148,18 @@ impl PendingLogin {
         if let Some(user_agent) = &self.user_agent {
             new = new.default_label(user_agent);
         }
-        match self.issue(&new).await {
-            Ok(issued) => knox.token_response(&issued),
+        let before = self.session_before().await;
+        match self.issue(&new, before.as_ref()).await {
+            Ok(issued) => {
+                let response = self.answer(&issued).await?;
+                // The browser forgets it, so nobody could end it (ASVS 7.2.4).
+                if let Some(before) = before.filter(|before| *before != issued.session.session_ref())
+                    && let Err(error) = knox.revoke(&before).await
+                {
+                    tracing::warn!(error = &error as &dyn Error, "the session before a login could not be ended");
+                }
+                Ok(response)
+            }
             // An inactive user with the right password, or one whose password was changed in the meantime, is told what
             // one with a wrong password is told.
             Err(IssueError::Rejected(_) | IssueError::Superseded) => Err(knox.reject(self.rejected.cause())),
@@ -116,16 +173,65 @@ impl PendingLogin {
 
     /// Begins the session. If the limit denies it, `end_session` ends for it: a user all of whose answers were lost has
     /// the password and no token, and must not be locked out.
-    async fn issue(&self, new: &NewSession) -> Result<Issued, IssueError> {
+    async fn issue(&self, new: &NewSession, before: Option<&SessionRef>) -> Result<Issued, IssueError> {
         let knox = &self.knox;
         let outcome = knox.issue(new.clone()).await;
         // Only here is it known that the login is neither inactive nor superseded.
         let Err(IssueError::LimitReached { .. }) = &outcome else { return outcome };
-        let Some(id) = self.end_session.filter(|_| knox.may_use_sessions(new.scope())) else { return outcome };
+        let own = before.filter(|before| before.subject == *new.subject()).map(|before| before.id);
+        let named = self.end_session.filter(|_| knox.may_use_sessions(new.scope()));
+        let Some(id) = own.or(named) else { return outcome };
         match knox.revoke(&SessionRef::new(new.subject().clone(), id)).await? {
             Revocation::Revoked => knox.issue(new.clone()).await,
             Revocation::NotFound => outcome,
         }
+    }
+}
+
+impl PendingLogin {
+    /// The session that the browser has now, and forgets at this login.
+    async fn session_before(&self) -> Option<SessionRef> {
+        let token = self.before.as_deref()?;
+        // If the store cannot tell, the login cannot be carried out either.
+        self.knox.knox().authenticate_passively(token).await.ok().map(|auth| auth.session_ref())
+    }
+
+    async fn answer(&self, issued: &Issued) -> Result<Response, HttpRejection> {
+        let knox = &self.knox;
+        let response = match self.transport {
+            Transport::Body => knox.token_response(issued),
+            Transport::Cookie => knox.cookie_response(issued),
+        };
+        let is_location = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let response = match (&self.location, response) {
+            (Some(location), Ok(response)) if self.transport == Transport::Cookie && is_location(location) => {
+                Ok(Response::see_other(location.clone().into_owned()).with_cookie_of(response))
+            }
+            (Some(_), Ok(_)) => {
+                let what = "a login that redirects needs cookies, and a location of printable ASCII";
+                Err(knox.reject(Cause::Internal(what.into())))
+            }
+            (_, response) => response,
+        };
+        if response.is_err() {
+            // Nobody has its token.
+            if let Err(error) = knox.revoke(&issued.session.session_ref()).await {
+                tracing::warn!(error = &error as &dyn Error, "a session without a client could not be ended");
+            }
+        }
+        response
+    }
+}
+
+impl fmt::Debug for PendingLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without `before`, which is a token.
+        f.debug_struct("PendingLogin")
+            .field("began_at", &self.began_at)
+            .field("user_agent", &self.user_agent)
+            .field("end_session", &self.end_session)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
     }
 }
 
@@ -156,5 +262,24 @@ mod tests {
         let rejection = pending.log_in(42).await.unwrap_err();
         assert_eq!((rejection.status(), rejection.code()), (401, "invalid_credentials"));
         assert_eq!(http.log_in(42, &request).await.unwrap().status(), 200);
+    }
+
+    #[tokio::test]
+    async fn debug_shows_no_token() {
+        let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
+        let http = KnoxHttp::builder(knox).cookies(crate::Cookies::new()).build().unwrap();
+        let token = http.issue(1).await.unwrap().token.expose().to_owned();
+        let cookie = format!("__Host-session={token}");
+        let request = http.request("POST", "/own", |name| match name {
+            "cookie" => Some(cookie.as_bytes()),
+            "sec-fetch-site" => Some(b"same-origin".as_slice()),
+            _ => None,
+        });
+        let pending = http.begin_login(&request).unwrap();
+        assert!(pending.before.is_some(), "the token is there");
+        let response = pending.clone().log_in(1).await.unwrap();
+        for shown in [format!("{request:?}"), format!("{pending:?}"), format!("{response:?}"), format!("{http:?}")] {
+            assert!(!shown.contains("eyJ"), "{shown}");
+        }
     }
 }

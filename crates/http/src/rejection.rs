@@ -72,6 +72,11 @@ impl Cause {
     pub(crate) fn no_such_session() -> Self {
         Self::Other(ProblemCode::NotFound, "No such session.".into())
     }
+
+    /// A request with a cookie that may come from a hostile page.
+    pub(crate) fn cross_origin() -> Self {
+        Self::Other(ProblemCode::CrossOrigin, "A page of another origin must not send this request.".into())
+    }
 }
 
 impl HttpRejection {

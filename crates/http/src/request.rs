@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{authorization::Authorization, slot::AuthSlot};
+use crate::{
+    authorization::{Credential, Values},
+    cookies::Cookies,
+    slot::AuthSlot,
+};
 
 /// The part of an HTTP request that the contract looks at, in plain bytes. [`KnoxHttp::request`] makes one.
 ///
@@ -11,12 +15,25 @@ use crate::{authorization::Authorization, slot::AuthSlot};
 pub struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
-    pub(crate) authorization: Authorization<'a>,
+    pub(crate) authorization: Values<'a>,
+    /// What browsers send, if cookies are on.
+    pub(crate) browser: Option<Browser<'a>>,
     pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
     pub(crate) body: Body<'a>,
     pub(crate) slot: Option<&'a AuthSlot>,
+}
+
+/// What browsers send.
+#[derive(Clone, Copy)]
+pub(crate) struct Browser<'a> {
+    cookie: Values<'a>,
+    /// `Sec-Fetch-Site`.
+    site: Values<'a>,
+    origin: Values<'a>,
+    host: Values<'a>,
+    is_upgrade: bool,
 }
 
 /// The body of a request, as far as an adapter could read it.
@@ -50,7 +67,13 @@ impl<'a> Request<'a> {
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// A request without a body, with its credential in the header of the name `credential`.
-    pub(crate) fn new<V>(method: &'a str, path: &'a str, credential: &str, header: impl Fn(&str) -> V) -> Self
+    pub(crate) fn new<V>(
+        method: &'a str,
+        path: &'a str,
+        credential: &str,
+        cookies: Option<&Cookies>,
+        header: impl Fn(&str) -> V,
+    ) -> Self
     where
         V: IntoIterator<Item = &'a [u8]>,
     {
@@ -58,13 +81,57 @@ impl<'a> Request<'a> {
         Self {
             method,
             path,
-            authorization: Authorization::new(header(credential)),
+            authorization: Values::new(header(credential)),
+            browser: cookies.map(|cookies| Browser {
+                cookie: cookies.find(header("cookie")),
+                site: Values::new(header("sec-fetch-site")),
+                origin: Values::new(header("origin")),
+                host: Values::new(header("host")),
+                is_upgrade: first("upgrade").is_some(),
+            }),
             content_type: first("content-type"),
             user_agent: first("user-agent"),
             headers: Vec::new(),
             body: Body::Complete(&[]),
             slot: None,
         }
+    }
+
+    /// Says that the target of the request names this host and port, as in HTTP/2, where there is no `Host` header. It
+    /// counts in place of that (RFC 9110 §7.2).
+    #[must_use]
+    pub fn with_authority(mut self, authority: Option<&'a str>) -> Self {
+        if let (Some(browser), Some(authority)) = (&mut self.browser, authority) {
+            browser.host = Values::One(authority.as_bytes());
+        }
+        self
+    }
+
+    /// What the request is authenticated by. A cookie counts only where there is no header.
+    pub(crate) fn credential(&self) -> Credential<'a> {
+        match (&self.authorization, &self.browser) {
+            (Values::None, Some(browser)) if browser.cookie != Values::None => Credential::Cookie(browser.cookie),
+            (Values::None, _) => Credential::None,
+            _ => Credential::Header(self.authorization),
+        }
+    }
+
+    /// The session cookie, whether it counts or not.
+    pub(crate) fn cookie(&self) -> Values<'a> {
+        self.browser.as_ref().map_or(Values::None, |browser| browser.cookie)
+    }
+
+    /// Whether a page of another origin could have made the browser send this, and would gain by it: a request that changes
+    /// something, or an upgrade to a WebSocket, which the page could read.
+    pub(crate) fn is_cross_origin(&self, cookies: &Cookies) -> bool {
+        let Some(Browser { site, origin, host, is_upgrade, .. }) = self.browser else { return false };
+        let is_safe = matches!(self.method, "GET" | "HEAD" | "OPTIONS") && !is_upgrade;
+        !is_safe && !cookies.is_same_origin(site, origin, host)
+    }
+
+    /// Whether the browser says that a page of another site has sent this.
+    pub(crate) fn is_from_elsewhere(&self, cookies: &Cookies) -> bool {
+        self.browser.as_ref().is_some_and(|browser| browser.site != Values::None) && self.is_cross_origin(cookies)
     }
 
     /// Adds all headers, which a [`Login`](crate::Login) may ask for. A guard needs none of them.

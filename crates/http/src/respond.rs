@@ -4,6 +4,7 @@ use jwt_knox::{Authenticated, Rejection, Revocation, SessionRef};
 
 use crate::{
     answers::{DebugAnswer, DeletedAnswer, SessionAnswer},
+    authorization::Credential,
     credentials::{self, Presented},
     endpoint::Endpoint,
     knox_http::KnoxHttp,
@@ -25,6 +26,7 @@ impl KnoxHttp {
     pub async fn respond(&self, endpoint: Endpoint, request: &Request<'_>) -> Response {
         let answer = match endpoint {
             Endpoint::GetToken => get_token(self, request).await,
+            Endpoint::Login => login(self, request).await,
             Endpoint::Verify => verify(self, request).await,
             Endpoint::Logout => logout(self, request).await,
             Endpoint::LogoutOther => logout_other(self, request).await,
@@ -35,26 +37,54 @@ impl KnoxHttp {
             Endpoint::Session => end_session(self, request).await,
             Endpoint::Jwks => jwks(self, request),
         };
-        answer.unwrap_or_else(|rejection| self.reject(rejection).to_response())
+        answer.unwrap_or_else(|rejection| {
+            let response = self.reject(rejection).to_response();
+            // So that a page gets rid of the cookie of a session that has ended elsewhere.
+            let is_logout = matches!(endpoint, Endpoint::Logout | Endpoint::LogoutAll);
+            if is_logout && response.status() == 401 { without_cookie(self, request, response) } else { response }
+        })
     }
 }
 
 async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     check_method(Endpoint::GetToken, request)?;
+    let presented = credentials::basic_or_json(request);
+    // A browser adds what its user once typed into its dialog to the requests of any page.
+    if let (Presented::Basic(_), Some(cookies)) = (&presented, knox.cookies())
+        && request.is_from_elsewhere(cookies)
+    {
+        return Err(knox.reject(Cause::cross_origin()));
+    }
+    // Where the credentials came as JSON, a browser must not put up its own login window on top of the page's.
+    let offer_basic = knox.offers_basic() && !matches!(presented, Presented::Json(..));
+    let pending = PendingLogin::for_token(knox, request, offer_basic);
+    log_in(knox, request, presented, pending, offer_basic).await
+}
+
+/// The same for browsers: in JSON only, which a page of another origin cannot send unasked, and with a cookie.
+async fn login(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
+    check_method(Endpoint::Login, request)?;
+    knox.require_same_origin(request)?;
+    log_in(knox, request, credentials::json(request), PendingLogin::for_cookie(knox, request), false).await
+}
+
+async fn log_in(
+    knox: &KnoxHttp,
+    request: &Request<'_>,
+    presented: Presented,
+    pending: PendingLogin,
+    offer_basic: bool,
+) -> Answer {
     let (login, time_limit) =
         knox.login_with().ok_or_else(|| knox.reject(Cause::Other(ProblemCode::NotFound, "Not found.".into())))?;
-    // Where the credentials came as JSON, a browser must not put up its own login window on top of the page's.
-    let (credentials, end_session, offer_basic) = match credentials::login(request) {
-        Presented::Basic(credentials) => (credentials, None, knox.offers_basic()),
-        Presented::Json(credentials, end_session) => (credentials, end_session, false),
+    let (credentials, end_session) = match presented {
+        Presented::Basic(credentials) => (credentials, None),
+        Presented::Json(credentials, end_session) => (credentials, end_session),
         Presented::Unreadable(cause) => return Err(knox.reject(cause)),
         Presented::Nothing => {
             let detail = "No credentials were sent. Send a user name and a password by HTTP Basic or as JSON.";
-            return Err(knox.reject(Cause::Credentials {
-                code: ProblemCode::MissingCredentials,
-                detail,
-                offer_basic: knox.offers_basic(),
-            }));
+            let code = ProblemCode::MissingCredentials;
+            return Err(knox.reject(Cause::Credentials { code, detail, offer_basic }));
         }
     };
     let rejected = |error: LoginError| {
@@ -64,18 +94,18 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
         }
         knox.reject(error.into_rejection(offer_basic))
     };
-    let credentials = credentials.ok_or_else(|| rejected(LoginError::InvalidCredentials))?;
-    let credentials = credentials.with_headers_of(request);
-    // Before the password hash is read, so that a session of an old password does not outlive a change of it.
-    let pending = PendingLogin::by_password(knox, request, offer_basic).end_session(end_session);
+    let credentials = credentials.ok_or_else(|| rejected(LoginError::InvalidCredentials))?.with_headers_of(request);
     let new = time_limit.apply(login.login(&credentials)).await.map_err(rejected)?;
-    pending.log_in(new).await
+    pending.end_session(end_session).log_in(new).await
 }
 
 async fn rotate(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Rotate, request).await?;
     let issued = knox.rotate(&auth).await.map_err(|error| knox.reject(error))?;
-    knox.token_response(&issued)
+    match request.credential() {
+        Credential::Cookie(_) => knox.cookie_response(&issued),
+        _ => knox.token_response(&issued),
+    }
 }
 
 async fn verify(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -87,7 +117,7 @@ async fn logout(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Logout, request).await?;
     // Not there any more: it was revoked in the meantime.
     match knox.revoke(&auth.session_ref()).await? {
-        Revocation::Revoked => Ok(Response::no_content()),
+        Revocation::Revoked => Ok(without_cookie(knox, request, Response::no_content())),
         Revocation::NotFound => Err(knox.reject(Rejection::Revoked)),
     }
 }
@@ -101,7 +131,15 @@ async fn logout_other(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 async fn logout_all(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::LogoutAll, request).await?;
     knox.revoke_all(auth.subject()).await?;
-    Ok(Response::no_content())
+    Ok(without_cookie(knox, request, Response::no_content()))
+}
+
+/// Makes the browser forget the session that has just ended.
+fn without_cookie(knox: &KnoxHttp, request: &Request<'_>, response: Response) -> Response {
+    match (request.credential(), knox.cookies()) {
+        (Credential::Cookie(_), Some(cookies)) => response.with_header("set-cookie", cookies.clear()),
+        _ => response,
+    }
 }
 
 async fn debug_verify(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
@@ -122,6 +160,7 @@ async fn end_session(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Session, request).await?;
     let id = request.path.rsplit('/').next().unwrap_or_default().parse()?;
     match knox.revoke(&SessionRef::new(auth.subject().clone(), id)).await? {
+        Revocation::Revoked if id == auth.session_id() => Ok(without_cookie(knox, request, Response::no_content())),
         Revocation::Revoked => Ok(Response::no_content()),
         Revocation::NotFound => Err(knox.reject(Cause::no_such_session())),
     }

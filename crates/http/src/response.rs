@@ -39,6 +39,11 @@ impl Response {
         Self { status: 204, headers: vec![no_store()], body: String::new() }
     }
 
+    /// 303, to a page of the application.
+    pub(crate) fn see_other(location: String) -> Self {
+        Self { status: 303, headers: vec![no_store(), ("location", location)], body: String::new() }
+    }
+
     /// 200, with a body in JSON.
     pub(crate) fn json(body: String) -> Self {
         Self::with_body(200, "application/json", body)
@@ -58,6 +63,12 @@ impl Response {
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Adds the cookie that `other` sets.
+    pub(crate) fn with_cookie_of(mut self, other: Self) -> Self {
+        self.headers.extend(other.headers.into_iter().filter(|(name, _)| *name == "set-cookie"));
         self
     }
 

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jwt_knox::Issued;
 
-use crate::{challenge::Challenge, login::Login, paths::Paths, rejection::ProblemBody};
+use crate::{challenge::Challenge, cookies::Cookies, login::Login, paths::Paths, rejection::ProblemBody};
 
 /// The settings that the handle keeps as they are given.
 pub(crate) struct Settings {
@@ -15,6 +15,7 @@ pub(crate) struct Settings {
     /// In lower case.
     pub(crate) header: String,
     pub(crate) paths: Paths,
+    pub(crate) cookies: Option<Cookies>,
     pub(crate) debug_verify: bool,
     pub(crate) session_scope: Cow<'static, str>,
     pub(crate) jwks_max_age: Duration,

@@ -6,7 +6,10 @@ use async_lock::OnceCell;
 use jwt_knox::Authenticated;
 use zeroize::Zeroizing;
 
-use crate::{authorization::Authorization, rejection::HttpRejection};
+use crate::{
+    authorization::{Credential, Values},
+    rejection::HttpRejection,
+};
 
 type Outcome = Result<Authenticated, HttpRejection>;
 
@@ -19,22 +22,22 @@ pub struct AuthSlot(Arc<OnceCell<Decision>>);
 
 struct Decision {
     handle: u64,
-    credential: Credential,
+    credential: Kept,
     outcome: Outcome,
 }
 
 impl AuthSlot {
     /// What was decided of the request. If nothing was, waits for `decide` and keeps it. `None`: the slot was filled by
-    /// another handle than `handle`, or for another header.
+    /// another handle than `handle`, or for another credential.
     pub(crate) async fn get_or_fill(
         &self,
         handle: u64,
-        header: Authorization<'_>,
+        credential: Credential<'_>,
         decide: impl Future<Output = Outcome>,
     ) -> Option<Outcome> {
-        let fill = async { Decision { handle, credential: header.into(), outcome: decide.await } };
+        let fill = async { Decision { handle, credential: credential.into(), outcome: decide.await } };
         let decision = self.0.get_or_init(|| fill).await;
-        (decision.handle == handle && decision.credential.is(header)).then(|| decision.outcome.clone())
+        (decision.handle == handle && decision.credential.is(credential)).then(|| decision.outcome.clone())
     }
 }
 
@@ -45,29 +48,47 @@ impl fmt::Debug for AuthSlot {
     }
 }
 
-/// A copy of the `Authorization` header.
-enum Credential {
+/// A copy of a credential.
+struct Kept {
+    is_cookie: bool,
+    value: KeptValue,
+}
+
+enum KeptValue {
     None,
     One(Zeroizing<Box<[u8]>>),
     Several,
 }
 
-impl Credential {
-    fn is(&self, header: Authorization<'_>) -> bool {
-        match (self, header) {
-            (Self::None, Authorization::None) | (Self::Several, Authorization::Several) => true,
-            (Self::One(kept), Authorization::One(value)) => ***kept == *value,
-            _ => false,
-        }
+/// Where a credential was, and what.
+fn parts(credential: Credential<'_>) -> (bool, Values<'_>) {
+    match credential {
+        Credential::None => (false, Values::None),
+        Credential::Header(values) => (false, values),
+        Credential::Cookie(values) => (true, values),
     }
 }
 
-impl From<Authorization<'_>> for Credential {
-    fn from(header: Authorization<'_>) -> Self {
-        match header {
-            Authorization::None => Self::None,
-            Authorization::One(value) => Self::One(Zeroizing::new(value.into())),
-            Authorization::Several => Self::Several,
-        }
+impl Kept {
+    fn is(&self, credential: Credential<'_>) -> bool {
+        let (is_cookie, values) = parts(credential);
+        self.is_cookie == is_cookie
+            && match (&self.value, values) {
+                (KeptValue::None, Values::None) | (KeptValue::Several, Values::Several) => true,
+                (KeptValue::One(kept), Values::One(value)) => ***kept == *value,
+                _ => false,
+            }
+    }
+}
+
+impl From<Credential<'_>> for Kept {
+    fn from(credential: Credential<'_>) -> Self {
+        let (is_cookie, values) = parts(credential);
+        let value = match values {
+            Values::None => KeptValue::None,
+            Values::One(value) => KeptValue::One(Zeroizing::new(value.into())),
+            Values::Several => KeptValue::Several,
+        };
+        Self { is_cookie, value }
     }
 }

@@ -20,6 +20,6 @@ pub use jwt_knox;
 /// The HTTP contract.
 pub use jwt_knox_http as http;
 pub use jwt_knox_http::{
-    Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError, PendingLogin,
-    ProblemCode, Scope, login_fn, scopes,
+    Cookies, Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError,
+    PendingLogin, ProblemCode, Scope, login_fn, scopes,
 };

@@ -13,7 +13,16 @@ pub(crate) fn request<'a>(knox: &KnoxHttp, request: &'a Request<'_>) -> KnoxRequ
     knox.request(request.method().as_str(), request.uri().path().raw().as_str(), |name| {
         request.headers().get(name).map(str::as_bytes)
     })
+    .with_authority(authority(request))
     .with_slot(request.local_cache(AuthSlot::default))
+}
+
+/// The host and port in HTTP/2, where there is no `Host` header.
+fn authority<'a>(request: &'a Request<'_>) -> Option<&'a str> {
+    struct Authority(String);
+
+    let host = request.host().filter(|_| !request.headers().contains("host"))?;
+    Some(&request.local_cache(|| Authority(host.to_string())).0)
 }
 
 pub(crate) fn response(response: jwt_knox_http::Response) -> Response<'static> {

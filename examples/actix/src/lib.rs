@@ -6,14 +6,18 @@
 //! See in [`users`] how a users table becomes a `Login` and a `SubjectCheck`.
 
 pub mod database;
+pub mod page;
 pub mod passwords;
 pub mod settings;
 pub mod users;
 
 use std::{error::Error, fmt};
 
-use actix_web::web::{self, ServiceConfig};
-use jwt_knox_actix::{KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
+use actix_web::{
+    HttpResponse,
+    web::{self, ServiceConfig},
+};
+use jwt_knox_actix::{Cookies, KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
 use jwt_knox_sea_orm::SeaOrmStore;
 use serde_json::{Value, json};
 
@@ -24,9 +28,21 @@ async fn me(auth: KnoxAuth) -> web::Json<Value> {
     web::Json(json!({"subject": auth.subject().as_str(), "session_id": auth.session_id().as_str()}))
 }
 
+/// A file of the page for browsers.
+async fn file(content_type: &'static str, text: &'static str) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    page::HEADERS.into_iter().for_each(|header| {
+        response.insert_header(header);
+    });
+    response.content_type(content_type).body(text)
+}
+
 /// The routes of the application.
 pub fn configure(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
+        for (path, content_type, text) in page::FILES.into_iter().filter(|_| page::is_on(&knox)) {
+            config.route(path, web::get().to(move || file(content_type, text)));
+        }
         config
             // Where the guards look for it.
             .app_data(web::Data::new(knox.clone()))
@@ -55,7 +71,11 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     if let Some(limit) = settings.limit {
         builder = builder.limit(limit);
     }
-    Ok(KnoxHttp::builder(builder.build()?).login(users).debug_verify(settings.debug_verify).build()?)
+    let mut builder = KnoxHttp::builder(builder.build()?).login(users).debug_verify(settings.debug_verify);
+    if settings.cookies {
+        builder = builder.cookies(Cookies::new());
+    }
+    Ok(builder.build()?)
 }
 
 /// Why the server does not start. `main` prints the `Debug` of it, so that is for people.

@@ -7,7 +7,7 @@ use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
     header::{HeaderName, HeaderValue},
-    http::request::Parts,
+    http::{request::Parts, uri::Authority},
 };
 use jwt_knox::Authenticated;
 use jwt_knox_http::{AuthSlot, Body, Endpoint, HttpRejection, KnoxHttp, Request as KnoxRequest};
@@ -18,6 +18,7 @@ pub fn translate_request<'a>(knox: &KnoxHttp, parts: &'a Parts, slot: &'a AuthSl
     knox.request(parts.method.as_str(), parts.uri.path(), |name| {
         parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     })
+    .with_authority(parts.uri.authority().map(Authority::as_str))
     .with_slot(slot)
 }
 

@@ -6,14 +6,15 @@
 //! See in [`users`] how a users table becomes a `Login` and a `SubjectCheck`.
 
 pub mod database;
+pub mod page;
 pub mod passwords;
 pub mod settings;
 pub mod users;
 
 use std::{error::Error, fmt};
 
-use axum::{Json, Router, extract::FromRef, routing::get};
-use jwt_knox_axum::{KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
+use axum::{Json, Router, extract::FromRef, http::header::CONTENT_TYPE, response::AppendHeaders, routing::get};
+use jwt_knox_axum::{Cookies, KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
 use jwt_knox_sea_orm::SeaOrmStore;
 use serde_json::{Value, json};
 
@@ -30,9 +31,19 @@ async fn me(auth: KnoxAuth) -> Json<Value> {
     Json(json!({"subject": auth.subject().as_str(), "session_id": auth.session_id().as_str()}))
 }
 
+/// The page for browsers, if they can log in.
+fn pages(knox: &KnoxHttp) -> Router<AppState> {
+    let files = page::FILES.into_iter().filter(|_| page::is_on(knox));
+    files.fold(Router::new(), |router, (path, content_type, text)| {
+        let headers = AppendHeaders(page::HEADERS);
+        router.route(path, get(move || async move { ([(CONTENT_TYPE, content_type)], headers, text) }))
+    })
+}
+
 /// The routes of the application.
 pub fn app(knox: KnoxHttp) -> Router {
     Router::new()
+        .merge(pages(&knox))
         .route("/me", get(me))
         // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
         .merge(routes(knox.clone()))
@@ -58,7 +69,11 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     if let Some(limit) = settings.limit {
         builder = builder.limit(limit);
     }
-    Ok(KnoxHttp::builder(builder.build()?).login(users).debug_verify(settings.debug_verify).build()?)
+    let mut builder = KnoxHttp::builder(builder.build()?).login(users).debug_verify(settings.debug_verify);
+    if settings.cookies {
+        builder = builder.cookies(Cookies::new());
+    }
+    Ok(builder.build()?)
 }
 
 /// Why the server does not start. `main` prints the `Debug` of it, so that is for people.

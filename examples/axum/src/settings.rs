@@ -22,6 +22,8 @@ pub struct Settings {
     pub lifetime: Lifetime,
     /// `KNOX_ROTATION_GRACE_SECONDS`. Default: 10 seconds.
     pub rotation_grace: Duration,
+    /// `KNOX_COOKIES`: `1` lets browsers log in with a cookie, and serves a small page for them.
+    pub cookies: bool,
     /// `KNOX_DEBUG_VERIFY`: `1` switches `/debug_verify` on.
     pub debug_verify: bool,
 }
@@ -58,11 +60,8 @@ impl Settings {
                     Duration::from_secs(seconds.into())
                 }
             },
-            debug_verify: match variable("KNOX_DEBUG_VERIFY")?.as_deref() {
-                None | Some("0") => false,
-                Some("1") => true,
-                Some(_) => return Err(wrong("KNOX_DEBUG_VERIFY", "1")),
-            },
+            cookies: switch("KNOX_COOKIES")?,
+            debug_verify: switch("KNOX_DEBUG_VERIFY")?,
         })
     }
 }
@@ -73,6 +72,15 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(Failure(format!("{name} is not UTF-8"))),
+    }
+}
+
+/// Whether it is switched on.
+fn switch(name: &str) -> Result<bool, Failure> {
+    match variable(name)?.as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(wrong(name, "1")),
     }
 }
 

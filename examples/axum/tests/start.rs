@@ -17,6 +17,7 @@ fn start_with(variable: &str, value: &str) -> String {
         "KNOX_LIFETIME_SECONDS",
         "KNOX_ROTATION_GRACE_SECONDS",
         "KNOX_DEBUG_VERIFY",
+        "KNOX_COOKIES",
     ] {
         program.env_remove(unset);
     }
@@ -35,6 +36,7 @@ fn a_wrong_setting_is_named() {
         ("KNOX_LIFETIME_SECONDS", "soon", "3600"),
         ("KNOX_LIFETIME_SECONDS", "0", "at least 1 second"),
         ("KNOX_DEBUG_VERIFY", "yes", "of the form 1"),
+        ("KNOX_COOKIES", "on", "of the form 1"),
         ("KNOX_ROTATION_GRACE_SECONDS", "-1", "of the form 10"),
         ("LISTEN", "localhost", "127.0.0.1:8000"),
     ] {

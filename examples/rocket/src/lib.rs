@@ -6,15 +6,21 @@
 //! See in [`users`] how a users table becomes a `Login` and a `SubjectCheck`.
 
 pub mod database;
+pub mod page;
 pub mod passwords;
 pub mod settings;
 pub mod users;
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io::Cursor};
 
-use jwt_knox_rocket::{KnoxAuth, KnoxHttp, fairing, jwks_route, jwt_knox::Knox, routes};
+use jwt_knox_rocket::{Cookies, KnoxAuth, KnoxHttp, fairing, jwks_route, jwt_knox::Knox, routes};
 use jwt_knox_sea_orm::SeaOrmStore;
-use rocket::{Build, Config, Rocket, get, response::content::RawJson};
+use rocket::{
+    Build, Config, Data, Request, Response, Rocket, Route, get,
+    http::Method,
+    response::content::RawJson,
+    route::{Handler, Outcome},
+};
 use serde_json::json;
 
 use crate::{passwords::Passwords, settings::Settings, users::Users};
@@ -25,10 +31,33 @@ fn me(auth: KnoxAuth) -> RawJson<String> {
     RawJson(json!({"subject": auth.subject().as_str(), "session_id": auth.session_id().as_str()}).to_string())
 }
 
+/// A file of the page for browsers.
+#[derive(Clone)]
+struct File(page::File);
+
+#[rocket::async_trait]
+impl Handler for File {
+    async fn handle<'r>(&self, _: &'r Request<'_>, _: Data<'r>) -> Outcome<'r> {
+        let (_, content_type, text) = self.0;
+        let mut response = Response::build();
+        response.raw_header("content-type", content_type).sized_body(text.len(), Cursor::new(text));
+        page::HEADERS.into_iter().for_each(|(name, value)| {
+            response.raw_header(name, value);
+        });
+        Outcome::Success(response.finalize())
+    }
+}
+
 /// The routes of the application.
 #[must_use]
 pub fn app(config: Config, knox: KnoxHttp) -> Rocket<Build> {
+    let pages = if page::is_on(&knox) {
+        page::FILES.map(|file| Route::new(Method::Get, file.0, File(file))).into()
+    } else {
+        vec![]
+    };
     rocket::custom(config)
+        .mount("/", pages)
         // The handle for the guards, and catchers that answer for them.
         .attach(fairing(knox.clone()))
         .mount("/", rocket::routes![me])
@@ -55,7 +84,11 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     if let Some(limit) = settings.limit {
         builder = builder.limit(limit);
     }
-    Ok(KnoxHttp::builder(builder.build()?).login(users).debug_verify(settings.debug_verify).build()?)
+    let mut builder = KnoxHttp::builder(builder.build()?).login(users).debug_verify(settings.debug_verify);
+    if settings.cookies {
+        builder = builder.cookies(Cookies::new());
+    }
+    Ok(builder.build()?)
 }
 
 /// Why the server does not start. `main` prints the `Debug` of it, so that is for people.

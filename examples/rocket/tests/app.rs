@@ -34,6 +34,7 @@ async fn a_session_lasts_from_the_login_to_the_logout() {
         limit: None,
         lifetime: Lifetime::default(),
         rotation_grace: std::time::Duration::from_secs(10),
+        cookies: false,
         debug_verify: false,
     });
     let config = Config { log_level: LogLevel::Off, ..Config::debug_default() };
