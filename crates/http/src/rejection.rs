@@ -237,6 +237,19 @@ impl HttpRejection {
         matches!(self.0.cause, Cause::MissingToken)
     }
 
+    /// Whether it is about who sends the request: the credential is invalid, or it cannot be decided now. A handler that takes
+    /// such a rejection for a request without a credential fails open.
+    #[must_use]
+    pub fn leaves_sender_open(&self) -> bool {
+        matches!(
+            self.problem_code(),
+            ProblemCode::InvalidToken
+                | ProblemCode::CrossOrigin
+                | ProblemCode::Unavailable
+                | ProblemCode::InternalError
+        )
+    }
+
     /// The answer of an adapter that finds no [`KnoxHttp`](crate::KnoxHttp) where its framework keeps such things: 500.
     /// `remedy`, what is to be done about it, goes to the log.
     #[must_use]

@@ -21,7 +21,8 @@ use crate::{
 /// ignite.
 ///
 /// Do not take `Option<KnoxAuth>`: Rocket turns every error into `None` there, so that a revoked token, or a store that
-/// is down, looks like a stranger. Take [`MaybeAuth`].
+/// is down, looks like a stranger. The [`fairing`](crate::fairing) does not let such an answer out, but the handler has run
+/// by then. Take [`MaybeAuth`].
 ///
 /// # Examples
 ///

@@ -72,6 +72,13 @@ pub(crate) fn stash(request: &Request<'_>, rejection: &HttpRejection) {
     *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(rejection.clone());
 }
 
+/// The rejection that a guard has left, if nobody may take it for a request without a credential.
+pub(crate) fn swallowed(request: &Request<'_>) -> Option<HttpRejection> {
+    let LastRejection(last) = request.local_cache(LastRejection::default);
+    let last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    last.clone().filter(HttpRejection::leaves_sender_open)
+}
+
 /// The rejection that a guard has left for a catcher of `status`.
 pub(crate) fn stashed(request: &Request<'_>, status: Status) -> Option<HttpRejection> {
     let LastRejection(last) = request.local_cache(LastRejection::default);
