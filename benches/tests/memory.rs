@@ -28,7 +28,7 @@ fn session(number: u64) -> SessionRecord {
 
 #[test]
 fn a_session_in_memory_takes_600_bytes_at_most() {
-    const SESSIONS: u64 = 100_000;
+    const SESSIONS: u64 = 50_000;
     let _guard = ONE_AT_A_TIME.lock();
     let _profiler = dhat::Profiler::builder().testing().build();
     let store = MemoryStore::new();

@@ -224,3 +224,34 @@ fn a_wrong_setting_ends_the_program_with_a_word_about_it() {
         assert!(!output.status.success() && said.contains(hint), "{variable}={value}: {said}");
     }
 }
+
+/// Two servers on one database and one Redis: what one ends, the other sees at once, or within the time that it may
+/// remember.
+#[test]
+#[cfg_attr(not(knox_redis), ignore = "KNOX_TEST_REDIS_URL is not set")]
+fn sessions_may_be_in_redis_and_answers_be_remembered() {
+    let redis = std::env::var("KNOX_TEST_REDIS_URL").unwrap();
+    for name in PROGRAMS {
+        let url = database();
+        let start = |max_age| {
+            let variables = [
+                ("DATABASE_URL", url.as_str()),
+                ("KNOX_SECRET", SECRET),
+                ("KNOX_STORE_URL", &redis),
+                ("KNOX_CACHE_MAX_AGE_MS", max_age),
+            ];
+            Program::start(name, &variables)
+        };
+        let (strict, lax) = (start("0"), start("3600000"));
+        let token = strict.login("alice", "wonderland");
+        assert_eq!((strict.verify(&token), lax.verify(&token)), (204, 204), "{name}");
+        assert_eq!(Call::post("/logout").bearer(&token).send(strict.address).status, 204, "{name}");
+        assert_eq!((strict.verify(&token), lax.verify(&token)), (401, 204), "{name}: the second one may be late");
+
+        // What a server ends itself, it sees at once.
+        let token = lax.login("alice", "wonderland");
+        assert_eq!(lax.verify(&token), 204, "{name}");
+        assert_eq!(Call::post("/logout_all").bearer(&token).send(lax.address).status, 204, "{name}");
+        assert_eq!((lax.verify(&token), strict.verify(&token)), (401, 401), "{name}");
+    }
+}

@@ -9,6 +9,7 @@ pub mod database;
 pub mod page;
 pub mod passwords;
 pub mod settings;
+pub mod store;
 pub mod users;
 
 use std::{error::Error, fmt};
@@ -18,7 +19,6 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 use jwt_knox_actix::{Cookies, KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
-use jwt_knox_sea_orm::SeaOrmStore;
 use serde_json::{Value, json};
 
 use crate::{passwords::Passwords, settings::Settings, users::Users};
@@ -64,7 +64,8 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let users = Users::new(connection.clone(), Passwords::new()?);
 
     let mut builder = Knox::builder(settings.key)
-        .store(SeaOrmStore::new(connection))
+        .store(store::open(settings.store_url.as_deref(), connection).await?)
+        .cache(settings.cache)
         .subject_check(users.clone())
         .lifetime(settings.lifetime)
         .rotation_grace(settings.rotation_grace);

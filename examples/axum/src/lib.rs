@@ -9,13 +9,13 @@ pub mod database;
 pub mod page;
 pub mod passwords;
 pub mod settings;
+pub mod store;
 pub mod users;
 
 use std::{error::Error, fmt};
 
 use axum::{Json, Router, extract::FromRef, http::header::CONTENT_TYPE, response::AppendHeaders, routing::get};
 use jwt_knox_axum::{Cookies, KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
-use jwt_knox_sea_orm::SeaOrmStore;
 use serde_json::{Value, json};
 
 use crate::{passwords::Passwords, settings::Settings, users::Users};
@@ -62,7 +62,8 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let users = Users::new(connection.clone(), Passwords::new()?);
 
     let mut builder = Knox::builder(settings.key)
-        .store(SeaOrmStore::new(connection))
+        .store(store::open(settings.store_url.as_deref(), connection).await?)
+        .cache(settings.cache)
         .subject_check(users.clone())
         .lifetime(settings.lifetime)
         .rotation_grace(settings.rotation_grace);

@@ -24,5 +24,6 @@ alike! {
     page_js "page/page.js"
     passwords "passwords.rs"
     settings "settings.rs"
+    store "store.rs"
     users "users.rs"
 }

@@ -18,6 +18,8 @@ fn start_with(variable: &str, value: &str) -> String {
         "KNOX_ROTATION_GRACE_SECONDS",
         "KNOX_DEBUG_VERIFY",
         "KNOX_COOKIES",
+        "KNOX_STORE_URL",
+        "KNOX_CACHE_MAX_AGE_MS",
     ] {
         program.env_remove(unset);
     }
@@ -38,6 +40,8 @@ fn a_wrong_setting_is_named() {
         ("KNOX_DEBUG_VERIFY", "yes", "of the form 1"),
         ("KNOX_COOKIES", "on", "of the form 1"),
         ("KNOX_ROTATION_GRACE_SECONDS", "-1", "of the form 10"),
+        ("KNOX_CACHE_MAX_AGE_MS", "1s", "of the form 1000"),
+        ("KNOX_STORE_URL", "nosuch://x", "redis://127.0.0.1:6379/"),
         ("LISTEN", "localhost", "127.0.0.1:8000"),
     ] {
         let said = start_with(variable, value);

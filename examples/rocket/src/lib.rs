@@ -9,12 +9,12 @@ pub mod database;
 pub mod page;
 pub mod passwords;
 pub mod settings;
+pub mod store;
 pub mod users;
 
 use std::{error::Error, fmt, io::Cursor};
 
 use jwt_knox_rocket::{Cookies, KnoxAuth, KnoxHttp, fairing, jwks_route, jwt_knox::Knox, routes};
-use jwt_knox_sea_orm::SeaOrmStore;
 use rocket::{
     Build, Config, Data, Request, Response, Rocket, Route, get,
     http::Method,
@@ -77,7 +77,8 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let users = Users::new(connection.clone(), Passwords::new()?);
 
     let mut builder = Knox::builder(settings.key)
-        .store(SeaOrmStore::new(connection))
+        .store(store::open(settings.store_url.as_deref(), connection).await?)
+        .cache(settings.cache)
         .subject_check(users.clone())
         .lifetime(settings.lifetime)
         .rotation_grace(settings.rotation_grace);

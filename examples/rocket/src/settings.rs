@@ -2,7 +2,7 @@
 
 use std::{env, fmt::Display, net::SocketAddr, time::Duration};
 
-use jwt_knox_rocket::jwt_knox::{Lifetime, SessionLimit, SigningKey};
+use jwt_knox_rocket::jwt_knox::{Cache, Lifetime, SessionLimit, SigningKey};
 
 use crate::Failure;
 
@@ -14,6 +14,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// `DATABASE_URL`. Default: a SQLite file in the current folder.
     pub database_url: String,
+    /// `KNOX_STORE_URL`: `redis://…` keeps sessions in Redis. Unset: in the database.
+    pub store_url: Option<String>,
+    /// `KNOX_CACHE_MAX_AGE_MS`: for how many milliseconds the answers of the store are remembered. Default: 0, not at all.
+    pub cache: Cache,
     /// `KNOX_SECRET`: its UTF-8 bytes are the HS256 key. Unset: a random key for this run.
     pub key: SigningKey,
     /// `KNOX_LIMIT`: `deny:3`, `evict:3` or `evict_unused:3`. Unset: none.
@@ -41,6 +45,14 @@ impl Settings {
                 Some(value) => value.parse().map_err(|_| wrong("LISTEN", "127.0.0.1:8000"))?,
             },
             database_url: variable("DATABASE_URL")?.unwrap_or_else(|| "sqlite:quickstart.sqlite".to_owned()),
+            store_url: variable("KNOX_STORE_URL")?,
+            cache: match variable("KNOX_CACHE_MAX_AGE_MS")? {
+                None => Cache::default(),
+                Some(value) => {
+                    let millis: u32 = value.parse().map_err(|_| wrong("KNOX_CACHE_MAX_AGE_MS", "1000"))?;
+                    Cache::default().max_age(Duration::from_millis(millis.into()))
+                }
+            },
             key: match variable("KNOX_SECRET")? {
                 None => random_key()?,
                 Some(secret) => SigningKey::hs256(secret).map_err(invalid("KNOX_SECRET"))?,

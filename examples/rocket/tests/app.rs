@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use example_rocket::{app, connect, settings::Settings};
-use jwt_knox_rocket::jwt_knox::{Lifetime, SigningKey};
+use jwt_knox_rocket::jwt_knox::{Cache, Lifetime, SigningKey};
 use rocket::{
     Config,
     config::LogLevel,
@@ -30,6 +30,8 @@ async fn a_session_lasts_from_the_login_to_the_logout() {
     let knox = connect(Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         database_url: format!("sqlite:{}", file.display()),
+        store_url: None,
+        cache: Cache::default(),
         key: SigningKey::hs256("a key of the tests, 32 bytes or more!").unwrap(),
         limit: None,
         lifetime: Lifetime::default(),
