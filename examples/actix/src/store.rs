@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use jwt_knox_actix::jwt_knox::TokenStore;
 use jwt_knox_redis::RedisStore;
 use jwt_knox_sea_orm::SeaOrmStore;
 use redis::aio::ConnectionManagerConfig;
 use sea_orm::DatabaseConnection;
+
+use jwt_knox_actix::jwt_knox::TokenStore;
 
 use crate::Failure;
 
