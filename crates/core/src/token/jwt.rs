@@ -193,6 +193,10 @@ impl Jwt {
         };
         let digest = algorithm.digest(&secret).ok_or(Rejection::Malformed("the secret is not hexadecimal"))?;
         let claims = ClaimSet(claims);
+        // Registered claims have one type (RFC 7519 §4.1), also those that mean nothing in this format.
+        for name in ["sub", "jti", "nonce"] {
+            claims.string(name)?;
+        }
         let expires_at = claims.numeric_date("exp")?;
         if expires_at.is_none() && self.require_exp {
             return Err(Rejection::Malformed("`exp` is missing"));
