@@ -248,7 +248,12 @@ impl Login for Users {
         if let Some(gate) = gate {
             gate.pass().await;
         }
-        Ok(NewSession::new(Subject::new(*name)?).scopes(scope.split_whitespace())?)
+        let session = NewSession::new(Subject::new(*name)?).scopes(scope.split_whitespace())?;
+        // An application that knows its users' devices by name.
+        Ok(match credentials.header("x-device") {
+            Some(device) => session.label(device),
+            None => session,
+        })
     }
 }
 

@@ -116,8 +116,8 @@ fn a_limit_holds_over_all_servers<S: TokenStore>(store: impl Fn() -> S) {
 /// 24 logins from one device, through all servers, leave one.
 fn one_login_for_each_device<S: TokenStore>(store: impl Fn() -> S) {
     let servers = Servers::start(store, Some(SessionLimit::deny(2).unwrap().one_per_label()));
-    let other = Call::login("alice", "wonderland").header("User-Agent", "laptop").send(servers.number(0)).token();
-    let replies = servers.at_once(24, |_| Call::login("alice", "wonderland").header("User-Agent", "phone"));
+    let other = Call::login("alice", "wonderland").header("X-Device", "laptop").send(servers.number(0)).token();
+    let replies = servers.at_once(24, |_| Call::login("alice", "wonderland").header("X-Device", "phone"));
     let tokens = tokens(&replies);
     assert_eq!(tokens.len(), 24, "each takes the place of the one before");
     assert_eq!(servers.how_many_are_good(&tokens), 1, "24 parallel logins of one label leave one");
