@@ -423,5 +423,5 @@ impl Knox {
 
 /// Whether the token has the secret before the present one, and the grace is not over.
 fn is_in_grace(record: &SessionRecord, token: &Verified, now: Timestamp) -> bool {
-    record.previous.as_ref().is_some_and(|previous| previous.digest == token.digest && now < previous.valid_until)
+    record.previous.as_ref().is_some_and(|previous| previous.is_in_grace(&token.digest, now))
 }

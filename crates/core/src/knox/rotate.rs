@@ -79,8 +79,9 @@ impl Knox {
             record = self.find_for_rotation(auth).await?;
         }
         // The token was rotated before, and the grace is not over: the same new secret again.
-        let previous = record.previous.as_ref().filter(|previous| previous.digest == auth.verified().digest);
-        let previous = previous.filter(|previous| now < previous.valid_until).ok_or(Rejection::Revoked)?;
+        let digest = &auth.verified().digest;
+        let previous = record.previous.as_ref().filter(|previous| previous.is_in_grace(digest, now));
+        let previous = previous.ok_or(Rejection::Revoked)?;
         let secret = self.next_secret(auth, &previous.nonce)?;
         let hash = record.digest.algorithm();
         if hash.digest(&secret).as_ref() != Some(&record.digest) {
@@ -90,9 +91,10 @@ impl Knox {
     }
 
     async fn find_for_rotation(&self, auth: &Authenticated) -> Result<SessionRecord, IssueError> {
-        let found = self.time_limit().apply(self.admin().store().find(&auth.session_ref())).await?;
-        let cutoff = self.expiry_cutoff(self.now());
-        let record = found.filter(|found| found.is_active(cutoff)).ok_or(Rejection::Revoked)?;
+        let record = self.find_record(auth.verified().session()).await?;
+        if !record.is_active(self.expiry_cutoff(self.now())) {
+            return Err(Rejection::Revoked.into());
+        }
         // What was granted at the login is what the new token grants, even if the store was written to since.
         let granted = (&auth.session().scope, auth.session().absolute_expires_at, auth.session().claims);
         if (&record.scope, record.absolute_expires_at, record.claims) != granted {

@@ -68,6 +68,11 @@ impl PreviousSecret {
     pub fn valid_until(&self) -> Timestamp {
         self.valid_until
     }
+
+    /// Whether `digest` is that of this secret, and the grace is not over.
+    pub(crate) fn is_in_grace(&self, digest: &TokenDigest, now: Timestamp) -> bool {
+        self.digest == *digest && now < self.valid_until
+    }
 }
 
 impl fmt::Display for PreviousSecret {
