@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use sha2::{Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
-use crate::keys::{Algorithm, symmetric};
+use crate::keys::{Algorithm, error::SignatureError, symmetric};
 
 /// The longest JWK that the signing library reads.
 pub(super) const MAX_JWK_BYTES: usize = 8192;
@@ -47,7 +47,7 @@ pub(super) trait PublicKey: Send + Sync {
     fn thumbprint(&self) -> String;
     /// Verifies the signature of a JWT whose header has been judged. Of HMAC nothing else; otherwise also what `options`
     /// ask for.
-    fn verify(&self, token: &str, options: VerificationOptions) -> Result<(), Error>;
+    fn verify(&self, token: &str, options: VerificationOptions) -> Result<(), SignatureError>;
     /// As a public JWK with the name `key_id`; `None` for a symmetric key, which has no public form.
     fn to_jwk(&self, key_id: &str) -> Option<String>;
     /// A symmetric key as a JWK with the name `key_id`, which is secret; `None` for a public key.
@@ -105,8 +105,8 @@ macro_rules! symmetric_keys {
                     symmetric::thumbprint(self.key().as_ref())
                 }
 
-                fn verify(&self, token: &str, _: VerificationOptions) -> Result<(), Error> {
-                    Ok(symmetric::verify::<Hmac<$hash>>(self.key().as_ref(), token)?)
+                fn verify(&self, token: &str, _: VerificationOptions) -> Result<(), SignatureError> {
+                    symmetric::verify::<Hmac<$hash>>(self.key().as_ref(), token)
                 }
 
                 fn to_jwk(&self, _: &str) -> Option<String> {
@@ -172,8 +172,8 @@ macro_rules! key_pairs {
                     self.jwk_thumbprint()
                 }
 
-                fn verify(&self, token: &str, options: VerificationOptions) -> Result<(), Error> {
-                    self.verify_token::<NoCustomClaims>(token, Some(options)).map(drop)
+                fn verify(&self, token: &str, options: VerificationOptions) -> Result<(), SignatureError> {
+                    Ok(self.verify_token::<NoCustomClaims>(token, Some(options)).map(drop)?)
                 }
 
                 fn to_jwk(&self, key_id: &str) -> Option<String> {

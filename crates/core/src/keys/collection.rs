@@ -1,10 +1,11 @@
 //! What holds for keys that are held together, in a ring or in a set.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use crate::keys::{
-    Algorithm, VerifyingKey,
+    VerifyingKey,
     error::{KeyRingError, KeySetError},
+    identity::Identity,
     verifying::is_key_id,
 };
 
@@ -31,21 +32,6 @@ pub(super) fn select<'a>(
 pub(super) enum Conflict {
     DuplicateKeyId(String),
     TwoAlgorithms(String),
-}
-
-/// What tells a key from others, without the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) key_id: Arc<str>,
-    pub(super) algorithm: Algorithm,
-    /// The JWK thumbprint (RFC 7638): the same for the same key, under whatever id.
-    pub(super) thumbprint: String,
-}
-
-impl From<&VerifyingKey> for Identity {
-    fn from(key: &VerifyingKey) -> Self {
-        Self { key_id: key.shared_key_id(), algorithm: key.algorithm(), thumbprint: key.thumbprint().to_string() }
-    }
 }
 
 /// Checks that no two keys have one id, and no key is there for two algorithms (RFC 8725 §3.1).

@@ -1,7 +1,7 @@
 //! A key of a ring, and its state.
 
 use crate::{
-    keys::{Algorithm, SigningKey, VerifyingKey, collection::Identity},
+    keys::{Algorithm, SigningKey, VerifyingKey, identity::Identity},
     named::named,
 };
 
@@ -21,7 +21,7 @@ impl Entry {
     }
 
     pub(super) fn public(state: KeyState, key: VerifyingKey) -> Self {
-        Self { identity: Identity::from(&key), state, verifying: Some(key), signing: None }
+        Self { identity: key.identity().clone(), state, verifying: Some(key), signing: None }
     }
 
     /// What is left of a key.

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use jwt_simple::JWTError;
+
 use crate::{
     error::{BoxError, UnknownName, readable_debug},
     keys::Algorithm,
@@ -272,3 +274,27 @@ impl fmt::Display for SkippedKey {
 }
 
 readable_debug!(KeyError, KeyRingError, KeyFolderError, KeySetError);
+
+/// Why the signature of a token is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SignatureError {
+    /// It is not that of the key.
+    Invalid,
+    /// The header names another algorithm than that of the key.
+    AlgorithmMismatch,
+    /// The payload is not what the library takes for claims, which it reads after the signature.
+    NotClaims,
+    /// The token is not of the form of a signed JWT.
+    Malformed,
+}
+
+impl From<jwt_simple::Error> for SignatureError {
+    fn from(error: jwt_simple::Error) -> Self {
+        match error.downcast_ref() {
+            Some(JWTError::InvalidAuthenticationTag | JWTError::InvalidSignature) => Self::Invalid,
+            Some(JWTError::AlgorithmMismatch) => Self::AlgorithmMismatch,
+            None if error.is::<serde_json::Error>() => Self::NotClaims,
+            _ => Self::Malformed,
+        }
+    }
+}

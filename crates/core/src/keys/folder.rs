@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 use crate::{
     keys::{
         Algorithm, SigningKey, VerifyingKey,
-        collection::{Identity, check_joins},
+        collection::check_joins,
         entry::{Entry, KeyState},
         error::{KeyError, KeyFolderError, KeyRingError},
+        identity::Identity,
     },
     random::fill_from_os,
 };
@@ -76,7 +77,11 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Entry>, KeyFolderError> {
         let unreadable = |source| KeyFolderError::Key { path: path.display().to_string(), position, source };
         entries.push(read_key(jwk.get()).map_err(unreadable)?);
     }
-    let identity = |RetiredKey { kid, alg, thumbprint }| Identity { key_id: kid.into(), algorithm: alg, thumbprint };
+    let identity = |RetiredKey { kid, alg, thumbprint }| Identity {
+        key_id: kid.into(),
+        algorithm: alg,
+        thumbprint: thumbprint.into(),
+    };
     entries.extend(ring.retired.into_iter().map(identity).map(Entry::retired));
     check(&entries)?;
     match entries.iter().filter(|entry| entry.state == KeyState::Signing).count() {
@@ -133,7 +138,7 @@ pub(super) fn encode(entries: &[Entry]) -> Zeroizing<String> {
     let of_entry = |entry: &Entry| RetiredKey {
         kid: entry.key_id().to_owned(),
         alg: entry.identity.algorithm,
-        thumbprint: entry.identity.thumbprint.clone(),
+        thumbprint: entry.identity.thumbprint.to_string(),
     };
     let retired: Vec<RetiredKey> = entries.iter().filter(retired).map(of_entry).collect();
     // Structs of texts always serialize.

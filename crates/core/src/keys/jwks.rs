@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::keys::{
     Algorithm, VerifyingKey,
-    collection::{Identity, check_joins},
+    collection::check_joins,
     error::{KeyError, KeySetError, SkippedKey},
     verifying::is_key_id,
 };
@@ -41,17 +41,13 @@ pub(super) fn read(jwks: &str, rsa: Option<Algorithm>) -> Result<Read, KeySetErr
     }
     let jwks: Jwks<'_> = serde_json::from_str(jwks).map_err(|_| KeySetError::NotAKeySet)?;
     let mut read = Read::default();
-    let mut identities = Vec::new();
     for (position, jwk) in jwks.keys.iter().enumerate() {
         let joins = |key: VerifyingKey| {
-            let identity = Identity::from(&key);
-            check_joins(&identity, identities.iter()).map(|()| (key, identity)).map_err(KeySetError::from)
+            check_joins(key.identity(), read.keys.iter().map(VerifyingKey::identity))?;
+            Ok(key)
         };
         match read_key(jwk.get(), rsa).and_then(joins) {
-            Ok((key, identity)) => {
-                read.keys.push(key);
-                identities.push(identity);
-            }
+            Ok(key) => read.keys.push(key),
             Err(reason) => {
                 let skipped = SkippedKey { position, key_id: key_id(jwk.get()), reason: Arc::new(reason) };
                 report(&skipped);

@@ -8,10 +8,12 @@ use std::{
 
 use crate::keys::{
     SigningKey, VerifyingKey,
-    collection::{Identity, VerifyingKeys, check_joins, select},
+    collection::{VerifyingKeys, check_joins, select},
     entry::{Entry, KeyInfo, KeyState},
     error::{KeyFolderError, KeyRingError},
-    folder, jwks,
+    folder,
+    identity::Identity,
+    jwks,
     set::KeySet,
 };
 
@@ -311,7 +313,7 @@ fn check_not_retired(new: &Identity, entries: &[Entry]) -> Result<(), KeyRingErr
 fn check_reloaded(new: &Entry, entries: &[Entry]) -> Result<(), KeyRingError> {
     let key_id = new.key_id().to_owned();
     match entries.iter().find(|old| old.key_id() == new.key_id()) {
-        Some(old) if new.identity != old.identity => Err(KeyRingError::DuplicateKeyId { key_id }),
+        Some(old) if !new.identity.is_of_same_key(&old.identity) => Err(KeyRingError::DuplicateKeyId { key_id }),
         Some(old) if old.is_retired() && !new.is_retired() => Err(KeyRingError::Retired { key_id }),
         None if !new.is_retired() => check_not_retired(&new.identity, entries),
         _ => Ok(()),

@@ -7,7 +7,7 @@ use std::{
 
 use crate::keys::{
     Algorithm, VerifyingKey,
-    collection::{Identity, VerifyingKeys, check_joins, select},
+    collection::{VerifyingKeys, check_joins, select},
     error::{KeySetError, SkippedKey},
     jwks,
 };
@@ -51,9 +51,8 @@ impl KeySet {
         if keys.is_empty() {
             return Err(KeySetError::NoKey { skipped: Vec::new() });
         }
-        let identities: Vec<Identity> = keys.iter().map(Identity::from).collect();
-        for (index, key) in identities.iter().enumerate() {
-            check_joins(key, identities[..index].iter())?;
+        for (index, key) in keys.iter().enumerate() {
+            check_joins(key.identity(), keys[..index].iter().map(VerifyingKey::identity))?;
         }
         Ok(Self::of_distinct(keys))
     }

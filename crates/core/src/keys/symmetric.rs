@@ -2,12 +2,15 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{KeyInit, Mac};
-use jwt_simple::JWTError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::keys::{Algorithm, der, error::KeyError, examples, pem};
+use crate::keys::{
+    Algorithm, der,
+    error::{KeyError, SignatureError},
+    examples, pem,
+};
 
 /// The shortest key: as long as the hash (RFC 7518 §3.2). Other algorithms than HMAC have none.
 pub(super) fn min_bytes(algorithm: Algorithm) -> Option<usize> {
@@ -78,11 +81,11 @@ pub(super) fn warn_of_mistakes(algorithm: Algorithm, key: &[u8]) {
 ///
 /// By the MAC of RustCrypto and not by that of the signing library, which is several times slower and decodes header and
 /// claims once more.
-pub(super) fn verify<M: Mac + KeyInit>(key: &[u8], token: &str) -> Result<(), JWTError> {
-    let (signed, signature) = token.rsplit_once('.').ok_or(JWTError::CompactEncodingError)?;
-    let signature = Base64UrlUnpadded::decode_vec(signature).map_err(|_| JWTError::CompactEncodingError)?;
-    let mac = M::new_from_slice(key).map_err(|_| JWTError::InvalidAuthenticationTag)?;
-    mac.chain_update(signed).verify_slice(&signature).map_err(|_| JWTError::InvalidAuthenticationTag)
+pub(super) fn verify<M: Mac + KeyInit>(key: &[u8], token: &str) -> Result<(), SignatureError> {
+    let (signed, signature) = token.rsplit_once('.').ok_or(SignatureError::Malformed)?;
+    let signature = Base64UrlUnpadded::decode_vec(signature).map_err(|_| SignatureError::Malformed)?;
+    let mac = M::new_from_slice(key).map_err(|_| SignatureError::Invalid)?;
+    mac.chain_update(signed).verify_slice(&signature).map_err(|_| SignatureError::Invalid)
 }
 
 /// The JWK thumbprint (RFC 7638 §3.2: the members `k` and `kty`, in this order).

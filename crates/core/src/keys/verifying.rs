@@ -2,17 +2,14 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use jwt_simple::{
-    Error as LibraryError,
-    prelude::{UnixTimeStamp, VerificationOptions},
-};
-
+use jwt_simple::prelude::{UnixTimeStamp, VerificationOptions};
 use zeroize::Zeroizing;
 
 use crate::keys::{
     Algorithm,
     backend::{ParsedKey, PublicKey},
-    error::KeyError,
+    error::{KeyError, SignatureError},
+    identity::Identity,
     read::{self, Contents, EncodedKey},
 };
 
@@ -35,8 +32,7 @@ use crate::keys::{
 /// ```
 #[derive(Clone)]
 pub struct VerifyingKey {
-    key_id: Arc<str>,
-    thumbprint: Arc<str>,
+    identity: Identity,
     public: Arc<dyn PublicKey>,
 }
 
@@ -105,7 +101,8 @@ impl VerifyingKey {
     pub(super) fn new(parsed: ParsedKey<dyn PublicKey>) -> Result<Self, KeyError> {
         let thumbprint: Arc<str> = parsed.key.thumbprint().into();
         let key_id = parsed.key_id.unwrap_or_else(|| thumbprint.to_string());
-        Self { key_id: "".into(), thumbprint, public: parsed.key }.with_key_id(key_id)
+        let identity = Identity { key_id: "".into(), algorithm: parsed.key.algorithm(), thumbprint };
+        Self { identity, public: parsed.key }.with_key_id(key_id)
     }
 
     /// Names the key: it verifies tokens with that `kid`, 1 to 128 printable ASCII characters without spaces.
@@ -118,28 +115,24 @@ impl VerifyingKey {
         if !is_key_id(&key_id) {
             return Err(KeyError::InvalidKeyId);
         }
-        Ok(Self { key_id: key_id.into(), ..self })
+        Ok(Self { identity: Identity { key_id: key_id.into(), ..self.identity }, ..self })
     }
 
     /// The key's id: it verifies tokens that carry it as `kid`.
     #[must_use]
     pub fn key_id(&self) -> &str {
-        &self.key_id
+        &self.identity.key_id
     }
 
-    pub(super) fn shared_key_id(&self) -> Arc<str> {
-        Arc::clone(&self.key_id)
+    /// What tells it from other keys.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The key's algorithm, which tokens must carry as `alg`.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        self.public.algorithm()
-    }
-
-    /// The JWK thumbprint (RFC 7638), which does not depend on the key's id.
-    pub(crate) fn thumbprint(&self) -> &Arc<str> {
-        &self.thumbprint
+        self.identity.algorithm
     }
 
     /// The public key as a JWK, with its id, its `alg` and `use` of `sig`.
@@ -148,13 +141,13 @@ impl VerifyingKey {
     ///
     /// [`KeyError::Symmetric`] for HMAC keys, which have no public form.
     pub fn to_jwk(&self) -> Result<String, KeyError> {
-        self.public.to_jwk(&self.key_id).ok_or(KeyError::Symmetric)
+        self.public.to_jwk(self.key_id()).ok_or(KeyError::Symmetric)
     }
 
     /// The key as a JWK, also that of HMAC, which is secret.
     pub(super) fn to_any_jwk(&self) -> Option<Zeroizing<String>> {
-        let secret = || self.public.to_secret_jwk(&self.key_id);
-        self.public.to_jwk(&self.key_id).map(Zeroizing::new).or_else(secret)
+        let secret = || self.public.to_secret_jwk(self.key_id());
+        self.public.to_jwk(self.key_id()).map(Zeroizing::new).or_else(secret)
     }
 
     /// The public key in PEM, as SPKI. The id is not part of it.
@@ -181,7 +174,7 @@ impl VerifyingKey {
     }
 
     /// Checks the signature of `token`, whose header has been judged, and none of its claims.
-    pub(crate) fn verify_signature(&self, token: &str, max_bytes: usize) -> Result<(), LibraryError> {
+    pub(crate) fn verify_signature(&self, token: &str, max_bytes: usize) -> Result<(), SignatureError> {
         // The claims are judged in `jwt`, by one clock and one leeway. These options keep the library from judging
         // them: at the epoch, without tolerance and with the future accepted, nothing is early or late.
         let options = VerificationOptions {
@@ -197,7 +190,7 @@ impl VerifyingKey {
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifyingKey({} {})", self.algorithm(), self.key_id)
+        write!(f, "VerifyingKey({} {})", self.algorithm(), self.key_id())
     }
 }
 

@@ -1,18 +1,14 @@
 //! Writing and reading the JWT: the signature by `jwt-simple`, the claims by the rules of RFC 7519 and one clock.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, sync::OnceLock};
 
 use jiff::Timestamp;
-use jwt_simple::JWTError;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
     error::{ClaimsError, IssueError, Rejection},
-    keys::{Algorithm, SigningKey, VerifyingKey, VerifyingKeys},
+    keys::{Identity, SignatureError, SigningKey, VerifyingKey, VerifyingKeys},
     subject::Subject,
     token::{
         claims::{ClaimSet, CustomClaims, take_string},
@@ -53,11 +49,10 @@ pub(crate) struct Payload<'a> {
 /// gone, its key has been retired or its session has been revoked may change, and is not known yet.
 #[derive(Debug)]
 pub(crate) struct Verified {
-    /// The `kid`, if the token names its key.
-    key_id: Option<String>,
     /// Which key has signed it. Not the key itself, which is to be wiped when it is retired.
-    thumbprint: Arc<str>,
-    algorithm: Algorithm,
+    key: Identity,
+    /// Whether the token names its key.
+    names_key: bool,
     session: SessionRef,
     secret: Secret,
     pub(crate) digest: TokenDigest,
@@ -130,18 +125,15 @@ impl Jwt {
 
     /// Verifies a token: size, header, signature, claims, and the times in them against `now`.
     pub(crate) fn verify(&self, keys: &dyn VerifyingKeys, token: &str, now: Timestamp) -> Result<Verified, Rejection> {
-        let (key, key_id, payload) = self.key_for(keys, token)?;
-        key.verify_signature(token, self.profile.max_bytes()).map_err(|error| rejection(&error))?;
-        self.read_claims(&key, key_id, decode(payload)?, now)
+        let (key, names_key, payload) = self.key_for(keys, token)?;
+        key.verify_signature(token, self.profile.max_bytes()).map_err(rejection)?;
+        self.read_claims(&key, names_key, decode(payload)?, now)
     }
 
     /// Whether what [`verify`](Self::verify) gave earlier is good now: keys may have been retired, and time has passed.
     pub(crate) fn recheck(&self, keys: &dyn VerifyingKeys, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
-        let is_same = |key: &VerifyingKey| {
-            let is_same = Arc::ptr_eq(key.thumbprint(), &token.thumbprint) || *key.thumbprint() == token.thumbprint;
-            is_same && key.algorithm() == token.algorithm
-        };
-        keys.verifying(token.key_id.as_deref()).filter(is_same).ok_or(Rejection::UnknownKey)?;
+        let key_id = token.names_key.then_some(&*token.key.key_id);
+        keys.verifying(key_id).filter(|key| key.identity().is_of_same_key(&token.key)).ok_or(Rejection::UnknownKey)?;
         self.check_times(token.starts_at, token.expires_at, now)
     }
 
@@ -150,12 +142,12 @@ impl Jwt {
         *token.claims_digest.get_or_init(|| token.claims.custom_digest(self.profile.token_format()))
     }
 
-    /// The key that must have signed the token, its name in the token, and the segment with the claims.
+    /// The key that must have signed the token, whether the token names it, and the segment with the claims.
     fn key_for<'a>(
         &self,
         keys: &dyn VerifyingKeys,
         token: &'a str,
-    ) -> Result<(VerifyingKey, Option<String>, &'a str), Rejection> {
+    ) -> Result<(VerifyingKey, bool, &'a str), Rejection> {
         if token.len() > self.profile.max_bytes() {
             return Err(Rejection::Malformed("too long"));
         }
@@ -172,14 +164,14 @@ impl Jwt {
         if !key.algorithm().is_named(&header.alg) {
             return Err(Rejection::AlgorithmMismatch);
         }
-        Ok((key, header.kid, payload))
+        Ok((key, header.kid.is_some(), payload))
     }
 
     /// Reads the claims of a token whose signature is valid.
     fn read_claims(
         &self,
         key: &VerifyingKey,
-        key_id: Option<String>,
+        names_key: bool,
         mut claims: Map<String, Value>,
         now: Timestamp,
     ) -> Result<Verified, Rejection> {
@@ -230,9 +222,8 @@ impl Jwt {
         };
         let scope = claims.string(&format.names().scope)?.map(str::to_owned);
         Ok(Verified {
-            key_id,
-            thumbprint: Arc::clone(key.thumbprint()),
-            algorithm: key.algorithm(),
+            key: key.identity().clone(),
+            names_key,
             session: SessionRef::new(subject, session_id),
             secret,
             digest,
@@ -263,12 +254,12 @@ impl Jwt {
     }
 }
 
-/// Why the signing library rejects a token.
-fn rejection(error: &jwt_simple::Error) -> Rejection {
-    match error.downcast_ref() {
-        Some(JWTError::AlgorithmMismatch) => Rejection::AlgorithmMismatch,
-        Some(JWTError::InvalidAuthenticationTag | JWTError::InvalidSignature) => Rejection::InvalidSignature,
-        _ => Rejection::Malformed("not a signed JWT"),
+/// Why a token is rejected whose signature is not accepted.
+fn rejection(error: SignatureError) -> Rejection {
+    match error {
+        SignatureError::Invalid => Rejection::InvalidSignature,
+        SignatureError::AlgorithmMismatch => Rejection::AlgorithmMismatch,
+        SignatureError::NotClaims | SignatureError::Malformed => Rejection::Malformed("not a signed JWT"),
     }
 }
 
@@ -304,11 +295,11 @@ pub(crate) fn signature_of(keys: &dyn VerifyingKeys, token: &str) -> Result<(), 
     let (key, _, payload) = jwt.key_for(keys, token)?;
     // As `verify` does afterwards, which then wants JSON.
     crate::token::segment::decode_base64(payload)?;
-    jwt_simple::prelude::Token::decode_metadata(token).map_err(|error| rejection(&error))?;
+    jwt_simple::prelude::Token::decode_metadata(token).map_err(|error| rejection(error.into()))?;
     match key.verify_signature(token, jwt.profile.max_bytes()) {
         // The header is JSON, so it is the payload that is none; and that is read when the signature has been found
         // good.
-        Err(error) if error.is::<serde_json::Error>() => Ok(()),
-        outcome => outcome.map_err(|error| rejection(&error)),
+        Err(SignatureError::NotClaims) => Ok(()),
+        outcome => outcome.map_err(rejection),
     }
 }
