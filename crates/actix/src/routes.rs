@@ -63,8 +63,11 @@ async fn respond(knox: KnoxHttp, endpoint: Endpoint, http: HttpRequest, payload:
         None
     };
     let answer = async move {
-        let headers = http.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let mut request = translate::request(&knox, &http, &slot).with_headers(headers);
+        let mut request = translate::request(&knox, &http, &slot);
+        if knox.needs_headers(endpoint) {
+            let headers = http.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            request = request.with_headers(headers);
+        }
         if let Some(body) = &body {
             request = request.with_body(match body {
                 Ok(Ok(Ok(bytes))) => Body::Complete(bytes),

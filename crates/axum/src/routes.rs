@@ -74,8 +74,11 @@ async fn respond(knox: KnoxHttp, endpoint: Endpoint, request: Request) -> Respon
         None
     };
     let answer = async move {
-        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let mut request = translate::request(&knox, &parts, &slot).with_headers(headers);
+        let mut request = translate::request(&knox, &parts, &slot);
+        if knox.needs_headers(endpoint) {
+            let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            request = request.with_headers(headers);
+        }
         if let Some(body) = &body {
             request = request.with_body(match body {
                 Ok(Ok(bytes)) => Body::Complete(bytes),

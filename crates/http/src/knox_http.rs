@@ -42,13 +42,6 @@ use crate::{
 #[derive(Clone)]
 pub struct KnoxHttp(Arc<Inner>);
 
-/// Whether a request is a use of the session.
-#[derive(Clone, Copy)]
-enum Counts {
-    AsUse,
-    ForNothing,
-}
-
 pub(crate) struct Inner {
     pub(crate) knox: Knox,
     /// Tells this handle from others.
@@ -100,7 +93,7 @@ impl KnoxHttp {
     ///
     /// [`HttpRejection`], with the response to send: 401 without a valid token, 503 if the store cannot tell.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
-        self.authenticate_once(request, Counts::AsUse).await
+        self.authenticate_once(request, false).await
     }
 
     /// As [`authenticate`](Self::authenticate), and does not count as a use of the session, unless another guard of the
@@ -110,21 +103,26 @@ impl KnoxHttp {
     ///
     /// As for [`authenticate`](Self::authenticate).
     pub async fn authenticate_passively(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
-        self.authenticate_once(request, Counts::ForNothing).await
+        self.authenticate_once(request, true).await
     }
 
-    async fn authenticate_once(&self, request: &Request<'_>, counts: Counts) -> Result<Authenticated, HttpRejection> {
+    /// With `is_passive`, the request is no use of the session.
+    pub(crate) async fn authenticate_once(
+        &self,
+        request: &Request<'_>,
+        is_passive: bool,
+    ) -> Result<Authenticated, HttpRejection> {
         let credential = request.credential();
         if let Credential::Cookie(_) = credential {
             self.require_same_origin(request)?;
         }
         if let Some(slot) = request.slot {
-            let decide = self.authenticate_credential(credential, counts);
+            let decide = self.authenticate_credential(credential, is_passive);
             if let Some(outcome) = slot.get_or_fill(self.0.id, credential, decide).await {
                 return outcome;
             }
         }
-        self.authenticate_credential(credential, counts).await
+        self.authenticate_credential(credential, is_passive).await
     }
 
     /// Optional authentication: no credential is `None`; a bad one, or a store that is down, stays what it is.
@@ -143,7 +141,7 @@ impl KnoxHttp {
     async fn authenticate_credential(
         &self,
         credential: Credential<'_>,
-        counts: Counts,
+        is_passive: bool,
     ) -> Result<Authenticated, HttpRejection> {
         let token = match credential {
             Credential::None => Ok(None),
@@ -158,10 +156,9 @@ impl KnoxHttp {
                 return Err(self.reject(reason));
             }
         };
-        let outcome = match counts {
-            Counts::AsUse => self.0.knox.authenticate(token).await,
-            Counts::ForNothing => self.0.knox.authenticate_passively(token).await,
-        };
+        let knox = self.knox();
+        let outcome =
+            if is_passive { knox.authenticate_passively(token).await } else { knox.authenticate(token).await };
         outcome.map_err(|error| self.reject(error))
     }
 
@@ -227,6 +224,13 @@ impl KnoxHttp {
     #[must_use]
     pub fn path(&self, endpoint: Endpoint) -> &str {
         self.0.settings.paths.path(endpoint)
+    }
+
+    /// Whether [`respond`](Self::respond) needs [all headers](Request::with_headers) of a request to that route. If not, an
+    /// adapter does not collect them.
+    #[must_use]
+    pub fn needs_headers(&self, endpoint: Endpoint) -> bool {
+        matches!(endpoint, Endpoint::GetToken | Endpoint::Login)
     }
 
     /// Whether [`respond`](Self::respond) needs the body of this request. If not, an adapter does not wait for it.

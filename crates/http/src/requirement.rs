@@ -97,11 +97,7 @@ impl Requirement {
     /// [`HttpRejection`], with the response to send: that of [`KnoxHttp::authenticate`], 403 for want of a scope, or 401
     /// if the login is too old.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
-        let auth = if self.is_passive {
-            self.knox.authenticate_passively(request).await?
-        } else {
-            self.knox.authenticate(request).await?
-        };
+        let auth = self.knox.authenticate_once(request, self.is_passive).await?;
         self.scopes.iter().try_for_each(|scope| self.knox.require_scope(&auth, scope))?;
         self.max_age.map_or(Ok(()), |max_age| self.knox.require_recent(&auth, max_age))?;
         Ok(auth)

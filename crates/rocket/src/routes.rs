@@ -82,9 +82,13 @@ impl Handler for BuiltIn {
         if path.ends_with('/') || path.raw().contains("//") {
             return Outcome::forward(data, Status::NotFound);
         }
-        let headers: Vec<_> = rocket.headers().iter().collect();
-        let headers = headers.iter().map(|header| (header.name().as_str(), header.value().as_bytes()));
-        let mut request = translate::request(&self.knox, rocket).with_headers(headers);
+        let headers: Vec<_>;
+        let mut request = translate::request(&self.knox, rocket);
+        if self.knox.needs_headers(self.endpoint) {
+            headers = rocket.headers().iter().collect();
+            request =
+                request.with_headers(headers.iter().map(|header| (header.name().as_str(), header.value().as_bytes())));
+        }
         let bytes;
         if self.knox.needs_body(self.endpoint, &request) {
             let body = data.open(KnoxRequest::MAX_BODY_BYTES.bytes()).into_bytes();
