@@ -6,7 +6,6 @@
 //! See in [`users`] how a users table becomes a `Login` and a `SubjectCheck`.
 
 pub mod database;
-pub mod page;
 pub mod passwords;
 pub mod settings;
 pub mod store;
@@ -31,7 +30,7 @@ async fn me(auth: KnoxAuth) -> web::Json<Value> {
 /// A file of the page for browsers.
 async fn file(content_type: &'static str, text: &'static str) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    page::HEADERS.into_iter().for_each(|header| {
+    example_page::HEADERS.into_iter().for_each(|header| {
         response.insert_header(header);
     });
     response.content_type(content_type).body(text)
@@ -40,7 +39,7 @@ async fn file(content_type: &'static str, text: &'static str) -> HttpResponse {
 /// The routes of the application.
 pub fn configure(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
-        for (path, content_type, text) in page::FILES.into_iter().filter(|_| page::is_on(&knox)) {
+        for &(path, content_type, text) in example_page::files(&knox) {
             config.route(path, web::get().to(move || file(content_type, text)));
         }
         config

@@ -6,7 +6,6 @@
 //! See in [`users`] how a users table becomes a `Login` and a `SubjectCheck`.
 
 pub mod database;
-pub mod page;
 pub mod passwords;
 pub mod settings;
 pub mod store;
@@ -33,9 +32,8 @@ async fn me(auth: KnoxAuth) -> Json<Value> {
 
 /// The page for browsers, if they can log in.
 fn pages(knox: &KnoxHttp) -> Router<AppState> {
-    let files = page::FILES.into_iter().filter(|_| page::is_on(knox));
-    files.fold(Router::new(), |router, (path, content_type, text)| {
-        let headers = AppendHeaders(page::HEADERS);
+    example_page::files(knox).iter().fold(Router::new(), |router, &(path, content_type, text)| {
+        let headers = AppendHeaders(example_page::HEADERS);
         router.route(path, get(move || async move { ([(CONTENT_TYPE, content_type)], headers, text) }))
     })
 }

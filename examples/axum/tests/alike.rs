@@ -18,10 +18,6 @@ macro_rules! alike {
 
 alike! {
     database "database.rs"
-    page "page.rs"
-    page_html "page/index.html"
-    page_css "page/page.css"
-    page_js "page/page.js"
     passwords "passwords.rs"
     settings "settings.rs"
     store "store.rs"

@@ -6,7 +6,6 @@
 //! See in [`users`] how a users table becomes a `Login` and a `SubjectCheck`.
 
 pub mod database;
-pub mod page;
 pub mod passwords;
 pub mod settings;
 pub mod store;
@@ -33,7 +32,7 @@ fn me(auth: KnoxAuth) -> RawJson<String> {
 
 /// A file of the page for browsers.
 #[derive(Clone)]
-struct File(page::File);
+struct File(example_page::File);
 
 #[rocket::async_trait]
 impl Handler for File {
@@ -41,7 +40,7 @@ impl Handler for File {
         let (_, content_type, text) = self.0;
         let mut response = Response::build();
         response.raw_header("content-type", content_type).sized_body(text.len(), Cursor::new(text));
-        page::HEADERS.into_iter().for_each(|(name, value)| {
+        example_page::HEADERS.into_iter().for_each(|(name, value)| {
             response.raw_header(name, value);
         });
         Outcome::Success(response.finalize())
@@ -51,13 +50,9 @@ impl Handler for File {
 /// The routes of the application.
 #[must_use]
 pub fn app(config: Config, knox: KnoxHttp) -> Rocket<Build> {
-    let pages = if page::is_on(&knox) {
-        page::FILES.map(|file| Route::new(Method::Get, file.0, File(file))).into()
-    } else {
-        vec![]
-    };
+    let pages = example_page::files(&knox).iter().map(|&file| Route::new(Method::Get, file.0, File(file)));
     rocket::custom(config)
-        .mount("/", pages)
+        .mount("/", pages.collect::<Vec<_>>())
         // The handle for the guards, and catchers that answer for them.
         .attach(fairing(knox.clone()))
         .mount("/", rocket::routes![me])

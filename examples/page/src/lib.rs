@@ -1,15 +1,14 @@
-//! A small page for browsers, whose session is in a cookie: served if cookies are on.
+//! A small page for browsers, whose session is in a cookie. The three example servers serve it if browsers can log in.
 
-use jwt_knox_rocket::{Endpoint, KnoxHttp};
+use jwt_knox_http::{Endpoint, KnoxHttp};
 
 /// A file of the page: its path, its type and its text.
 pub type File = (&'static str, &'static str, &'static str);
 
-/// The files of the page.
-pub const FILES: [File; 3] = [
-    ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
-    ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
-    ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
+const FILES: [File; 3] = [
+    ("/", "text/html; charset=utf-8", include_str!("index.html")),
+    ("/page.js", "text/javascript; charset=utf-8", include_str!("page.js")),
+    ("/page.css", "text/css; charset=utf-8", include_str!("page.css")),
 ];
 
 /// What goes with each of them: only what this server sends may run on the page, and no other page may frame it.
@@ -24,8 +23,8 @@ pub const HEADERS: [(&str, &str); 4] = [
     ("cache-control", "no-cache"),
 ];
 
-/// Whether there is a page: whether browsers can log in.
+/// The files of the page, or none if browsers cannot log in.
 #[must_use]
-pub fn is_on(knox: &KnoxHttp) -> bool {
-    knox.endpoints().any(|endpoint| endpoint == Endpoint::Login)
+pub fn files(knox: &KnoxHttp) -> &'static [File] {
+    if knox.endpoints().any(|endpoint| endpoint == Endpoint::Login) { &FILES } else { &[] }
 }
