@@ -1,6 +1,6 @@
 //! The environment variables.
 
-use std::{env, fmt::Display, net::SocketAddr, time::Duration};
+use std::{env, fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
 
 use jwt_knox_axum::jwt_knox::{Cache, Lifetime, SessionLimit, SigningKey};
 
@@ -40,38 +40,26 @@ impl Settings {
     /// [`Failure`] names the variable that is wrong and the form that it should have.
     pub fn from_env() -> Result<Self, Failure> {
         Ok(Self {
-            listen: match variable("LISTEN")? {
-                None => SocketAddr::from(([127, 0, 0, 1], 8000)),
-                Some(value) => value.parse().map_err(|_| wrong("LISTEN", "127.0.0.1:8000"))?,
-            },
+            listen: parsed("LISTEN", "127.0.0.1:8000")?.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             database_url: variable("DATABASE_URL")?.unwrap_or_else(|| "sqlite:quickstart.sqlite".to_owned()),
             store_url: variable("KNOX_STORE_URL")?,
-            cache: match variable("KNOX_CACHE_MAX_AGE_MS")? {
+            cache: match parsed::<u32>("KNOX_CACHE_MAX_AGE_MS", "1000")? {
                 None => Cache::default(),
-                Some(value) => {
-                    let millis: u32 = value.parse().map_err(|_| wrong("KNOX_CACHE_MAX_AGE_MS", "1000"))?;
-                    Cache::default().max_age(Duration::from_millis(millis.into()))
-                }
+                Some(millis) => Cache::default().max_age(Duration::from_millis(millis.into())),
             },
             key: match variable("KNOX_SECRET")? {
                 None => random_key()?,
                 Some(secret) => SigningKey::hs256(secret).map_err(invalid("KNOX_SECRET"))?,
             },
             limit: variable("KNOX_LIMIT")?.map(|value| limit(&value)).transpose()?,
-            lifetime: match variable("KNOX_LIFETIME_SECONDS")? {
+            lifetime: match parsed("KNOX_LIFETIME_SECONDS", "3600")? {
                 None => Lifetime::default(),
-                Some(value) => {
-                    let seconds = value.parse().map_err(|_| wrong("KNOX_LIFETIME_SECONDS", "3600"))?;
+                Some(seconds) => {
                     Lifetime::expires_after(Duration::from_secs(seconds)).map_err(invalid("KNOX_LIFETIME_SECONDS"))?
                 }
             },
-            rotation_grace: match variable("KNOX_ROTATION_GRACE_SECONDS")? {
-                None => Duration::from_secs(10),
-                Some(value) => {
-                    let seconds: u32 = value.parse().map_err(|_| wrong("KNOX_ROTATION_GRACE_SECONDS", "10"))?;
-                    Duration::from_secs(seconds.into())
-                }
-            },
+            rotation_grace: parsed::<u32>("KNOX_ROTATION_GRACE_SECONDS", "10")?
+                .map_or(Duration::from_secs(10), |seconds| Duration::from_secs(seconds.into())),
             cookies: switch("KNOX_COOKIES")?,
             debug_verify: switch("KNOX_DEBUG_VERIFY")?,
         })
@@ -85,6 +73,11 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(Failure(format!("{name} is not UTF-8"))),
     }
+}
+
+/// The variable as a number or an address, if it is set.
+fn parsed<T: FromStr>(name: &str, example: &str) -> Result<Option<T>, Failure> {
+    variable(name)?.map(|value| value.parse().map_err(|_| wrong(name, example))).transpose()
 }
 
 /// Whether it is switched on.
