@@ -15,7 +15,7 @@ use jwt_knox::{
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
     EntityTrait, IsolationLevel, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Set,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, UpdateMany,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, Order, Query},
 };
 use tokio::{runtime::Handle, sync::OnceCell};
@@ -104,6 +104,24 @@ impl SeaOrmStore {
             retry::until_done(&store.connection, || statements(store.clone())).await
         })
         .await
+    }
+
+    /// Updates the session, and moves its expiry to `expires_at` if that is later. Whether there was one to update.
+    async fn update(
+        &self,
+        session: &SessionRef,
+        update: UpdateMany<Entity>,
+        expires_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        let mut update = update.filter(has_key(session));
+        if let Some(expiry) = expires_at {
+            update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
+        }
+        let updated = self.write(&session.subject, move |store| {
+            let update = update.clone();
+            async move { update.exec(&store.connection).await }
+        });
+        Ok(updated.await?.rows_affected > 0)
     }
 
     /// Begins a transaction in which nobody else adds sessions of `subject` or revokes all of them. Gives the time at
@@ -239,19 +257,11 @@ impl TokenStore for SeaOrmStore {
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         let used = date_time(last_used_at)?;
-        let mut update = Entity::update_many()
+        let update = Entity::update_many()
             .col_expr(Column::LastUsedAt, Expr::value(used))
-            .filter(has_key(session))
             .filter(is_active(used))
             .filter(Column::LastUsedAt.is_null().or(Column::LastUsedAt.lt(used)));
-        if let Some(expiry) = expires_at {
-            update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
-        }
-        let updated = self.write(&session.subject, move |store| {
-            let update = update.clone();
-            async move { update.exec(&store.connection).await }
-        });
-        Ok(updated.await?.rows_affected > 0)
+        self.update(session, update, expires_at).await
     }
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
@@ -259,20 +269,12 @@ impl TokenStore for SeaOrmStore {
         let is_unused = CaseStatement::new()
             .case(Column::LastUsedAt.is_null().or(Column::LastUsedAt.lt(used)), used)
             .finally(Expr::col(Column::LastUsedAt));
-        let mut update = Entity::update_many()
+        let update = Entity::update_many()
             .col_expr(Column::Digest, Expr::value(rotation.digest.to_string()))
             .col_expr(Column::Previous, Expr::value(rotation.previous.to_string()))
             .col_expr(Column::LastUsedAt, is_unused.into())
-            .filter(has_key(session))
             .filter(Column::Digest.eq(rotation.previous.digest().to_string()));
-        if let Some(expiry) = rotation.expires_at {
-            update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
-        }
-        let updated = self.write(&session.subject, move |store| {
-            let update = update.clone();
-            async move { update.exec(&store.connection).await }
-        });
-        Ok(updated.await?.rows_affected > 0)
+        self.update(session, update, rotation.expires_at).await
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
