@@ -45,9 +45,9 @@ local function stale()
   return nil
 end
 
-local function is_active(session, now)
-  local expires = time(session[EXPIRES])
-  return not expires or expires > now
+-- Whether a session is active that expires then. nil: it cannot be read, so it is not.
+local function is_active(expires, now)
+  return expires == '' or (tonumber(expires or '') or 0) > now
 end
 
 -- Redis drops the key itself, but late: its clock is not the caller's, and a leeway may be given.
@@ -64,6 +64,14 @@ local function keep_until(expires, was_empty)
   elseif redis.call('PTTL', key) >= 0 then
     redis.call('PEXPIREAT', key, drop_time(expires), 'GT')
   end
+end
+
+-- Moves the expiry of a session, if that is later.
+local function prolong(session, text)
+  local expires, old = time(text), time(session[EXPIRES])
+  if not expires or not old or expires <= old then return end
+  session[EXPIRES] = text
+  keep_until(expires, false)
 end
 
 local function write(id, session)

@@ -68,7 +68,7 @@ if max then
   for position = 1, #all, 2 do
     local other_id = all[position]
     local other = other_id ~= MARK and parse(all[position + 1])
-    if other and not is_active(other, now) then
+    if other and not is_active(other[EXPIRES], now) then
       expired[#expired + 1] = other_id
     elseif other and is_readable(other_id, other) then
       if replaces and other[LABEL] == session[LABEL] then
@@ -95,7 +95,7 @@ else
   local some = redis.call('HRANDFIELD', key, 8, 'WITHVALUES')
   for position = 1, #some, 2 do
     local other = some[position] ~= MARK and parse(some[position + 1])
-    if other and not is_active(other, now) then expired[#expired + 1] = some[position] end
+    if other and not is_active(other[EXPIRES], now) then expired[#expired + 1] = some[position] end
   end
 end
 session[REQUEST] = request .. ' ' .. table.concat(evicted, ' ')

@@ -35,7 +35,7 @@ repeat
     created = tonumber(created)
     if not created then
       if id ~= MARK and #unreadable < most then unreadable[#unreadable + 1] = { id = id, value = value } end
-    elseif (not oldest or created >= oldest) and (expires == '' or (tonumber(expires) or 0) > now) then
+    elseif (not oldest or created >= oldest) and is_active(expires, now) then
       newest[#newest + 1] = { id = id, value = value, created = created }
       if #newest == 2 * most then cut() end
     end

@@ -1,17 +1,12 @@
 -- ARGV: the id to spare (or ''), now. Gives how many active sessions are gone, and keeps for a day when that was.
 local except, now = ARGV[1], tonumber(ARGV[2])
--- Without taking each session apart, since there may be very many.
-local function is_active_value(value)
-  local expires = string.match(value, '^1\n(%-?%d*)\n')
-  return expires == '' or (tonumber(expires or '') or 0) > now
-end
 
 local lives = redis.call('PTTL', key)
 local mark = last_revoked()
 -- Written first, and the sessions removed one by one: while a slot is migrated, a script cannot go on once its key is gone.
 if not mark or mark < now then redis.call('HSET', key, MARK, string.format('%.0f', now)) end
 
--- In pages, for the same reason.
+-- In pages, and without taking each session apart, since there may be very many.
 local count = 0
 local cursor = '0'
 repeat
@@ -21,7 +16,8 @@ repeat
     local id = page[2][position]
     -- A page may give again what an earlier one gave.
     if id ~= MARK and id ~= except and redis.call('HDEL', key, id) == 1 then
-      if is_active_value(page[2][position + 1]) then count = count + 1 end
+      local expires = string.match(page[2][position + 1], '^1\n(%-?%d*)\n')
+      if is_active(expires, now) then count = count + 1 end
     end
   end
 until cursor == '0'

@@ -1,6 +1,6 @@
 -- ARGV: id, the digest from which, the digest to which, the previous secret, last_used_at, expires_at (or ''). Gives 1 if the
 -- session had the first digest.
-local id, from, to, previous, used, expires = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), time(ARGV[6])
+local id, from, to, previous, used = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local session = parse(redis.call('HGET', key, id))
 if not session then return 0 end
 -- A client may send a call again if the connection broke before the answer came.
@@ -10,10 +10,6 @@ if session[DIGEST] ~= from then return 0 end
 session[DIGEST], session[PREVIOUS] = to, previous
 local before = time(session[USED])
 if not before or before < used then session[USED] = ARGV[5] end
-local old = time(session[EXPIRES])
-if expires and old and expires > old then
-  session[EXPIRES] = ARGV[6]
-  keep_until(expires, false)
-end
+prolong(session, ARGV[6])
 write(id, session)
 return 1
