@@ -100,8 +100,22 @@ async function walk(browser, framework) {
     const width = await first.page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= 360, `the page fits a phone: ${width}`);
 
-    // One session is ended from the other. By keyboard: the first button after the heading that has the focus.
+    // The other one gets a name that looks like HTML. By keyboard: the first button after the heading that has the focus.
     await first.page.locator('#account-title').focus();
+    await first.page.keyboard.press('Tab');
+    await first.page.keyboard.press('Enter');
+    await first.page.keyboard.type('<b>Kitchen</b> tablet');
+    await first.page.screenshot({ path: join(pictures, `${framework}-rename.png`) });
+    await first.page.keyboard.press('Enter');
+    await message(first, 'The session has a new name.');
+    await first.page.locator('#sessions li span', { hasText: '<b>Kitchen</b> tablet, since' }).waitFor();
+    await first.page.getByRole('button', { name: 'Rename: <b>Kitchen</b> tablet' }).click();
+    await first.page.getByRole('button', { name: 'Cancel' }).click();
+    await first.page.locator('#sessions li span', { hasText: '<b>Kitchen</b> tablet, since' }).waitFor();
+
+    // One session is ended from the other: the button after that.
+    await first.page.locator('#account-title').focus();
+    await first.page.keyboard.press('Tab');
     await first.page.keyboard.press('Tab');
     await first.page.keyboard.press('Enter');
     await message(first, 'The session has ended.');
@@ -217,7 +231,9 @@ async function attack(browser, address) {
             await loaded;
           }
         }
-        await fetch(`${address}/sessions`, { method: 'DELETE', credentials: 'include' }).catch(() => {});
+        for (const method of ['DELETE', 'PATCH']) {
+          await fetch(`${address}/sessions/${'0'.repeat(32)}`, { method, credentials: 'include' }).catch(() => {});
+        }
       }, address);
       // Nothing can be read, either.
       const read = await page.evaluate(async (address) => {

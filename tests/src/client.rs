@@ -47,7 +47,7 @@ impl Call {
 
     /// A login by JSON.
     pub fn json_login(body: impl AsRef<[u8]>) -> Self {
-        Self::post("/get_token").header("Content-Type", "application/json").body(body)
+        Self::post("/get_token").json(body)
     }
 
     /// Adds a header.
@@ -67,6 +67,12 @@ impl Call {
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
         self.header("Authorization", format!("Bearer {token}"))
+    }
+
+    /// Sets the body, and says that it is JSON.
+    #[must_use]
+    pub fn json(self, body: impl AsRef<[u8]>) -> Self {
+        self.header("Content-Type", "application/json").body(body)
     }
 
     /// Sets the body.

@@ -413,6 +413,7 @@ fn a_narrow_token_is_confined(fixture: &Fixture) {
         ("GET", "/sessions"),
         ("GET", "/debug_verify"),
         ("DELETE", "/sessions/00112233445566778899aabbccddeeff"),
+        ("PATCH", "/sessions/00112233445566778899aabbccddeeff"),
         ("POST", "/rotate"),
         ("POST", "/logout_other"),
         ("POST", "/logout_all"),
@@ -420,7 +421,7 @@ fn a_narrow_token_is_confined(fixture: &Fixture) {
     let narrow = fixture.login("carol", "singer");
     assert_eq!(fixture.verify(&narrow), 204);
     for (method, path) in routes {
-        let reply = fixture.send(&Call::new(method, path).bearer(&narrow));
+        let reply = fixture.send(&Call::new(method, path).bearer(&narrow).json(r#"{"label":"x"}"#));
         assert_problem(&reply, 403);
         let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="sessions""#;
         assert_eq!(reply.header("www-authenticate"), Some(challenge), "{path}");
@@ -431,7 +432,7 @@ fn a_narrow_token_is_confined(fixture: &Fixture) {
     for (name, password) in [("alice", "wonderland"), ("root", "toor")] {
         for (method, path) in routes {
             let token = fixture.login(name, password);
-            let status = fixture.status(&Call::new(method, path).bearer(&token));
+            let status = fixture.status(&Call::new(method, path).bearer(&token).json(r#"{"label":"x"}"#));
             assert!(matches!(status, 200 | 204 | 404), "{name} {path}: {status}");
         }
     }
@@ -487,6 +488,68 @@ fn the_list_of_sessions_is_ones_own(fixture: &Fixture) {
     let own = sessions[0]["id"].as_str().unwrap();
     assert_eq!(delete(own, &second).status, 204);
     assert_eq!(fixture.verify(&second), 401);
+}
+
+fn a_session_can_be_given_a_name(fixture: &Fixture) {
+    let agent = Call::login("alice", "wonderland").header("User-Agent", "Firefox");
+    let (token, other) = (fixture.send(&agent).token(), fixture.alice());
+    let bobs = fixture.login("bob", "builder");
+    let before = fixture.sessions(&token).into_iter().find(|session| session["current"] == true).unwrap();
+    let id = before["id"].as_str().unwrap().to_owned();
+    let path = format!("/sessions/{id}");
+    let rename = |path: &str, token: &str, body: &str| fixture.send(&Call::new("PATCH", path).bearer(token).json(body));
+
+    for (token, body, label, current) in [
+        (&other, r#"{"label":"Kitchen tablet"}"#, json!("Kitchen tablet"), false),
+        (&token, r#"{"label":"Kitchen tablet"}"#, json!("Kitchen tablet"), true),
+        (&token, r#"{"other":1,"label":" K\u00fcche\n\u202e "}"#, json!("Küche"), true),
+        (&token, &json!({"label": "é".repeat(300)}).to_string(), json!("é".repeat(255)), true),
+        (&token, r#"{"label":""}"#, Value::Null, true),
+        (&token, r#"{"label":"phone"}"#, json!("phone"), true),
+        (&token, r#"{"label":null}"#, Value::Null, true),
+        (&token, r#"{"label":"phone"}"#, json!("phone"), true),
+    ] {
+        let reply = rename(&path, token, body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let mut expected = before.clone();
+        (expected["label"], expected["current"]) = (label.clone(), json!(current));
+        expected["last_used_at"] = reply.json()["last_used_at"].clone();
+        assert_eq!(reply.json(), expected, "{body}");
+        let listed = fixture.sessions(token).into_iter().find(|session| session["id"] == *id).unwrap();
+        assert_eq!(listed["label"], label);
+    }
+
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "null",
+        r#""x""#,
+        r#"{"label":1}"#,
+        r#"{"label":["x"]}"#,
+        "{",
+        r#"{"label":"\ud800"}"#,
+        r#"{"label":"a","label":"b"}"#,
+    ] {
+        assert_code(&rename(&path, &token, body), ProblemCode::InvalidRequest);
+    }
+    let plain = Call::new("PATCH", &path).bearer(&token).header("Content-Type", "text/plain").body(r#"{"label":"x"}"#);
+    assert_code(&fixture.send(&plain), ProblemCode::UnsupportedMediaType);
+    let long = json!({"label": "x".repeat(9000)}).to_string();
+    assert_code(&rename(&path, &token, &long), ProblemCode::ContentTooLarge);
+
+    let body = r#"{"label":"stolen"}"#;
+    assert_missing(&fixture.send(&Call::new("PATCH", &path).json(body)));
+    assert_problem(&rename(&path, &bobs, body), 404);
+    for id in ["x", "%00", &"0".repeat(32), &"A".repeat(32)] {
+        assert_problem(&rename(&format!("/sessions/{id}"), &token, body), 404);
+    }
+    fixture.world.store.set_down(true);
+    assert_problem(&rename(&path, &token, body), 503);
+    fixture.world.store.set_down(false);
+    assert_eq!(fixture.status(&Call::post("/logout").bearer(&token)), 204);
+    assert_problem(&rename(&path, &other, body), 404);
+    assert!(fixture.sessions(&other).iter().all(|session| session["label"] != "stolen"));
 }
 
 fn the_use_of_a_session_shows_in_the_list(fixture: &Fixture) {
@@ -654,7 +717,7 @@ fn without_a_token_one_learns_of_no_method(fixture: &Fixture) {
         ("/logout_all", "POST", "PATCH"),
         ("/rotate", "POST", "GET"),
         ("/sessions", "GET, HEAD", "POST"),
-        ("/sessions/0123456789abcdef0123456789abcdef", "DELETE", "GET"),
+        ("/sessions/0123456789abcdef0123456789abcdef", "DELETE, PATCH", "GET"),
         ("/verify", "GET, HEAD, POST", "OPTIONS"),
     ] {
         assert_missing(&fixture.send(&Call::new(wrong, path)));
@@ -694,6 +757,7 @@ fn a_store_that_is_down_is_503_and_never_a_yes(fixture: &Fixture) {
         Call::post("/logout_all").bearer(&token),
         Call::get("/sessions").bearer(&token),
         Call::new("DELETE", "/sessions/0123456789abcdef0123456789abcdef").bearer(&token),
+        Call::new("PATCH", "/sessions/0123456789abcdef0123456789abcdef").bearer(&token).json(r#"{"label":"x"}"#),
         Call::get("/me").bearer(&token),
         Call::get("/maybe").bearer(&token),
         Call::get("/admin").bearer(&token),
@@ -1223,6 +1287,7 @@ fn pages_of_other_origins_change_nothing(fixture: &Fixture) {
             ("POST", "/verify"),
             ("POST", "/change"),
             ("DELETE", session.as_str()),
+            ("PATCH", session.as_str()),
         ] {
             let reply = fixture.send(&with(method, path, headers));
             assert_code(&reply, ProblemCode::CrossOrigin);
@@ -1451,6 +1516,7 @@ contract! {
     logging_out_the_others_keeps_this_session
     logging_out_everywhere_ends_all_of_the_user
     the_list_of_sessions_is_ones_own
+    a_session_can_be_given_a_name
     the_use_of_a_session_shows_in_the_list
     a_label_is_the_user_agent_cut_and_cleaned
     an_inactive_or_removed_user_is_out_at_once

@@ -11,8 +11,8 @@ use serde::{
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    authorization::{Values, after_scheme, trim},
-    problem::ProblemCode,
+    authorization::{Values, after_scheme},
+    json_body::{self, Wanted},
     rejection::Cause,
     request::{Body, Request},
 };
@@ -92,7 +92,8 @@ impl Credentials {
         })
     }
 
-    fn with_body(self, body: &[u8]) -> Self {
+    fn with_body_of(self, request: &Request<'_>) -> Self {
+        let Body::Complete(body) = request.body else { return self };
         Self { body: Arc::new(Zeroizing::new(body.to_vec())), ..self }
     }
 
@@ -190,40 +191,19 @@ pub(crate) fn basic_or_json(request: &Request<'_>) -> Presented {
 
 /// What a client sent to log in with in the body.
 pub(crate) fn json(request: &Request<'_>) -> Presented {
-    match request.body {
-        Body::TooSlow => unreadable(ProblemCode::RequestTimeout, "Timed out waiting for the request body."),
-        Body::TooLarge => too_large(),
-        Body::Complete(body) if body.len() > Request::MAX_BODY_BYTES => too_large(),
-        Body::Complete([]) => Presented::Nothing,
-        Body::Complete(_) if !is_json(request.content_type) => unreadable(
-            ProblemCode::UnsupportedMediaType,
-            "Log in with HTTP Basic, or with a JSON body and the header `Content-Type: application/json`.",
-        ),
-        // Serde would also take an array for a struct.
-        Body::Complete(body) if body.trim_ascii_start().first() != Some(&b'{') => not_credentials(),
-        Body::Complete(body) => match serde_json::from_slice::<JsonCredentials<'_>>(body) {
-            Ok(sent) => {
-                let end_session = sent.end_session;
-                Presented::Json(sent.into_credentials().map(|sent| sent.with_body(body)), end_session)
-            }
-            Err(_) => not_credentials(),
-        },
-    }
+    let sent = match json_body::object::<JsonCredentials<'_>>(request, &WANTED) {
+        Ok(Some(sent)) => sent,
+        Ok(None) => return Presented::Nothing,
+        Err(cause) => return Presented::Unreadable(cause),
+    };
+    let end_session = sent.end_session;
+    Presented::Json(sent.into_credentials().map(|sent| sent.with_body_of(request)), end_session)
 }
 
-fn unreadable(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Presented {
-    Presented::Unreadable(Cause::Other(code, detail.into()))
-}
-
-fn not_credentials() -> Presented {
-    let detail = r#"The body must be JSON of the form {"username": "…", "password": "…"}."#;
-    unreadable(ProblemCode::InvalidRequest, detail)
-}
-
-fn too_large() -> Presented {
-    let detail = format!("The request body must not exceed {} bytes.", Request::MAX_BODY_BYTES);
-    unreadable(ProblemCode::ContentTooLarge, detail)
-}
+const WANTED: Wanted = Wanted {
+    media_type: "Log in with HTTP Basic, or with a JSON body and the header `Content-Type: application/json`.",
+    form: r#"The body must be JSON of the form {"username": "…", "password": "…"}."#,
+};
 
 /// Whether a login looks at the body at all. What nobody looks at, nobody should wait for.
 pub(crate) fn login_needs_body(request: &Request<'_>) -> bool {
@@ -263,11 +243,6 @@ fn basic(encoded: &[u8]) -> Option<Credentials> {
     let decoded = Zeroizing::new(Base64::decode_vec(std::str::from_utf8(encoded).ok()?).ok()?);
     let (username, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Credentials::new(username, password)
-}
-
-fn is_json(content_type: Option<&[u8]>) -> bool {
-    let essence = content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
-    trim(essence).eq_ignore_ascii_case(b"application/json")
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub enum Endpoint {
     DebugVerify,
     /// `GET /sessions`: lists the subject's sessions.
     Sessions,
-    /// `DELETE /sessions/{id}`: revokes one of them.
+    /// `DELETE /sessions/{id}`: revokes one of them. `PATCH /sessions/{id}`: gives it another label.
     Session,
     /// `GET /.well-known/jwks.json`: the public keys, for everybody. Mounted separately, at the root of the site.
     Jwks,
@@ -79,7 +79,7 @@ impl Endpoint {
             Self::Verify => "GET, HEAD, POST",
             Self::DebugVerify | Self::Sessions | Self::Jwks => "GET, HEAD",
             Self::GetToken | Self::Login | Self::Logout | Self::LogoutOther | Self::LogoutAll | Self::Rotate => "POST",
-            Self::Session => "DELETE",
+            Self::Session => "DELETE, PATCH",
         }
     }
 

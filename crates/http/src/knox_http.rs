@@ -239,6 +239,7 @@ impl KnoxHttp {
         let needs = match endpoint {
             Endpoint::GetToken => credentials::login_needs_body(request),
             Endpoint::Login => true,
+            Endpoint::Session => request.method == "PATCH",
             _ => false,
         };
         needs && endpoint.allows(request.method)

@@ -8,6 +8,7 @@ mod cookies;
 mod credentials;
 mod endpoint;
 mod guard;
+mod json_body;
 mod knox_http;
 mod log_in;
 mod login;

@@ -1,12 +1,14 @@
 //! What the built-in routes do.
 
 use jwt_knox::{Authenticated, Rejection, Revocation, SessionRef};
+use serde::Deserialize;
 
 use crate::{
     answers::{DebugAnswer, DeletedAnswer, SessionAnswer},
     authorization::Credential,
     credentials::{self, Presented},
     endpoint::Endpoint,
+    json_body::{self, Wanted},
     knox_http::KnoxHttp,
     log_in::PendingLogin,
     login::LoginError,
@@ -34,7 +36,7 @@ impl KnoxHttp {
             Endpoint::Rotate => rotate(self, request).await,
             Endpoint::DebugVerify => debug_verify(self, request).await,
             Endpoint::Sessions => sessions(self, request).await,
-            Endpoint::Session => end_session(self, request).await,
+            Endpoint::Session => session(self, request).await,
             Endpoint::Jwks => jwks(self, request),
         };
         answer.unwrap_or_else(|rejection| {
@@ -154,16 +156,47 @@ async fn sessions(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     knox.json(serde_json::to_string(&sessions))
 }
 
-/// Revokes the session that the path names, if it is one of the subject's own: a foreign one is as unknown as any
-/// other.
-async fn end_session(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
+/// Revokes the session that the path names, or gives it another label, if it is one of the subject's own: a foreign one is
+/// as unknown as any other.
+async fn session(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Session, request).await?;
     let id = request.path.rsplit('/').next().unwrap_or_default().parse()?;
-    match knox.revoke(&SessionRef::new(auth.subject().clone(), id)).await? {
-        Revocation::Revoked if id == auth.session_id() => Ok(without_cookie(knox, request, Response::no_content())),
+    let session = SessionRef::new(auth.subject().clone(), id);
+    match request.method {
+        "PATCH" => set_label(knox, request, &auth, &session).await,
+        _ => end_session(knox, request, &auth, &session).await,
+    }
+}
+
+async fn end_session(knox: &KnoxHttp, request: &Request<'_>, auth: &Authenticated, session: &SessionRef) -> Answer {
+    match knox.revoke(session).await? {
+        Revocation::Revoked if session.id == auth.session_id() => {
+            Ok(without_cookie(knox, request, Response::no_content()))
+        }
         Revocation::Revoked => Ok(Response::no_content()),
         Revocation::NotFound => Err(knox.reject(Cause::no_such_session())),
     }
+}
+
+async fn set_label(knox: &KnoxHttp, request: &Request<'_>, auth: &Authenticated, session: &SessionRef) -> Answer {
+    const WANTED: Wanted = Wanted {
+        media_type: "Send a JSON body with the header `Content-Type: application/json`.",
+        form: r#"The body must be JSON of the form {"label": "…"}, or {"label": null} for none."#,
+    };
+    let sent = json_body::object::<LabelBody>(request, &WANTED).map_err(|cause| knox.reject(cause))?;
+    let Some(LabelBody { label }) = sent else {
+        return Err(knox.reject(Cause::Other(ProblemCode::InvalidRequest, WANTED.form.into())));
+    };
+    let record = knox.set_label(session, &label.unwrap_or_default()).await?;
+    let record = record.ok_or_else(|| knox.reject(Cause::no_such_session()))?;
+    knox.json(serde_json::to_string(&SessionAnswer::new(&record, auth)))
+}
+
+/// The body of a request for another label. The member has to be there: `null` takes the label away.
+#[derive(Deserialize)]
+struct LabelBody {
+    #[serde(deserialize_with = "Option::deserialize")]
+    label: Option<String>,
 }
 
 fn jwks(knox: &KnoxHttp, request: &Request<'_>) -> Answer {

@@ -43,10 +43,6 @@ pub(crate) fn encode(record: &SessionRecord) -> Result<String, StoreError> {
         claims: record.claims.map(|digest| digest.to_string()),
         attributes: record.attributes.clone(),
     };
-    let label = record.label.clone().unwrap_or_default();
-    if label.contains('\n') {
-        return Err(store_error("a label must not have a line break"));
-    }
     Ok([
         VERSION.to_owned(),
         time_argument(record.expires_at),
@@ -56,7 +52,7 @@ pub(crate) fn encode(record: &SessionRecord) -> Result<String, StoreError> {
         record.previous.as_ref().map(ToString::to_string).unwrap_or_default(),
         // The request that wrote it, which the script fills in.
         String::new(),
-        label,
+        label_argument(record.label.as_deref())?.to_owned(),
         serde_json::to_string(&rest).map_err(store_error)?,
     ]
     .join("\n"))
@@ -86,6 +82,14 @@ pub(crate) fn decode(subject: &Subject, id: SessionId, value: &str) -> Result<Se
 /// A time as the scripts take it; an absent one is the empty string.
 pub(crate) fn time_argument(time: Option<Timestamp>) -> String {
     time.map(microseconds).unwrap_or_default()
+}
+
+/// A label as a line; an absent one is the empty string.
+pub(crate) fn label_argument(label: Option<&str>) -> Result<&str, StoreError> {
+    match label {
+        Some(label) if label.contains('\n') => Err(store_error("a label must not have a line break")),
+        label => Ok(label.unwrap_or_default()),
+    }
 }
 
 pub(crate) fn microseconds(time: Timestamp) -> String {

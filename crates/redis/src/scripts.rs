@@ -27,12 +27,13 @@ macro_rules! scripts {
     };
 }
 
-// `allow-oom`: what ends sessions, or only changes one that is there, also runs when memory is full.
+// `allow-oom`: what ends sessions, or keeps one going, also runs when memory is full.
 scripts! {
     FIND "" "scripts/find.lua"
     LIST "" "scripts/list.lua"
     INSERT "#!lua\n" "scripts/insert.lua"
     TOUCH "#!lua flags=allow-oom\n" "scripts/touch.lua"
+    SET_LABEL "#!lua\n" "scripts/set_label.lua"
     ROTATE "#!lua flags=allow-oom\n" "scripts/rotate.lua"
     REMOVE "#!lua flags=allow-oom\n" "scripts/remove.lua"
     REMOVE_ALL "#!lua flags=allow-oom\n" "scripts/remove_all.lua"

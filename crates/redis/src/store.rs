@@ -18,7 +18,7 @@ use jwt_knox::{
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, aio::ConnectionLike, cmd};
 
 use crate::{
-    convert::{Unreadable, decode, encode, microseconds, store_error, time_argument},
+    convert::{Unreadable, decode, encode, label_argument, microseconds, store_error, time_argument},
     scripts::{self, Call},
 };
 
@@ -195,6 +195,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
             .arg(session.id.as_str())
             .arg(microseconds(last_used_at))
             .arg(time_argument(expires_at));
+        self.run(&call).await
+    }
+
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        let call = scripts::SET_LABEL
+            .on(self.key(&session.subject))
+            .arg(session.id.as_str())
+            .arg(label_argument(label)?)
+            .arg(microseconds(now));
         self.run(&call).await
     }
 

@@ -264,6 +264,13 @@ impl TokenStore for SeaOrmStore {
         self.update(session, update, expires_at).await
     }
 
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        let update = Entity::update_many()
+            .col_expr(Column::Label, Expr::value(label.map(str::to_owned)))
+            .filter(is_active(date_time(now)?));
+        self.update(session, update, None).await
+    }
+
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let used = date_time(rotation.last_used_at)?;
         let is_unused = CaseStatement::new()

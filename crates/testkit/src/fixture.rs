@@ -265,6 +265,10 @@ impl Probe {
         answer("touch", self.0.touch(session, used, expires_at).await)
     }
 
+    pub(crate) async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> bool {
+        answer("set_label", self.0.set_label(session, label, now).await)
+    }
+
     pub(crate) async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> bool {
         answer("rotate", self.0.rotate(session, rotation).await)
     }

@@ -45,6 +45,8 @@ macro_rules! for_each_rule {
                 remove_all_leaves_other_subjects_alone
                 a_login_that_began_before_remove_all_is_superseded
                 a_superseded_login_changes_nothing
+                set_label_changes_the_label_alone
+                set_label_needs_an_active_session
                 rotate_changes_the_secret_once
                 rotate_of_a_missing_session_changes_nothing
                 rotate_never_moves_times_back
@@ -78,6 +80,8 @@ macro_rules! for_each_rule {
                 a_session_is_removed_whole_or_there_whole
                 remove_all_counts_every_session_it_ends
                 a_login_under_way_never_survives_remove_all
+                a_new_label_revives_nothing
+                a_new_label_undoes_no_rotation
                 a_rotation_revives_nothing
                 a_rotation_does_not_outlive_remove_all
                 a_rotation_does_not_slip_past_the_limit
@@ -158,6 +162,7 @@ mod tests {
         let sources = [
             include_str!("rules/dropped.rs"),
             include_str!("rules/durable.rs"),
+            include_str!("rules/labels.rs"),
             include_str!("rules/limits.rs"),
             include_str!("rules/purge.rs"),
             include_str!("rules/races.rs"),

@@ -48,6 +48,12 @@ enum Bug {
     TouchMovesExpiryBack,
     TouchGivesExpiry,
     TouchForgets,
+    LabelForgets,
+    LabelKeepsTheOld,
+    LabelCountsAsUse,
+    LabelsExpired,
+    LabelsTheMissing,
+    LabelRevives,
     RotateIgnoresDigest,
     RotateKeepsPrevious,
     RotateForgetsUse,
@@ -249,6 +255,7 @@ impl Broken {
         matches!(
             self.bug,
             TouchRevives
+                | LabelRevives
                 | RotateRevives
                 | RemoveAllRestoresTheException
                 | SupersededIsIgnored
@@ -287,7 +294,7 @@ impl Broken {
         }
         let revoked_at = revoked_at?;
         let is_superseded = match self.bug {
-            TouchRevives | RotateRevives | RemoveAllRestoresTheException | SupersededIsIgnored => false,
+            TouchRevives | LabelRevives | RotateRevives | RemoveAllRestoresTheException | SupersededIsIgnored => false,
             SupersededAtTheSameTime => record.created_at <= revoked_at,
             SupersededToTheMillisecond => cut(record.created_at) < cut(revoked_at),
             SupersededByNow => now < revoked_at,
@@ -689,6 +696,38 @@ impl TokenStore for Broken {
         self.inner.touch(session, last_used_at, expires_at).await
     }
 
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(mut record) = self.inner.find(session).await? else {
+            let known = self.all.lock().unwrap().get(session).cloned();
+            if let (true, Some(record)) = (self.is(LabelsTheMissing), known) {
+                self.overwrite(record).await;
+            }
+            return Ok(self.is(LabelsTheMissing));
+        };
+        if !record.is_active(now) && !self.is(LabelsExpired) {
+            return Ok(false);
+        }
+        match self.bug {
+            LabelForgets => return Ok(true),
+            // As an `UPDATE` that counts the rows which it has changed.
+            LabelKeepsTheOld if record.label.as_deref() == label => return Ok(false),
+            LabelCountsAsUse => record.last_used_at = Some(now),
+            LabelsExpired => {}
+            // Reads, waits, and writes the whole record back.
+            LabelRevives => dawdle().await,
+            Halves(Operation::SetLabel) => {
+                self.inner.set_label(session, None, now).await?;
+                record.label = Some("half".to_owned());
+                self.overwrite(record.clone()).await;
+                self.half(Operation::SetLabel).await;
+            }
+            _ => return self.inner.set_label(session, label, now).await,
+        }
+        record.label = label.map(str::to_owned);
+        self.overwrite(record).await;
+        Ok(true)
+    }
+
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let Some(before) = self.inner.find(session).await? else {
             if self.is(RotateMakesSessions) {
@@ -954,6 +993,13 @@ bugs_are_found! {
     ListsExpiredInTheThousand: list_gives_the_newest_thousand says "as many if there are more";
     LimitCountsTheListed: list_gives_the_newest_thousand says "limit: sessions that are too many for the list";
     TouchForgets: touch_records_the_use says "last_used_at is the time of use";
+    LabelForgets: set_label_changes_the_label_alone says "the label is what was asked for";
+    LabelKeepsTheOld: set_label_changes_the_label_alone says "also if it had that one";
+    LabelCountsAsUse: set_label_changes_the_label_alone says "nothing else has changed";
+    LabelsExpired: set_label_needs_an_active_session says "an expired session is not written";
+    LabelsTheMissing: set_label_needs_an_active_session says "a missing record is not written";
+    LabelRevives: a_new_label_revives_nothing says "does not bring the record back",
+        a_new_label_undoes_no_rotation says "a rotation at the same time stays";
     TouchesExpired: touch_needs_an_active_session says "an expired session is not written";
     TouchBackwards: an_older_touch_is_rejected says "a use before the last one is not written";
     TouchRepeats: an_older_touch_is_rejected says "a use at the time of the last one is not written";
@@ -1157,6 +1203,7 @@ mod two_handles {
             of_insert_at_a_limit: EvictsThenWaits, "does all or nothing, but InsertAtLimit";
             of_rotate: Halves(Operation::Rotate), "does all or nothing, but Rotate";
             of_touch: Halves(Operation::Touch), "does all or nothing, but Touch";
+            of_set_label: Halves(Operation::SetLabel), "does all or nothing, but SetLabel";
             of_remove: Halves(Operation::Remove), "find and list agree after a call that is dropped: Remove,";
             of_remove_all: Halves(Operation::RemoveAll), "does all or nothing, but RemoveAll";
             of_remove_all_and_its_time: RemembersLate, "does all or nothing, but RemoveAll";
@@ -1236,6 +1283,15 @@ mod two_handles {
             self.call(Operation::Touch, Ok(true), self.store.touch(session, last_used_at, expires_at)).await
         }
 
+        async fn set_label(
+            &self,
+            session: &SessionRef,
+            label: Option<&str>,
+            now: Timestamp,
+        ) -> Result<bool, StoreError> {
+            self.call(Operation::SetLabel, Ok(true), self.store.set_label(session, label, now)).await
+        }
+
         async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
             self.call(Operation::Rotate, Ok(true), self.store.rotate(session, rotation)).await
         }
@@ -1280,6 +1336,7 @@ mod two_handles {
             of_insert_that_loses_a_use: Insert, Touch, "is recorded for all: InsertAtLimit";
             of_rotate: Rotate, Insert, "is there for all: Rotate";
             of_touch: Touch, Insert, "is there for all: Touch";
+            of_set_label: SetLabel, Insert, "is there for all: SetLabel";
             of_remove: Remove, Insert, "is there for all: Remove,";
             of_remove_all: RemoveAll, Insert, "is there for all: RemoveAll,";
             of_remove_expired: RemoveExpired, Insert, "is there for all: RemoveExpired,";

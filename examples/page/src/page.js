@@ -36,25 +36,51 @@ function time(text) {
   return text ? new Date(text).toLocaleString() : 'never';
 }
 
-/** A line of a list of sessions. A label is the text of a stranger: it goes in as text and never as HTML. */
-function line(session, action, onClick) {
-  const item = document.createElement('li');
-  const text = document.createElement('span');
+/** An element with text. A label is the text of a stranger: it goes in as text and never as HTML. */
+function make(tag, text, settings = {}) {
+  return Object.assign(document.createElement(tag), { textContent: text, ...settings });
+}
+
+function describe(session) {
   const label = session.label ?? 'Unnamed';
-  text.textContent = `${label}, since ${time(session.created_at)}, last used: ${time(session.last_used_at)}`;
-  item.append(text);
-  if (session.current) {
-    const current = document.createElement('strong');
-    current.textContent = 'This one';
-    item.append(current);
-  } else {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.textContent = action;
-    button.setAttribute('aria-label', `${action}: ${text.textContent}`);
-    button.addEventListener('click', onClick);
-    item.append(button);
-  }
+  return `${label}, since ${time(session.created_at)}, last used: ${time(session.last_used_at)}`;
+}
+
+function button(text, session, onClick) {
+  const made = make('button', text, { type: 'button', ariaLabel: `${text}: ${describe(session)}` });
+  made.addEventListener('click', () => onClick(made));
+  return made;
+}
+
+/** A line of the list of sessions. */
+function line(session) {
+  const item = make('li', '');
+  const rename = button('Rename', session, () => item.replaceChildren(renaming(session)));
+  const last = session.current ? make('strong', 'This one') : button('End', session, () => end(session));
+  item.append(make('span', describe(session)), rename, last);
+  return item;
+}
+
+/** The form that takes the place of a line whose session gets another name. */
+function renaming(session) {
+  const form = make('form', '', { className: 'rename' });
+  const name = make('input', '', { ariaLabel: 'New name', value: session.label ?? '', maxLength: 255 });
+  const cancel = make('button', 'Cancel', { type: 'button' });
+  form.append(name, make('button', 'Save', { type: 'submit' }), cancel);
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    rename(session, name.value);
+  });
+  cancel.addEventListener('click', () => run(() => refresh(true)));
+  queueMicrotask(() => name.select());
+  return form;
+}
+
+/** A line of the sessions of which one may end for the new one. */
+function deniedLine(session) {
+  const item = make('li', '');
+  const endIt = button('End and log in', session, () => run(() => login(session.id)));
+  item.append(make('span', describe(session)), endIt);
   return item;
 }
 
@@ -89,7 +115,7 @@ async function refresh(moveFocus) {
     return;
   }
   element('subject').textContent = me.body.subject;
-  element('sessions').replaceChildren(...sessions.body.map((session) => line(session, 'End', () => end(session))));
+  element('sessions').replaceChildren(...sessions.body.map(line));
   show('account', moveFocus);
 }
 
@@ -101,9 +127,7 @@ async function login(endSession) {
   const answer = await send('POST', '/login', body);
   const denied = answer.body?.sessions ?? [];
   element('denied').hidden = denied.length === 0;
-  element('denied-sessions').replaceChildren(
-    ...denied.map((session) => line(session, 'End and log in', () => run(() => login(session.id)))),
-  );
+  element('denied-sessions').replaceChildren(...denied.map(deniedLine));
   if (!answer.ok) {
     say(answer.body?.detail ?? 'Something went wrong. Try again.');
     return;
@@ -124,6 +148,18 @@ function end(session) {
     }
     await refresh(true);
     say('The session has ended.');
+  });
+}
+
+function rename(session, label) {
+  return run(async () => {
+    const answer = await send('PATCH', `/sessions/${session.id}`, { label });
+    if (!answer.ok && answer.status !== 404) {
+      await failed(answer);
+      return;
+    }
+    await refresh(true);
+    say(answer.ok ? 'The session has a new name.' : 'The session has ended already.');
   });
 }
 

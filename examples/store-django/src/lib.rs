@@ -23,7 +23,7 @@ use sea_orm::{
 ///   which claims a session has, for which the signing key alone vouches.
 /// - A session with an idle timeout, a scope or attributes is rejected, since these would be lost.
 /// - A label and the last use are left out, since nothing depends on them. A limit by label is rejected, and one by use
-///   goes by age.
+///   goes by age. A session cannot be given another label.
 #[derive(Debug, Clone)]
 pub struct DjangoStore {
     connection: DatabaseConnection,
@@ -172,6 +172,10 @@ impl TokenStore for DjangoStore {
     /// Writes nothing: the table has no column for the last use, and use moves no expiry in it.
     async fn touch(&self, _: &SessionRef, _: Timestamp, _: Option<Timestamp>) -> Result<bool, StoreError> {
         Ok(false)
+    }
+
+    async fn set_label(&self, _: &SessionRef, _: Option<&str>, _: Timestamp) -> Result<bool, StoreError> {
+        Err(failure("Knox's table has no column for a label, so a session cannot be given one"))
     }
 
     /// The id of a session is the beginning of its digest, so it changes with that: use

@@ -137,6 +137,15 @@ mod kit {
             self.store.touch(key, used, end).await
         }
 
+        async fn set_label(
+            &self,
+            session: &SessionRef,
+            label: Option<&str>,
+            now: Timestamp,
+        ) -> Result<bool, StoreError> {
+            self.store.set_label(session, label, now).await
+        }
+
         async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
             self.store.rotate(session, rotation).await
         }
@@ -172,6 +181,11 @@ mod kit {
         (@shared a_login_replaces_the_sessions_of_the_same_label) => {};
         (@shared replacing_comes_before_the_limit) => {};
         (@shared parallel_logins_of_one_label_leave_one) => {};
+        (@shared set_label_changes_the_label_alone) => {};
+        (@shared set_label_needs_an_active_session) => {};
+        (@shared a_new_label_revives_nothing) => {};
+        (@shared a_new_label_undoes_no_rotation) => {};
+        (@shared calls_of_all_kinds_at_once_are_answered) => {};
         (@shared times_far_ahead_are_kept) => {};
         (@shared an_evicting_limit_ends_the_oldest) => {};
         (@durable reopening_sees_every_committed_record) => {};

@@ -120,6 +120,18 @@ impl TokenStore for RedbStore {
         .await
     }
 
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        let (session, label) = (session.clone(), label.map(str::to_owned));
+        self.write(move |tables| {
+            let found = find(&tables.sessions, &session)?.filter(|record| record.is_active(now));
+            let Some(mut record) = found else { return Ok(false) };
+            record.label = label;
+            tables.put(&record)?;
+            Ok(true)
+        })
+        .await
+    }
+
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let (session, rotation) = (session.clone(), rotation.clone());
         self.write(move |tables| {

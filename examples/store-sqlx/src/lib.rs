@@ -21,6 +21,7 @@ const TABLES: &str = r#"
         created_at   bigint NOT NULL,
         digest       text NOT NULL,
         previous     text,
+        label        text,
         expires_at   bigint,
         last_used_at bigint,
         PRIMARY KEY (subject, id)
@@ -114,6 +115,11 @@ impl TokenStore for SqlxStore {
         self.run(move |pool| touch(pool, session.clone(), last_used_at, expires_at)).await
     }
 
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        let (session, label) = (session.clone(), label.map(str::to_owned));
+        self.run(move |pool| set_label(pool, session.clone(), label.clone(), now)).await
+    }
+
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let (session, rotation) = (session.clone(), rotation.clone());
         self.run(move |pool| rotate(pool, session.clone(), rotation.clone())).await
@@ -163,7 +169,7 @@ async fn insert(
     if let Some(limit) = limit {
         // Locked, so that nobody uses or removes one of them between the choice and the deletion.
         let active = query_as(
-            "SELECT record, digest, previous, expires_at, last_used_at FROM knox_sessions \
+            "SELECT record, digest, previous, label, expires_at, last_used_at FROM knox_sessions \
              WHERE subject = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY id FOR UPDATE",
         )
         .bind(record.subject.as_str())
@@ -188,7 +194,7 @@ async fn insert(
 
 async fn find(pool: PgPool, session: SessionRef) -> Result<Option<SessionRecord>, Failure> {
     let row = query_as(
-        "SELECT record, digest, previous, expires_at, last_used_at FROM knox_sessions \
+        "SELECT record, digest, previous, label, expires_at, last_used_at FROM knox_sessions \
          WHERE subject = $1 AND id = $2",
     )
     .bind(session.subject.as_str())
@@ -200,7 +206,7 @@ async fn find(pool: PgPool, session: SessionRef) -> Result<Option<SessionRecord>
 
 async fn list(pool: PgPool, subject: Subject, now: Timestamp) -> Result<Vec<SessionRecord>, Failure> {
     let rows = query_as(
-        "SELECT record, digest, previous, expires_at, last_used_at FROM knox_sessions \
+        "SELECT record, digest, previous, label, expires_at, last_used_at FROM knox_sessions \
          WHERE subject = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC, id DESC LIMIT $3",
     )
     .bind(subject.as_str())
@@ -227,6 +233,20 @@ async fn touch(
     .bind(session.id.as_str())
     .bind(last_used_at.as_microsecond())
     .bind(expires_at.map(Timestamp::as_microsecond))
+    .execute(&pool)
+    .await?;
+    Ok(result.rows_affected() > 0)
+}
+
+async fn set_label(pool: PgPool, session: SessionRef, label: Option<String>, now: Timestamp) -> Result<bool, Failure> {
+    let result = query(
+        "UPDATE knox_sessions SET label = $3 \
+         WHERE subject = $1 AND id = $2 AND (expires_at IS NULL OR expires_at > $4)",
+    )
+    .bind(session.subject.as_str())
+    .bind(session.id.as_str())
+    .bind(label)
+    .bind(now.as_microsecond())
     .execute(&pool)
     .await?;
     Ok(result.rows_affected() > 0)
@@ -307,8 +327,8 @@ async fn begin(pool: &PgPool, subject: &Subject) -> Result<(PgTransaction<'stati
 /// Adds a session. A key that is taken is an error: the primary key sees to that.
 async fn add(executor: impl PgExecutor<'_>, record: &SessionRecord) -> Result<(), Failure> {
     query(
-        "INSERT INTO knox_sessions (subject, id, record, created_at, digest, previous, expires_at, last_used_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO knox_sessions (subject, id, record, created_at, digest, previous, label, expires_at, last_used_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(record.subject.as_str())
     .bind(record.id.as_str())
@@ -316,6 +336,7 @@ async fn add(executor: impl PgExecutor<'_>, record: &SessionRecord) -> Result<()
     .bind(record.created_at.as_microsecond())
     .bind(record.digest.to_string())
     .bind(record.previous.as_ref().map(ToString::to_string))
+    .bind(record.label.as_deref())
     .bind(record.expires_at.map(Timestamp::as_microsecond))
     .bind(record.last_used_at.map(Timestamp::as_microsecond))
     .execute(executor)
@@ -333,8 +354,8 @@ async fn take(executor: impl PgExecutor<'_>, session: &SessionRef) -> Result<boo
     Ok(result.rows_affected() > 0)
 }
 
-/// The columns `record`, `digest`, `previous`, `expires_at` and `last_used_at`.
-type Row = (String, String, Option<String>, Option<i64>, Option<i64>);
+/// The columns `record`, `digest`, `previous`, `label`, `expires_at` and `last_used_at`.
+type Row = (String, String, Option<String>, Option<String>, Option<i64>, Option<i64>);
 
 /// The records of rows. One that cannot be read must not block the subject's other sessions.
 fn readable(rows: Vec<Row>) -> Vec<SessionRecord> {
@@ -342,10 +363,11 @@ fn readable(rows: Vec<Row>) -> Vec<SessionRecord> {
     rows.into_iter().filter_map(|row| from_row(row).inspect_err(log).ok()).collect()
 }
 
-fn from_row((json, digest, previous, expires_at, last_used_at): Row) -> Result<SessionRecord, Failure> {
+fn from_row((json, digest, previous, label, expires_at, last_used_at): Row) -> Result<SessionRecord, Failure> {
     let mut record = SessionRecord::from_json(&json)?;
     record.digest = digest.parse()?;
     record.previous = previous.as_deref().map(str::parse).transpose()?;
+    record.label = label;
     record.expires_at = expires_at.map(Timestamp::from_microsecond).transpose()?;
     record.last_used_at = last_used_at.map(Timestamp::from_microsecond).transpose()?;
     Ok(record)

@@ -14,7 +14,10 @@ use crate::{
     error::{ConfigError, StoreError},
     knox::{endings::Endings, epochs::Epochs, revocation::Revocation},
     observer::{Event, Observer, RevocationCause},
-    store::{TokenStore, record::SessionRecord},
+    store::{
+        TokenStore,
+        record::{SessionRecord, clean_label},
+    },
     subject::Subject,
     timer::{TimeLimit, Timer},
     token::{
@@ -117,6 +120,22 @@ impl KnoxAdmin {
     /// [`StoreError`] if the store cannot answer.
     pub async fn sessions(&self, subject: &Subject) -> Result<Vec<SessionRecord>, StoreError> {
         self.limit.apply(self.store.list(subject, self.expiry_cutoff())).await
+    }
+
+    /// Gives a session another label; an empty one takes it away. Control characters are dropped, and all after the 255th
+    /// character. Gives the session as it is now; `None`: it has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the session has the label.
+    #[tracing::instrument(name = "knox.set_label", level = "debug", skip_all, fields(subject = %session.subject, session_id = %session.id))]
+    pub async fn set_label(&self, session: &SessionRef, label: &str) -> Result<Option<SessionRecord>, StoreError> {
+        let _changing = self.epochs.changing(&session.subject);
+        let (label, now) = (clean_label(label), self.expiry_cutoff());
+        if !self.limit.apply(self.store.set_label(session, label.as_deref(), now)).await? {
+            return Ok(None);
+        }
+        self.limit.apply(self.store.find(session)).await
     }
 
     /// Revokes one session.

@@ -1,4 +1,4 @@
-//! Revoking sessions, and listing them.
+//! Revoking sessions, listing and naming them.
 
 use crate::{
     error::StoreError,
@@ -89,5 +89,31 @@ impl Knox {
     /// ```
     pub async fn sessions(&self, subject: &Subject) -> Result<Vec<SessionRecord>, StoreError> {
         self.admin().sessions(subject).await
+    }
+
+    /// Gives a session another label, for the list of sessions; an empty one takes it away. Control characters are dropped,
+    /// and all after the 255th character. Gives the session as it is now; `None`: it has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the session has the label.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let issued = knox.issue(42).await?;
+    /// let session = knox.set_label(&issued.session.session_ref(), "Kitchen tablet").await?;
+    /// assert_eq!(session.and_then(|session| session.label).as_deref(), Some("Kitchen tablet"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_label(&self, session: &SessionRef, label: &str) -> Result<Option<SessionRecord>, StoreError> {
+        self.admin().set_label(session, label).await
     }
 }

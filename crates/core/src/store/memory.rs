@@ -197,6 +197,14 @@ impl TokenStore for MemoryStore {
         Ok(true)
     }
 
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        let mut shard = self.shard(&session.subject);
+        let record = shard.get_mut(&session.subject).and_then(|sessions| sessions.get_mut(&session.id));
+        let Some(record) = record.filter(|record| record.is_active(now)) else { return Ok(false) };
+        record.label = label.map(str::to_owned);
+        Ok(true)
+    }
+
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let mut shard = self.shard(&session.subject);
         let record = shard.get_mut(&session.subject).and_then(|sessions| sessions.get_mut(&session.id));

@@ -28,7 +28,7 @@ use crate::{
 ///   everywhere: in lists, in limits, in the numbers that are returned, whether or not their records are still there.
 /// - **The caller tells the time.** Judge by the `now` that is passed in, not by the clock of the database.
 /// - **An answer is final.** When `remove`, `remove_all` or `rotate` has returned, it is committed: no `find` on any node
-///   that shares the store sees what it ended, no `touch`, `rotate` or late write brings it back, and nothing that happens
+///   that shares the store sees what it ended, no `touch`, `set_label`, `rotate` or late write brings it back, and nothing that happens
 ///   to a caller or connection undoes it.
 /// - **A call that is dropped half way does all or nothing, and harms no later call.** Callers do go away: a client hangs
 ///   up, a time limit fires. With a pool of connections, run what takes more than one statement in a task of its own.
@@ -110,6 +110,15 @@ pub trait TokenStore: Send + Sync + 'static {
         last_used_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
+
+    /// Gives a session another label, or none. `true`: it has that label now, which it may have had before.
+    ///
+    /// Writes only if the record is there and active at `now`. Nothing else about it changes: it is no use of the session.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the session has the label.
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Gives a session a new secret, if its digest still is that of [`Rotation::previous`], in one atomic step. `false`:
     /// it is not, or the session is not there, and nothing has changed. Of different rotations with the same `previous`
@@ -208,6 +217,15 @@ macro_rules! forward_to_inner {
                 expires_at: Option<Timestamp>,
             ) -> Result<bool, StoreError> {
                 (**self).touch(session, last_used_at, expires_at).await
+            }
+
+            async fn set_label(
+                &self,
+                session: &SessionRef,
+                label: Option<&str>,
+                now: Timestamp,
+            ) -> Result<bool, StoreError> {
+                (**self).set_label(session, label, now).await
             }
 
             async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {

@@ -117,6 +117,8 @@ pub enum Operation {
     List,
     /// [`TokenStore::touch`].
     Touch,
+    /// [`TokenStore::set_label`].
+    SetLabel,
     /// [`TokenStore::rotate`].
     Rotate,
     /// [`TokenStore::remove`].
@@ -132,6 +134,7 @@ named! { Operation {
     Find = "find",
     List = "list",
     Touch = "touch",
+    SetLabel = "set_label",
     Rotate = "rotate",
     Remove = "remove",
     RemoveAll = "remove_all",
@@ -165,6 +168,10 @@ impl<S: TokenStore, W: Around> TokenStore for WrappedStore<S, W> {
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         self.around.around(Operation::Touch, self.store.touch(session, last_used_at, expires_at)).await
+    }
+
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        self.around.around(Operation::SetLabel, self.store.set_label(session, label, now)).await
     }
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
@@ -227,11 +234,14 @@ mod tests {
         assert!(store.find(&session).await.is_err());
         assert!(store.list(&subject, now).await.is_err());
         assert!(store.touch(&session, now, None).await.is_err());
+        assert!(store.set_label(&session, None, now).await.is_err());
         assert!(store.rotate(&session, &rotation(&record)).await.is_err());
         assert!(store.remove(&session).await.is_err());
         assert!(store.remove_all(&subject, None, now).await.is_err());
         assert!(store.remove_expired(now, NonZeroU32::MIN).await.is_err());
         let names: Vec<&str> = store.around().0.lock().unwrap().iter().map(|operation| operation.as_str()).collect();
-        assert_eq!(names, ["insert", "find", "list", "touch", "rotate", "remove", "remove_all", "remove_expired"]);
+        let calls =
+            ["insert", "find", "list", "touch", "set_label", "rotate", "remove", "remove_all", "remove_expired"];
+        assert_eq!(names, calls);
     }
 }

@@ -140,6 +140,10 @@ impl TokenStore for StoreByDigest {
         self.store.touch(session, last_used_at, expires_at).await
     }
 
+    async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        self.store.set_label(session, label, now).await
+    }
+
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let _only_one = self.rotation.lock().await;
         let Some(mut record) = self.store.find(session).await? else { return Ok(false) };

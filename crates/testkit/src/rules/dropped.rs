@@ -29,7 +29,9 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// answered afterwards through the same handle is so for every handle.
 pub async fn a_call_that_is_dropped_harms_no_later_one(open: Opener) {
     let handles = Handles { one: Probe(open.open().await), other: Probe(open.open().await) };
-    for kind in [Kind::InsertAtLimit, Kind::Insert, Kind::Rotate, Kind::Touch, Kind::Remove, Kind::RemoveAll] {
+    for kind in
+        [Kind::InsertAtLimit, Kind::Insert, Kind::Rotate, Kind::Touch, Kind::SetLabel, Kind::Remove, Kind::RemoveAll]
+    {
         a_call_on_a_subject(&handles, kind).await;
     }
     a_purge(&handles).await;
@@ -50,6 +52,7 @@ enum Kind {
     Insert,
     Rotate,
     Touch,
+    SetLabel,
     Remove,
     RemoveAll,
 }
@@ -109,6 +112,15 @@ impl Call {
                     assert!(written, "touch: a later use of an active session is written");
                 };
                 (Box::pin(call), vec![other, used])
+            }
+            Kind::SetLabel => {
+                let mut renamed = old;
+                renamed.label = Some("tablet".to_owned());
+                let call = async move {
+                    let written = store.set_label(&key, Some("tablet"), at(20)).await;
+                    assert!(written, "set_label: the label of an active session is written");
+                };
+                (Box::pin(call), vec![other, renamed])
             }
             Kind::Remove => {
                 let call = async move {

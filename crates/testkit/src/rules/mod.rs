@@ -4,6 +4,7 @@
 
 mod dropped;
 mod durable;
+mod labels;
 mod limits;
 mod purge;
 mod races;
@@ -13,6 +14,7 @@ mod rotation;
 
 pub use dropped::*;
 pub use durable::*;
+pub use labels::*;
 pub use limits::*;
 pub use purge::*;
 pub use races::*;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jwt_knox::{InsertOutcome, SessionId, SessionLimit, SessionRecord, Subject, TokenStore};
+use jwt_knox::{InsertOutcome, SessionId, SessionLimit, SessionRecord, SessionRef, Subject, TokenStore};
 use tokio::task::yield_now;
 
 use super::purge::PURGING;
@@ -211,38 +211,84 @@ pub async fn parallel_removals_have_one_winner(store: Arc<dyn TokenStore>) {
     }
 }
 
-/// A use that meets a logout brings nothing back.
+/// A use that meets a logout does not bring the session back.
 pub async fn a_touch_revives_nothing(store: Arc<dyn TokenStore>) {
+    revives_nothing(Probe(store), "touch", |store, key| async move {
+        for used in 1..4 {
+            store.touch(&key, at(used), Some(at(600 + used))).await;
+        }
+    })
+    .await;
+}
+
+/// A new label that meets a logout does not bring the session back.
+pub async fn a_new_label_revives_nothing(store: Arc<dyn TokenStore>) {
+    revives_nothing(Probe(store), "set_label", |store, key| async move {
+        for label in ["phone", "tablet", "laptop"] {
+            store.set_label(&key, Some(label), at(1)).await;
+        }
+    })
+    .await;
+}
+
+async fn revives_nothing<F>(store: Probe, operation: &str, calls: impl Fn(Probe, SessionRef) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    for round in 0..ROUNDS {
+        let record = session_until(&subject(), 0, 600);
+        store.add(&record).await;
+        let (calling, removing, gone) = (calls(store.clone(), record.session_ref()), store.clone(), record.clone());
+        let (_, removed) = both_at_once(calling, async move {
+            for _ in 0..round % 4 {
+                yield_now().await;
+            }
+            if round % 2 == 0 {
+                u64::from(removing.remove(&gone.session_ref()).await)
+            } else {
+                removing.remove_all(&gone.subject, None, at(1)).await
+            }
+        })
+        .await;
+        assert_eq!(removed, 1, "{operation}: a logout at the same time removes the record");
+        assert_eq!(
+            store.find(&record.session_ref()).await,
+            None,
+            "{operation}: a call during a logout does not bring the record back"
+        );
+        let listed = store.list(&record.subject, at(5)).await;
+        assert_eq!(listed, [], "{operation}: a call during a logout does not fill the list");
+    }
+}
+
+/// A new label that meets a use and a rotation undoes neither: all three come out.
+pub async fn a_new_label_undoes_no_rotation(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for round in 0..ROUNDS {
         let record = session_until(&subject(), 0, 600);
         store.add(&record).await;
-        let (touching, removing, key, gone) = (store.clone(), store.clone(), record.session_ref(), record.clone());
-        let (_, removed) = both_at_once(
-            async move {
-                for used in 1..4 {
-                    touching.touch(&key, at(used), Some(at(600 + used))).await;
-                }
-            },
-            async move {
+        let mut rotation = rotation(&record, 20);
+        rotation.expires_at = Some(at(700));
+        let mut expected = rotated(&record, &rotation);
+        expected.label = Some("tablet".to_owned());
+        let (labelling, rotating, key, session) =
+            (store.clone(), store.clone(), record.session_ref(), record.session_ref());
+        let (written, rotated) =
+            both_at_once(async move { labelling.set_label(&key, Some("tablet"), at(1)).await }, async move {
                 for _ in 0..round % 4 {
                     yield_now().await;
                 }
-                if round % 2 == 0 {
-                    u64::from(removing.remove(&gone.session_ref()).await)
-                } else {
-                    removing.remove_all(&gone.subject, None, at(1)).await
-                }
-            },
-        )
-        .await;
-        assert_eq!(removed, 1, "touch: a logout during a use removes the record");
+                rotating.touch(&session, at(10), Some(at(650))).await;
+                rotating.rotate(&session, &rotation).await
+            })
+            .await;
+        assert!(written, "set_label: the label of an active session is written, also during a rotation");
+        assert!(rotated, "rotate: a session that is given a label meanwhile is rotated");
         assert_eq!(
             store.find(&record.session_ref()).await,
-            None,
-            "touch: a use during a logout does not bring the record back"
+            Some(expected),
+            "set_label: a rotation at the same time stays, and so does the label"
         );
-        assert_eq!(store.list(&record.subject, at(5)).await, [], "touch: a use during a logout does not fill the list");
     }
 }
 
@@ -524,7 +570,7 @@ async fn one_of_all_kinds(store: &Probe, owner: &Subject, era: i64, known: &Know
     let remember = |record: SessionRecord| lock(known).push_back(record);
     let oldest = || lock(known).pop_front();
     let newest = || lock(known).back().map(SessionRecord::session_ref);
-    match step % 9 {
+    match step % 10 {
         0 => {
             store.add(&new).await;
             remember(new);
@@ -541,6 +587,14 @@ async fn one_of_all_kinds(store: &Probe, owner: &Subject, era: i64, known: &Know
         3 => {
             if let Some(key) = newest() {
                 store.touch(&key, at(100 + step as i64), Some(at(700 + step as i64))).await;
+            }
+        }
+        9 => {
+            if let Some(mut record) = oldest() {
+                record.label = Some(format!("step {step}"));
+                if store.set_label(&record.session_ref(), record.label.as_deref(), at(100)).await {
+                    remember(record);
+                }
             }
         }
         4 => {
