@@ -16,7 +16,7 @@ use std::{
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_knox::Subject;
-use jwt_knox_redis::RedisStore;
+use jwt_knox_redis::{RedisFeed, RedisStore};
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
 use redis::aio::ConnectionManager;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
@@ -164,6 +164,11 @@ impl TestKeys {
     /// A store with a connection of its own, as another process would have.
     pub fn store(&self) -> RedisStore<ConnectionManager> {
         RedisStore::with_prefix(self.connection(), &self.prefix)
+    }
+
+    /// A feed of what is announced of them.
+    pub fn feed(&self) -> RedisFeed {
+        RedisFeed::with_prefix([self.client.clone()], &self.prefix)
     }
 
     /// A connection.

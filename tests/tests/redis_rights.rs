@@ -6,8 +6,8 @@ mod redis_server;
 
 use std::sync::OnceLock;
 
-use jwt_knox::{Rotation, SessionLimit, SessionRecord, StoreError, Subject, Timestamp, TokenStore};
-use jwt_knox_redis::RedisStore;
+use jwt_knox::{Change, ChangeFeed, Rotation, SessionLimit, SessionRecord, StoreError, Subject, Timestamp, TokenStore};
+use jwt_knox_redis::{RedisFeed, RedisStore};
 use jwt_knox_testkit::store_tests;
 use redis::{aio::ConnectionManager, cluster::ClusterClient};
 use redis_server::{Server, redis_cli, start_cluster};
@@ -77,6 +77,7 @@ async fn use_all_of(store: &impl TokenStore) -> Result<(), StoreError> {
     let previous = format!("{} {} {}", second.digest, "0".repeat(32), later(20).as_microsecond()).parse().unwrap();
     store.rotate(&second.session_ref(), &Rotation::new(new, previous, later(11))).await?;
     let _ = store.insert(endless.clone(), None, now).await?;
+    store.set_label(&endless.session_ref(), Some("tablet"), now).await?;
     store.list(&subject, now).await?;
     store.remove(&endless.session_ref()).await?;
     store.remove_all(&subject, Some(&second.id), now).await?;
@@ -118,4 +119,23 @@ async fn a_cluster_needs_two_rights_more() {
         nodes.iter().map(|node| format!("redis://knox:password@127.0.0.1:{}/", node.port)).collect();
     let client = ClusterClient::new(addresses).unwrap();
     use_all_of(&RedisStore::new(client.get_async_connection().await.unwrap())).await.unwrap();
+}
+
+/// A store that announces changes, and a feed that hears of them.
+#[tokio::test]
+#[cfg_attr(not(knox_redis_server), ignore = "redis-server is not installed")]
+async fn announcing_and_hearing_need_a_right_each() {
+    let server = Server::start(false);
+    let with = |more: &[&'static str]| allow(server.port, &[rights(), more.to_vec()].concat());
+    let announcing = async || use_all_of(&connect(server.port).await.announcing()).await;
+    with(&[]);
+    assert!(announcing().await.is_err(), "and nothing is done that nobody hears of");
+    with(&["+publish", "&jwt-knox:changes"]);
+    announcing().await.unwrap();
+
+    let client = redis::Client::open(format!("redis://knox:password@127.0.0.1:{}/", server.port)).unwrap();
+    let mut feed = RedisFeed::new([client]);
+    assert!(feed.next().await.is_err());
+    allow(server.port, &["+subscribe", "&jwt-knox:changes"]);
+    assert_eq!(feed.next().await.unwrap(), Change::Any);
 }

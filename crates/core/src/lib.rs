@@ -44,6 +44,7 @@ pub use lifetime::Lifetime;
 pub use observer::{Event, LoginRejectionCause, Observer, RevocationCause, observer_fn};
 pub use store::{
     InsertOutcome, MAX_LISTED, TokenStore,
+    feed::{Change, ChangeFeed},
     limit::{LimitAction, LimitReached, SessionLimit},
     memory::MemoryStore,
     record::{Rotation, Session, SessionRecord},

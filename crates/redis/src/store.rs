@@ -10,7 +10,6 @@ use std::{
     },
 };
 
-use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_knox::{
     InsertOutcome, LimitAction, MAX_LISTED, Rotation, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError,
     Subject, Timestamp, TokenStore, async_trait,
@@ -19,6 +18,7 @@ use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, aio::
 
 use crate::{
     convert::{Unreadable, decode, encode, label_argument, microseconds, store_error, time_argument},
+    keys::{PREFIX, channel, clean_prefix, key},
     scripts::{self, Call},
 };
 
@@ -46,6 +46,7 @@ use crate::{
 pub struct RedisStore<C> {
     connection: C,
     prefix: String,
+    announces: bool,
     /// Whether the server was asked if it evicts keys.
     is_policy_known: Arc<AtomicBool>,
 }
@@ -54,24 +55,48 @@ impl<C> RedisStore<C> {
     /// A store whose keys begin with `jwt-knox`.
     #[must_use]
     pub fn new(connection: C) -> Self {
-        Self::with_prefix(connection, "jwt-knox")
+        Self::with_prefix(connection, PREFIX)
     }
 
     /// A store whose keys begin with `prefix`, for several applications on one server. Braces in it are left out, since
     /// they would mark another hash tag.
     #[must_use]
     pub fn with_prefix(connection: C, prefix: impl Into<String>) -> Self {
-        let prefix = prefix.into().replace(['{', '}'], "");
-        Self { connection, prefix, is_policy_known: Arc::default() }
+        Self { connection, prefix: clean_prefix(prefix), announces: false, is_policy_known: Arc::default() }
     }
 
-    /// The key of a subject. The part in braces is its hash tag; encoded, so that no subject can close the brace.
+    /// Announces what ends sessions and what gives them new tokens, in the same script, so that other servers with a
+    /// [`RedisFeed`](crate::RedisFeed) see it within milliseconds. Default: nothing is announced. All servers and tools on
+    /// the same sessions should be set the same.
+    #[must_use]
+    pub fn announcing(self) -> Self {
+        Self { announces: true, ..self }
+    }
+
+    /// Where changes are announced; empty if they are not.
+    fn channel(&self) -> String {
+        if self.announces { channel(&self.prefix) } else { String::new() }
+    }
+
     fn key(&self, subject: &Subject) -> String {
-        format!("{}:{{{}}}", self.prefix, Base64UrlUnpadded::encode_string(subject.as_str().as_bytes()))
+        key(&self.prefix, subject)
     }
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync> RedisStore<C> {
+    /// Announces that something has changed about a subject that other servers may remember, as when a user was disabled:
+    /// they ask the [`SubjectCheck`](jwt_knox::SubjectCheck) again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server cannot be told.
+    pub async fn announce(&self, subject: &Subject) -> Result<(), StoreError> {
+        let mut publish = cmd("PUBLISH");
+        publish.arg(channel(&self.prefix)).arg(self.key(subject));
+        let heard: Result<Value, RedisError> = publish.query_async(&mut self.connection.clone()).await;
+        heard.map(drop).map_err(store_error)
+    }
+
     async fn run<T: FromRedisValue>(&self, call: &Call) -> Result<T, StoreError> {
         let mut connection = self.connection.clone();
         let outcome = call.run(&mut connection).await;
@@ -147,7 +172,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
             .arg(max)
             .arg(action)
             .arg(if replaces { "replace" } else { "" })
-            .arg(encode(&record)?);
+            .arg(encode(&record)?)
+            .arg(self.channel());
         let subject = record.subject;
         match self.run(&call).await? {
             Value::SimpleString(status) if status == "limit" => Ok(InsertOutcome::LimitReached),
@@ -215,12 +241,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
             .arg(rotation.digest.to_string())
             .arg(rotation.previous.to_string())
             .arg(microseconds(rotation.last_used_at))
-            .arg(time_argument(rotation.expires_at));
+            .arg(time_argument(rotation.expires_at))
+            .arg(self.channel());
         self.run(&call).await
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
-        self.run(&scripts::REMOVE.on(self.key(&session.subject)).arg(session.id.as_str())).await
+        let call = scripts::REMOVE.on(self.key(&session.subject)).arg(session.id.as_str()).arg(self.channel());
+        self.run(&call).await
     }
 
     async fn remove_all(
@@ -229,8 +257,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
         except: Option<&SessionId>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let call =
-            scripts::REMOVE_ALL.on(self.key(subject)).arg(except.map_or("", SessionId::as_str)).arg(microseconds(now));
+        let call = scripts::REMOVE_ALL
+            .on(self.key(subject))
+            .arg(except.map_or("", SessionId::as_str))
+            .arg(microseconds(now))
+            .arg(self.channel());
         self.run(&call).await
     }
 

@@ -1,13 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod announce;
 mod convert;
 pub mod entity;
+#[cfg(feature = "postgres")]
+mod feed;
 mod galera;
 mod migration;
 mod retry;
 mod store;
 mod turns;
 
+#[cfg(feature = "postgres")]
+pub use feed::PostgresFeed;
 pub use migration::{CreateSessions, Migrator};
 pub use store::SeaOrmStore;
 

@@ -36,7 +36,7 @@ where
             Some(Reason::Stale | Reason::ReadOnly) => {
                 // The connection goes back into the pool a moment after the error.
                 tokio::time::sleep(pause * attempt).await;
-                close_idle(connection).await;
+                close_stale(connection).await;
             }
             None => return Err(store_error(error)),
         }
@@ -75,18 +75,31 @@ fn code_and_message(error: &DbErr) -> Option<(String, String)> {
     Some((error.code()?.into_owned(), error.message().to_owned()))
 }
 
-/// Closes the connections that nobody uses, so that the next attempt gets a fresh one.
+/// How long to wait for a connection of a busy pool to close it.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Closes the connections that nobody uses, so that the next attempt gets a fresh one. In a busy pool that is none: then the
+/// next that is given back, or the same stale ones would go from hand to hand.
 ///
 /// The pool of a driver can be named only if this crate was told to use it.
-async fn close_idle(connection: &DatabaseConnection) {
+async fn close_stale(connection: &DatabaseConnection) {
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     macro_rules! close {
         ($pool:expr) => {{
             let pool = $pool;
-            for _ in 0..pool.size() {
-                let Some(idle) = pool.try_acquire() else { break };
+            let (size, mut closed) = (pool.size(), 0);
+            while closed < size
+                && let Some(idle) = pool.try_acquire()
+            {
                 // An error says no more than that it was broken already.
                 let _ = idle.close().await;
+                closed += 1;
+            }
+            if closed == 0
+                && let Ok(Ok(busy)) = tokio::time::timeout(BUSY, pool.acquire()).await
+            {
+                let _ = busy.close().await;
             }
         }};
     }

@@ -20,7 +20,10 @@ use sea_orm::{
 };
 use tokio::{runtime::Handle, sync::OnceCell};
 
+#[cfg(feature = "postgres")]
+use crate::announce::require_postgres;
 use crate::{
+    announce::{announce, announcing},
     convert::{date_time, record, revoked_at, row, store_error},
     entity::{ActiveModel, Column, Entity, subject_lock},
     galera, retry,
@@ -52,6 +55,7 @@ use crate::{
 #[derive(Clone)]
 pub struct SeaOrmStore {
     connection: DatabaseConnection,
+    announces: bool,
     shared: Arc<Shared>,
 }
 
@@ -72,7 +76,33 @@ impl SeaOrmStore {
     /// application's own migrator.
     #[must_use]
     pub fn new(connection: DatabaseConnection) -> Self {
-        Self { connection, shared: Arc::default() }
+        Self { connection, announces: false, shared: Arc::default() }
+    }
+
+    /// Announces what ends sessions and what gives them new tokens, in the same transaction, so that other servers with a
+    /// [`PostgresFeed`](crate::PostgresFeed) see it within milliseconds. Default: nothing is announced. All servers and
+    /// tools on the database should be set the same.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database is not PostgreSQL.
+    #[cfg(feature = "postgres")]
+    pub fn announcing(self) -> Result<Self, StoreError> {
+        require_postgres(&self.connection)?;
+        Ok(Self { announces: true, ..self })
+    }
+
+    /// Announces that something has changed about a subject that other servers may remember, as when a user was disabled:
+    /// they ask the [`SubjectCheck`](jwt_knox::SubjectCheck) again. In a transaction of the application's own, execute
+    /// `SELECT pg_notify('jwt_knox', …)` with the subject instead.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be told, or is not PostgreSQL.
+    #[cfg(feature = "postgres")]
+    pub async fn announce(&self, subject: &Subject) -> Result<(), StoreError> {
+        require_postgres(&self.connection)?;
+        announce(&self.connection, subject.as_str()).await.map_err(store_error)
     }
 
     /// Runs `work` to its end in a task, whether or not the caller waits for it.
@@ -112,16 +142,35 @@ impl SeaOrmStore {
         session: &SessionRef,
         update: UpdateMany<Entity>,
         expires_at: Option<Timestamp>,
+        announces: bool,
     ) -> Result<bool, StoreError> {
         let mut update = update.filter(has_key(session));
         if let Some(expiry) = expires_at {
             update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
         }
-        let updated = self.write(&session.subject, move |store| {
-            let update = update.clone();
-            async move { update.exec(&store.connection).await }
+        self.change(session, update.build(self.connection.get_database_backend()), announces).await
+    }
+
+    /// Runs a statement that changes the session or removes it. Whether there was one.
+    async fn change(&self, session: &SessionRef, statement: Statement, announces: bool) -> Result<bool, StoreError> {
+        let is_announced = announces && self.announces;
+        let statement = if is_announced { announcing(statement) } else { statement };
+        let changed = self.write(&session.subject, move |store| {
+            let statement = statement.clone();
+            async move {
+                Ok::<_, DbErr>(if is_announced {
+                    !store.connection.query_all_raw(statement).await?.is_empty()
+                } else {
+                    store.connection.execute_raw(statement).await?.rows_affected() > 0
+                })
+            }
         });
-        Ok(updated.await?.rows_affected > 0)
+        changed.await
+    }
+
+    /// Announces a change of `subject` in a transaction, if this store does that.
+    async fn announce_within(&self, transaction: &DatabaseTransaction, subject: &str) -> Result<(), DbErr> {
+        if self.announces { announce(transaction, subject).await } else { Ok(()) }
     }
 
     /// Begins a transaction in which nobody else adds sessions of `subject` or revokes all of them. Gives the time at
@@ -179,6 +228,9 @@ impl SeaOrmStore {
         }
         Entity::insert(row).exec_without_returning(&transaction).await?;
         remove_ids(&transaction, subject, &evicted).await?;
+        if !evicted.is_empty() {
+            self.announce_within(&transaction, subject).await?;
+        }
         transaction.commit().await?;
         Ok(InsertOutcome::Inserted { evicted })
     }
@@ -203,6 +255,7 @@ impl SeaOrmStore {
         // What is counted is what is removed, whatever others remove at the same time.
         let active = Entity::delete_many().filter(ended.clone()).filter(is_active(now)).exec(&transaction).await?;
         Entity::delete_many().filter(ended).exec(&transaction).await?;
+        self.announce_within(&transaction, subject).await?;
         transaction.commit().await?;
         Ok(active.rows_affected)
     }
@@ -261,14 +314,14 @@ impl TokenStore for SeaOrmStore {
             .col_expr(Column::LastUsedAt, Expr::value(used))
             .filter(is_active(used))
             .filter(Column::LastUsedAt.is_null().or(Column::LastUsedAt.lt(used)));
-        self.update(session, update, expires_at).await
+        self.update(session, update, expires_at, false).await
     }
 
     async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
         let update = Entity::update_many()
             .col_expr(Column::Label, Expr::value(label.map(str::to_owned)))
             .filter(is_active(date_time(now)?));
-        self.update(session, update, None).await
+        self.update(session, update, None, false).await
     }
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
@@ -281,16 +334,12 @@ impl TokenStore for SeaOrmStore {
             .col_expr(Column::Previous, Expr::value(rotation.previous.to_string()))
             .col_expr(Column::LastUsedAt, is_unused.into())
             .filter(Column::Digest.eq(rotation.previous.digest().to_string()));
-        self.update(session, update, rotation.expires_at).await
+        self.update(session, update, rotation.expires_at, true).await
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
-        let key = primary_key(session);
-        let deleted = self.write(&session.subject, move |store| {
-            let key = key.clone();
-            async move { Entity::delete_by_id(key).exec(&store.connection).await }
-        });
-        Ok(deleted.await?.rows_affected > 0)
+        let delete = Entity::delete_by_id(primary_key(session)).build(self.connection.get_database_backend());
+        self.change(session, delete, true).await
     }
 
     async fn remove_all(

@@ -71,8 +71,9 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let connection = database::open(&settings.database_url).await?;
     let users = Users::new(connection.clone(), Passwords::new()?);
 
+    let (store, feed) = store::open(settings.store_url.as_deref(), connection, settings.feed).await?;
     let mut builder = Knox::builder(settings.key)
-        .store(store::open(settings.store_url.as_deref(), connection).await?)
+        .store(store)
         .cache(settings.cache)
         .subject_check(users.clone())
         .lifetime(settings.lifetime)
@@ -80,7 +81,11 @@ pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     if let Some(limit) = settings.limit {
         builder = builder.limit(limit);
     }
-    let mut builder = KnoxHttp::builder(builder.build()?).login(users).debug_verify(settings.debug_verify);
+    let knox = builder.build()?;
+    if let Some(feed) = feed {
+        tokio::spawn(knox.follow(feed));
+    }
+    let mut builder = KnoxHttp::builder(knox).login(users).debug_verify(settings.debug_verify);
     if settings.cookies {
         builder = builder.cookies(Cookies::new());
     }

@@ -18,6 +18,8 @@ pub struct Settings {
     pub store_url: Option<String>,
     /// `KNOX_CACHE_MAX_AGE_MS`: for how many milliseconds the answers of the store are remembered. Default: 0, not at all.
     pub cache: Cache,
+    /// `KNOX_FEED`: `1` tells other servers on the same store at once what this one ends, and hears of what they end.
+    pub feed: bool,
     /// `KNOX_SECRET`: its UTF-8 bytes are the HS256 key. Unset: a random key for this run.
     pub key: SigningKey,
     /// `KNOX_LIMIT`: `deny:3`, `evict:3` or `evict_unused:3`. Unset: none.
@@ -47,6 +49,7 @@ impl Settings {
                 None => Cache::default(),
                 Some(millis) => Cache::default().max_age(Duration::from_millis(millis.into())),
             },
+            feed: switch("KNOX_FEED")?,
             key: match variable("KNOX_SECRET")? {
                 None => random_key()?,
                 Some(secret) => SigningKey::hs256(secret).map_err(invalid("KNOX_SECRET"))?,

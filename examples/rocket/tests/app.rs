@@ -31,6 +31,7 @@ async fn a_session_lasts_from_the_login_to_the_logout() {
         listen: ([127, 0, 0, 1], 0).into(),
         database_url: format!("sqlite:{}", file.display()),
         store_url: None,
+        feed: false,
         cache: Cache::default(),
         key: SigningKey::hs256("a key of the tests, 32 bytes or more!").unwrap(),
         limit: None,

@@ -57,7 +57,8 @@ impl Cache {
     ///
     /// What is ended or rotated through this handle, a clone of it or its [`KnoxAdmin`](crate::KnoxAdmin) is seen at once
     /// all the same. **What another process ends is seen after `max_age` at the latest**, and so is what the check would
-    /// say of a user whose row has changed, unless [`Knox::forget`](crate::Knox::forget) is called. Nothing is rejected by
+    /// say of a user whose row has changed, unless [`Knox::forget`](crate::Knox::forget) is called. Where the store
+    /// announces its changes, [`Knox::follow`](crate::Knox::follow) makes that milliseconds. Nothing is rejected by
     /// what is remembered: the store is asked first.
     pub const fn max_age(self, max_age: Duration) -> Self {
         Self { max_age, ..self }

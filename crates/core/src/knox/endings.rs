@@ -27,6 +27,13 @@ impl Endings {
         }
     }
 
+    /// Tells all who wait for the end of a session of anyone.
+    pub(super) fn notify_all(&self) {
+        for waiters in self.lock().values() {
+            waiters.event.notify(usize::MAX);
+        }
+    }
+
     /// Waits with others until dropped.
     pub(super) fn wait(&self, subject: &Subject) -> Waiting<'_> {
         self.lock().entry(subject.clone()).or_default().count += 1;

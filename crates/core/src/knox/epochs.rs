@@ -14,6 +14,8 @@ use crate::subject::Subject;
 /// Whoever reads something to remember it notes the epoch before, and compares it with that of the time at which it is
 /// used. So what was read before a change, and is remembered after it, is not used.
 pub(super) struct Epochs {
+    /// Counts the times at which anything may have changed.
+    all: AtomicU64,
     counters: Box<[AtomicU64]>,
     hasher: RandomState,
 }
@@ -23,7 +25,13 @@ impl Epochs {
 
     /// The epoch of `subject` now.
     pub(super) fn of(&self, subject: &Subject) -> u64 {
-        self.counter(subject).load(SeqCst)
+        // Both only grow, so the sum is the same only if neither has changed.
+        self.counter(subject).load(SeqCst) + self.all.load(SeqCst)
+    }
+
+    /// Begins the next epoch of every subject.
+    pub(super) fn all_changed(&self) {
+        self.all.fetch_add(1, SeqCst);
     }
 
     /// Begins the next epoch of `subject` when dropped: once before it is answered that something has changed, and also if
@@ -39,7 +47,11 @@ impl Epochs {
 
 impl Default for Epochs {
     fn default() -> Self {
-        Self { counters: (0..Self::COUNTERS).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
+        Self {
+            all: AtomicU64::new(0),
+            counters: (0..Self::COUNTERS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod cache;
 mod ended;
 mod endings;
 mod epochs;
+mod follow;
 pub(crate) mod issue;
 mod purge;
 pub(crate) mod revocation;

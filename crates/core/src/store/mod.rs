@@ -1,5 +1,6 @@
 //! The trait that a database implements to keep sessions.
 
+pub(crate) mod feed;
 pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod record;

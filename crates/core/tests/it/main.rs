@@ -10,6 +10,7 @@ mod claims;
 mod clocks;
 mod ended;
 mod fixture;
+mod follow;
 mod forgery;
 mod format;
 mod issue;

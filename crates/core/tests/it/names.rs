@@ -90,6 +90,7 @@ fn names_are_read_as_they_are_written_and_unknown_ones_are_rejected() {
             (Operation::Find, "find"),
             (Operation::List, "list"),
             (Operation::Touch, "touch"),
+            (Operation::SetLabel, "set_label"),
             (Operation::Rotate, "rotate"),
             (Operation::Remove, "remove"),
             (Operation::RemoveAll, "remove_all"),

@@ -74,6 +74,12 @@ local function prolong(session, text)
   keep_until(expires, false)
 end
 
+-- Says on the channel that sessions of this subject have changed; '': nobody is told. Before anything is written, so that
+-- without the right to publish nothing happens. Who hears of it asks only when the script is done.
+local function announce(channel)
+  if channel ~= '' then redis.call('PUBLISH', channel, key) end
+end
+
 local function write(id, session)
   redis.call('HSET', key, id, table.concat(session, '\n'))
 end

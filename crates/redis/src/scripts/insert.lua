@@ -1,6 +1,6 @@
--- ARGV: id, the request, now, max (or ''), the action at the limit, 'replace' (or ''), then the session. Gives the ids that
--- were evicted and those that cannot be read; 'limit' if the limit denies this session, or 'superseded' if it began before
--- all sessions were revoked.
+-- ARGV: id, the request, now, max (or ''), the action at the limit, 'replace' (or ''), the session, the channel (or ''). Gives
+-- the ids that were evicted and those that cannot be read; 'limit' if the limit denies this session, or 'superseded' if it
+-- began before all sessions were revoked.
 local id, request, now, max = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local action, replaces, session = ARGV[5], ARGV[6] == 'replace', parse(ARGV[7])
 
@@ -99,6 +99,7 @@ else
   end
 end
 session[REQUEST] = request .. ' ' .. table.concat(evicted, ' ')
+if #evicted > 0 then announce(ARGV[8]) end
 -- Written first: while a slot is migrated, a script cannot go on once its key is gone.
 write(id, session)
 for _, gone in ipairs({ evicted, expired }) do

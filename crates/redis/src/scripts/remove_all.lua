@@ -1,6 +1,7 @@
--- ARGV: the id to spare (or ''), now. Gives how many active sessions are gone, and keeps for a day when that was.
+-- ARGV: the id to spare (or ''), now, the channel (or ''). Gives how many active sessions are gone, and keeps for a day when that was.
 local except, now = ARGV[1], tonumber(ARGV[2])
 
+announce(ARGV[3])
 local lives = redis.call('PTTL', key)
 local mark = last_revoked()
 -- Written first, and the sessions removed one by one: while a slot is migrated, a script cannot go on once its key is gone.
