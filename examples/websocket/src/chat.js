@@ -24,6 +24,7 @@ function connect() {
     // 1008: the session has ended. Otherwise ask, since a script is not told the status of an upgrade that is rejected.
     const status = code === 1008 ? 401 : await fetch('/verify').then((answer) => answer.status, () => 503);
     if (status === 401) {
+      element('messages').replaceChildren();
       show('login', 'Log in.');
     } else {
       show('', 'Connecting again in a few seconds.');
