@@ -200,8 +200,8 @@ impl KnoxHttp {
         error.into().with_style(&settings.challenge, settings.problem.as_ref())
     }
 
-    /// An answer for an adapter that is asked for one to `status` and knows no reason, as when a handler of the
-    /// application returns a bare 401. Statuses other than 401 and 403 count as 503.
+    /// An answer to `status` that gives no reason: for a handler that says no by a rule of the application, such as a role
+    /// of its user, and for an adapter whose framework hands it a bare 401. Statuses other than 401 and 403 count as 503.
     #[must_use]
     pub fn for_status(&self, status: u16) -> HttpRejection {
         self.reject(HttpRejection::for_status(status))
