@@ -398,9 +398,10 @@ async fn the_program_serves_the_page_and_its_connections() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let stdout = child.stdout.take().unwrap();
+    // Open until the end: the program could not print the rest of its lines otherwise.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let _program = Program(child);
-    let line = BufReader::new(stdout).lines().next().unwrap().unwrap();
+    let line = lines.next().unwrap().unwrap();
     let address = line.strip_prefix("Listening on http://").unwrap().split(". ").next().unwrap().parse().unwrap();
 
     for path in ["/", "/chat.js"] {
