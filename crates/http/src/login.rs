@@ -169,6 +169,13 @@ impl LoginError {
     }
 }
 
+/// The answer of `/get_token`, for a login of the application's own: with a code of its own, say.
+impl From<LoginError> for HttpRejection {
+    fn from(error: LoginError) -> Self {
+        error.into_rejection(false)
+    }
+}
+
 fn is_code(code: &str) -> bool {
     let is_letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
     (1..=64).contains(&code.len()) && code.bytes().all(is_letter)
