@@ -142,6 +142,9 @@ impl LoginError {
     /// use jwt_knox_http::LoginError;
     ///
     /// let error = LoginError::rejected(401, "second_factor_needed", "Send the code of your app as `otp`.");
+    /// // What a handler of the application answers with.
+    /// let rejection = jwt_knox_http::HttpRejection::from(error);
+    /// assert_eq!((rejection.status(), rejection.code()), (401, "second_factor_needed"));
     /// ```
     pub fn rejected(status: u16, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Rejected { status, code: code.into(), detail: detail.into() }
@@ -169,7 +172,7 @@ impl LoginError {
     }
 }
 
-/// The answer of `/get_token`, for a login of the application's own: with a code of its own, say.
+/// The answer of `/get_token`, for handlers: a login of the application's own, say, that has a code of its own.
 impl From<LoginError> for HttpRejection {
     fn from(error: LoginError) -> Self {
         error.into_rejection(false)
