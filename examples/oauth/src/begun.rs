@@ -51,7 +51,6 @@ pub enum Client {
 
 impl BegunLogins {
     /// Remembers a login, and returns the secret that the browser keeps in a cookie.
-    #[must_use]
     pub fn insert(&self, state: CsrfToken, verifier: PkceCodeVerifier, client: Client, now: Timestamp) -> CsrfToken {
         // 256 random bits, as for the session: who has the cookie can end up logged in as the user.
         let browser = CsrfToken::new_random_len(32);
