@@ -62,6 +62,7 @@ impl FakeProvider {
         let app = Router::new()
             .route("/authorize", get(authorize))
             .route("/token", post(token))
+            .route("/elsewhere", post(async || token_with("")))
             .route("/userinfo", get(userinfo))
             .with_state(provider.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -110,9 +111,9 @@ async fn token(
     match mood {
         Mood::Fails => return (StatusCode::INTERNAL_SERVER_ERROR, "hunter2").into_response(),
         Mood::Garbage => return Json(json!({"access_token": ["hunter2"], "token_type": 1})).into_response(),
-        Mood::Endless => return "x".repeat(1_000_000).into_response(),
+        Mood::Endless => return token_with(&"x".repeat(1_000_000)),
         Mood::NoToken => return Json(json!({"token_type": "Bearer"})).into_response(),
-        Mood::Redirects => return Redirect::temporary("/token2").into_response(),
+        Mood::Redirects => return Redirect::temporary("/elsewhere").into_response(),
         Mood::Hangs => std::future::pending().await,
         _ => {}
     }
@@ -135,7 +136,11 @@ async fn token(
         return error(StatusCode::BAD_REQUEST, "invalid_grant");
     }
     inner.issued += 1;
-    Json(json!({"access_token": "hunter2", "token_type": "Bearer", "expires_in": 60})).into_response()
+    token_with("")
+}
+
+fn token_with(more: &str) -> Response {
+    Json(json!({"access_token": "hunter2", "token_type": "Bearer", "expires_in": 60, "more": more})).into_response()
 }
 
 async fn userinfo(State(provider): State<FakeProvider>, headers: HeaderMap) -> Response {
