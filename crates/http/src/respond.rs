@@ -161,7 +161,7 @@ async fn sessions(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 async fn session(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Session, request).await?;
     let id = request.path.rsplit('/').next().unwrap_or_default().parse()?;
-    let session = SessionRef::new(auth.subject().clone(), id);
+    let session = auth.own_session(id);
     match request.method {
         "PATCH" => set_label(knox, request, &auth, &session).await,
         _ => end_session(knox, request, &auth, &session).await,

@@ -140,7 +140,7 @@ impl User {
 
     async fn logout_device(&self, id: &str) -> Result<String, Failure> {
         let auth = self.authenticate().await?;
-        let session = SessionRef::new(auth.subject().clone(), id.parse()?);
+        let session = auth.own_session(id.parse()?);
         if self.knox.revoke(&session).await?.is_revoked() {
             Ok("1 ended".to_owned())
         } else {

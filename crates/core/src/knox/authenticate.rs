@@ -57,7 +57,24 @@ impl Authenticated {
     /// The primary key of the session, as [`Knox::revoke`] takes it.
     #[must_use]
     pub fn session_ref(&self) -> SessionRef {
-        SessionRef::new(self.subject().clone(), self.session_id())
+        self.own_session(self.session_id())
+    }
+
+    /// The primary key of a session of the same subject, whether it is there or not: for a page on which users end their own
+    /// sessions. With the subject from anywhere else, they could end those of others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Authenticated, Knox, Revocation, SessionId, StoreError};
+    ///
+    /// async fn end_one_of_mine(knox: &Knox, auth: &Authenticated, id: SessionId) -> Result<Revocation, StoreError> {
+    ///     knox.revoke(&auth.own_session(id)).await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn own_session(&self, id: SessionId) -> SessionRef {
+        SessionRef::new(self.subject().clone(), id)
     }
 
     /// What the store keeps of the session.

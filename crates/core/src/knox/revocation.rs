@@ -5,10 +5,10 @@
 /// # Examples
 ///
 /// ```
-/// use jwt_knox::{Authenticated, Knox, Revocation, SessionId, SessionRef, StoreError};
+/// use jwt_knox::{Authenticated, Knox, Revocation, SessionId, StoreError};
 ///
 /// async fn end_device(knox: &Knox, auth: &Authenticated, id: SessionId) -> Result<&'static str, StoreError> {
-///     Ok(match knox.revoke(&SessionRef::new(auth.subject().clone(), id)).await? {
+///     Ok(match knox.revoke(&auth.own_session(id)).await? {
 ///         Revocation::Revoked => "logged out",
 ///         Revocation::NotFound => "there is no such device",
 ///     })
