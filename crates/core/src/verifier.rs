@@ -83,6 +83,12 @@ impl Verifier {
         Self { clock: Arc::new(clock), ..self }
     }
 
+    /// The longest JWT that is read, in bytes.
+    #[must_use]
+    pub fn max_token_bytes(&self) -> usize {
+        self.jwt.profile.max_bytes()
+    }
+
     /// Verifies the signature and the claims of `token`. Whether the session was revoked in the meantime is not seen.
     ///
     /// # Errors

@@ -1,37 +1,28 @@
 //! Putting a [`KnoxHttp`] together.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use jwt_knox::{Issued, Knox, is_scope};
 use serde::Serialize;
 
 use crate::{
-    challenge::{AUTHORIZATION, Challenge},
+    config_error::HttpConfigError,
     cookies::Cookies,
     endpoint::Endpoint,
     knox_http::{Inner, KnoxHttp},
     login::Login,
     paths::Paths,
+    protocol::Protocol,
     rejection::HttpRejection,
     settings::Settings,
 };
-
-/// The number of the next handle.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// The settings of a [`KnoxHttp`]. [`KnoxHttp::builder`] starts one; none is required.
 #[must_use]
 pub struct KnoxHttpBuilder {
     knox: Knox,
     login_time_limit: Duration,
+    protocol: Protocol,
     settings: Settings,
 }
 
@@ -41,14 +32,11 @@ impl KnoxHttp {
         KnoxHttpBuilder {
             knox,
             login_time_limit: Duration::from_secs(10),
+            protocol: Protocol::new(),
             settings: Settings {
-                challenge: Challenge::default(),
                 login: None,
                 token_response: None,
-                problem: None,
-                header: AUTHORIZATION.to_ascii_lowercase(),
                 paths: Paths::default(),
-                cookies: None,
                 debug_verify: false,
                 session_scope: "sessions".into(),
                 jwks_max_age: Duration::from_secs(300),
@@ -73,7 +61,7 @@ impl KnoxHttpBuilder {
     /// The word in front of the token in the `Authorization` header, and the `token_type` of the answer to a login. It
     /// is read without regard to case. Default: `Bearer`.
     pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
-        self.settings.challenge.scheme = scheme.into().into();
+        self.protocol.set_scheme(scheme.into());
         self
     }
 
@@ -81,9 +69,7 @@ impl KnoxHttpBuilder {
     /// `Authorization`: for a site behind a proxy that has a login of its own there. A browser does not offer its login
     /// dialog then, since it could not answer in that header.
     pub fn header(mut self, name: impl Into<String>) -> Self {
-        let name = name.into();
-        self.settings.header = name.to_ascii_lowercase();
-        self.settings.challenge.header = name.into();
+        self.protocol.set_header(name.into());
         self
     }
 
@@ -106,7 +92,7 @@ impl KnoxHttpBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cookies(mut self, cookies: Cookies) -> Self {
-        self.settings.cookies = Some(cookies);
+        self.protocol.cookies = Some(cookies);
         self
     }
 
@@ -143,7 +129,7 @@ impl KnoxHttpBuilder {
 
     /// The realm that a challenge names. Default: `api`.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.settings.challenge.realm = realm.into().into();
+        self.protocol.set_realm(realm.into());
         self
     }
 
@@ -194,7 +180,7 @@ impl KnoxHttpBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn problem<T: Serialize>(mut self, problem: impl Fn(&HttpRejection) -> T + Send + Sync + 'static) -> Self {
-        self.settings.problem = Some(Arc::new(move |rejection| serde_json::to_string(&problem(rejection))));
+        self.protocol.set_problem(problem);
         self
     }
 
@@ -224,30 +210,12 @@ impl KnoxHttpBuilder {
     ///
     /// [`HttpConfigError`] says which setting is wrong.
     pub fn build(self) -> Result<KnoxHttp, HttpConfigError> {
-        let Challenge { scheme, realm, header } = &self.settings.challenge;
-        if !is_token(scheme) || scheme.eq_ignore_ascii_case("Basic") {
-            return Err(HttpConfigError::Scheme);
-        }
-        if !is_token(header) || OTHER_HEADERS.iter().any(|other| header.eq_ignore_ascii_case(other)) {
-            return Err(HttpConfigError::Header);
-        }
-        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        if !realm.bytes().all(is_plain) {
-            return Err(HttpConfigError::Realm);
-        }
+        self.protocol.check()?;
         if !is_scope(&self.settings.session_scope) {
             return Err(HttpConfigError::SessionScope);
         }
         if self.settings.jwks_max_age > Duration::from_secs(24 * 3600) {
             return Err(HttpConfigError::JwksMaxAge);
-        }
-        if let Some(cookies) = &self.settings.cookies {
-            if !cookies.has_valid_name() {
-                return Err(HttpConfigError::CookieName);
-            }
-            if let Some(origin) = cookies.invalid_origin() {
-                return Err(HttpConfigError::Origin { origin: origin.to_owned() });
-            }
         }
         let paths = &self.settings.paths;
         let mounted = Endpoint::ALL.iter().copied().filter(|endpoint| !paths.is_left_out(*endpoint));
@@ -257,7 +225,7 @@ impl KnoxHttpBuilder {
         let login_limit = self.knox.time_limit().clone().with_limit(self.login_time_limit);
         Ok(KnoxHttp::new(Inner {
             knox: self.knox,
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            protocol: self.protocol,
             login_limit: login_limit.map_err(|_| HttpConfigError::LoginTimeLimit)?,
             settings: self.settings,
         }))
@@ -268,79 +236,9 @@ impl std::fmt::Debug for KnoxHttpBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KnoxHttpBuilder")
             .field("knox", &self.knox)
-            .field("challenge", &self.settings.challenge)
+            .field("challenge", &self.protocol.challenge)
             .finish_non_exhaustive()
     }
-}
-
-/// Why [`KnoxHttpBuilder::build`] rejects a setting.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum HttpConfigError {
-    /// The scheme is not a token of RFC 9110 §5.6.2, or is `Basic`, which logins use.
-    #[error("a scheme is one word of letters, digits and !#$%&'*+-.^_`|~, and not `Basic`, which logins use")]
-    Scheme,
-    /// The header's name is not a token of RFC 9110 §5.6.2, or is one that the contract reads for something else.
-    #[error("`header` must be the name of a header that is free, such as `X-Auth-Token`")]
-    Header,
-    /// The name of the cookie is none, or does not fit its prefix.
-    #[error("a cookie's name is one word, with `__Host-` in front unless the cookie is insecure")]
-    CookieName,
-    /// An allowed origin is not an origin.
-    #[error("`{origin}` is not an origin, such as `https://app.example.com`")]
-    Origin {
-        /// What was given.
-        origin: String,
-    },
-    /// The path of a route is not made of plain segments, or is that of another route.
-    #[error(
-        "the path `{path}` of {endpoint:?} must be plain segments, with `/{{id}}` at the end for `Session` only, and no \
-         other route's"
-    )]
-    Path {
-        /// The route.
-        endpoint: Endpoint,
-        /// Its path.
-        path: String,
-    },
-    /// The realm cannot be quoted in a header.
-    #[error("a realm is printable ASCII without quotes and backslashes")]
-    Realm,
-    /// Public keys would be kept for more than a day.
-    #[error("`jwks_max_age` must not exceed one day")]
-    JwksMaxAge,
-    /// The session scope is not a scope.
-    #[error("`session_scope` must be printable ASCII without spaces, quotes and backslashes")]
-    SessionScope,
-    /// A login that may take no time at all.
-    #[error("`login_time_limit` must be longer than 0")]
-    LoginTimeLimit,
-}
-
-impl std::fmt::Debug for HttpConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // What `main() -> Result<…>` prints.
-        std::fmt::Display::fmt(self, f)
-    }
-}
-
-/// What the contract, or HTTP itself, reads for something else.
-const OTHER_HEADERS: [&str; 10] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "host",
-    "origin",
-    "sec-fetch-site",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-
-/// RFC 9110 §5.6.2.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 
 use std::{marker::PhantomData, time::Duration};
 
-use crate::{requirement::Requirement, scope::Scope};
+use crate::{handle::Handle, knox_http::KnoxHttp, requirement::Requirement, scope::Scope};
 
 /// What a handler needs besides a valid token, as a type: for the extractor `GuardedAuth<G>` of each adapter, and its
 /// short forms `ScopedAuth`, `RecentAuth` and `PassiveAuth`. A pair needs both.
+///
+/// With a [`VerifierHttp`](crate::VerifierHttp) for `H`, for the extractors `GuardedToken<G>` and `ScopedToken`: these need
+/// scopes and nothing else, since only the store knows when a login was, and counts a use.
 ///
 /// # Examples
 ///
@@ -19,18 +22,18 @@ use crate::{requirement::Requirement, scope::Scope};
 /// # fn is_guard<G: Guard>() {}
 /// # is_guard::<AdminNow>();
 /// ```
-pub trait Guard: Send + Sync + 'static {
+pub trait Guard<H: Handle = KnoxHttp>: Send + Sync + 'static {
     /// Adds what it needs.
     #[must_use]
-    fn add_to(requirement: Requirement) -> Requirement;
+    fn add_to(requirement: Requirement<H>) -> Requirement<H>;
 }
 
 /// Needs a token that grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 #[derive(Debug)]
 pub struct Scoped<S: Scope>(PhantomData<S>);
 
-impl<S: Scope> Guard for Scoped<S> {
-    fn add_to(requirement: Requirement) -> Requirement {
+impl<S: Scope, H: Handle> Guard<H> for Scoped<S> {
+    fn add_to(requirement: Requirement<H>) -> Requirement<H> {
         requirement.with_scope::<S>()
     }
 }
@@ -57,8 +60,8 @@ impl Guard for Passive {
     }
 }
 
-impl<A: Guard, B: Guard> Guard for (A, B) {
-    fn add_to(requirement: Requirement) -> Requirement {
+impl<H: Handle, A: Guard<H>, B: Guard<H>> Guard<H> for (A, B) {
+    fn add_to(requirement: Requirement<H>) -> Requirement<H> {
         B::add_to(A::add_to(requirement))
     }
 }

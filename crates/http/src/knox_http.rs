@@ -3,19 +3,21 @@
 use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use jwt_knox::{Authenticated, Issued, Knox, LoginTooOld, MissingScope, TimeLimit};
+use serde::de::DeserializeOwned;
 
 use crate::{
     answers::TokenAnswer,
-    authorization::{Credential, bearer, cookie_token},
-    challenge::AUTHORIZATION,
     cookies::Cookies,
     credentials,
     endpoint::Endpoint,
+    handle::{Handle, Sealed},
     login::Login,
+    protocol::{Protocol, optional},
     rejection::{Cause, HttpRejection},
     request::Request,
     response::Response,
     settings::Settings,
+    slot::AuthSlot,
 };
 
 /// The HTTP contract on top of a [`Knox`]: what an adapter keeps in its framework's state. Cheap to clone.
@@ -44,8 +46,7 @@ pub struct KnoxHttp(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) knox: Knox,
-    /// Tells this handle from others.
-    pub(crate) id: u64,
+    pub(crate) protocol: Protocol,
     pub(crate) login_limit: TimeLimit,
     pub(crate) settings: Settings,
 }
@@ -83,8 +84,7 @@ impl KnoxHttp {
     where
         V: IntoIterator<Item = &'a [u8]>,
     {
-        let Settings { header: credential, cookies, .. } = &self.0.settings;
-        Request::new(method, path, credential, cookies.as_ref(), header)
+        self.protocol().request(method, path, header)
     }
 
     /// Decides who sends `request`, by its bearer token.
@@ -107,22 +107,14 @@ impl KnoxHttp {
     }
 
     /// With `is_passive`, the request is no use of the session.
-    pub(crate) async fn authenticate_once(
-        &self,
-        request: &Request<'_>,
-        is_passive: bool,
-    ) -> Result<Authenticated, HttpRejection> {
-        let credential = request.credential();
-        if let Credential::Cookie(_) = credential {
-            self.require_same_origin(request)?;
-        }
-        if let Some(slot) = request.slot {
-            let decide = self.authenticate_credential(credential, is_passive);
-            if let Some(outcome) = slot.get_or_fill(self.0.id, credential, decide).await {
-                return outcome;
-            }
-        }
-        self.authenticate_credential(credential, is_passive).await
+    async fn authenticate_once(&self, request: &Request<'_>, is_passive: bool) -> Result<Authenticated, HttpRejection> {
+        let knox = self.knox();
+        let decide = async |token: &str| {
+            let outcome =
+                if is_passive { knox.authenticate_passively(token).await } else { knox.authenticate(token).await };
+            outcome.map_err(|error| self.reject(error))
+        };
+        self.protocol().authenticate(request, self.max_token_bytes(), AuthSlot::session, decide).await
     }
 
     /// Optional authentication: no credential is `None`; a bad one, or a store that is down, stays what it is.
@@ -131,43 +123,7 @@ impl KnoxHttp {
     ///
     /// As for [`authenticate`](Self::authenticate), unless no credential was sent.
     pub async fn authenticate_optional(&self, request: &Request<'_>) -> Result<Option<Authenticated>, HttpRejection> {
-        match self.authenticate(request).await {
-            Ok(auth) => Ok(Some(auth)),
-            Err(rejection) if rejection.is_missing_token() => Ok(None),
-            Err(rejection) => Err(rejection),
-        }
-    }
-
-    async fn authenticate_credential(
-        &self,
-        credential: Credential<'_>,
-        is_passive: bool,
-    ) -> Result<Authenticated, HttpRejection> {
-        let token = match credential {
-            Credential::None => Ok(None),
-            Credential::Header(values) => bearer(values, self.scheme(), self.max_token_bytes()),
-            Credential::Cookie(values) => cookie_token(values, self.max_token_bytes()),
-        };
-        let token = match token {
-            Ok(Some(token)) => token,
-            Ok(None) => return Err(self.reject(Cause::MissingToken)),
-            Err(reason) => {
-                tracing::debug!(reason = reason.as_str(), "request rejected: {reason}");
-                return Err(self.reject(reason));
-            }
-        };
-        let knox = self.knox();
-        let outcome =
-            if is_passive { knox.authenticate_passively(token).await } else { knox.authenticate(token).await };
-        outcome.map_err(|error| self.reject(error))
-    }
-
-    /// Goes on only if no page of another origin can have sent a request that the browser's cookie would authorize.
-    pub(crate) fn require_same_origin(&self, request: &Request<'_>) -> Result<(), HttpRejection> {
-        match self.cookies() {
-            Some(cookies) if request.is_cross_origin(cookies) => Err(self.reject(Cause::cross_origin())),
-            _ => Ok(()),
-        }
+        optional(self.authenticate(request).await)
     }
 
     /// Goes on only if the token of `auth` grants `scope`. For a scope that is known only at run time; guards take a
@@ -196,8 +152,7 @@ impl KnoxHttp {
     /// The contract's answer to an error of the core, as this handle gives it: with its scheme and realm in the challenge,
     /// and with its [body](crate::KnoxHttpBuilder::problem).
     pub fn reject(&self, error: impl Into<HttpRejection>) -> HttpRejection {
-        let settings = &self.0.settings;
-        error.into().with_style(&settings.challenge, settings.problem.as_ref())
+        self.protocol().reject(error)
     }
 
     /// An answer to `status` that gives no reason: for a handler that says no by a rule of the application, such as a role
@@ -248,8 +203,8 @@ impl KnoxHttp {
     /// The answer that hands a new token out.
     pub(crate) fn token_response(&self, issued: &Issued) -> Result<Response, HttpRejection> {
         let body = match &self.0.settings.token_response {
-            Some(body) => body(issued, self.scheme()),
-            None => serde_json::to_string(&TokenAnswer::new(issued, self.scheme())),
+            Some(body) => body(issued, self.protocol().scheme()),
+            None => serde_json::to_string(&TokenAnswer::new(issued, self.protocol().scheme())),
         };
         self.json(body)
     }
@@ -271,18 +226,12 @@ impl KnoxHttp {
         body.map(Response::json).map_err(|error| self.reject(Cause::Internal(error.into())))
     }
 
-    pub(crate) fn scheme(&self) -> &str {
-        &self.0.settings.challenge.scheme
+    pub(crate) fn protocol(&self) -> &Protocol {
+        &self.0.protocol
     }
 
     pub(crate) fn cookies(&self) -> Option<&Cookies> {
-        self.0.settings.cookies.as_ref()
-    }
-
-    /// Whether a browser may be asked to put up its login dialog, which answers in `Authorization` only. Not where browsers
-    /// log in with a cookie: what is typed there is sent along with requests of other pages for as long as it runs.
-    pub(crate) fn offers_basic(&self) -> bool {
-        self.cookies().is_none() && self.0.settings.header.eq_ignore_ascii_case(AUTHORIZATION)
+        self.protocol().cookies.as_ref()
     }
 
     pub(crate) fn login_with(&self) -> Option<(&dyn Login, &TimeLimit)> {
@@ -305,6 +254,52 @@ impl KnoxHttp {
     }
 }
 
+impl Sealed for KnoxHttp {}
+
+impl Handle for KnoxHttp {
+    const NAME: &'static str = "KnoxHttp";
+
+    type Auth = Authenticated;
+
+    type Conditions = SessionConditions;
+
+    fn request<'a, V>(&self, method: &'a str, path: &'a str, header: impl Fn(&str) -> V) -> Request<'a>
+    where
+        V: IntoIterator<Item = &'a [u8]>,
+    {
+        self.request(method, path, header)
+    }
+
+    async fn authenticate_with(
+        &self,
+        request: &Request<'_>,
+        conditions: &SessionConditions,
+    ) -> Result<Authenticated, HttpRejection> {
+        self.authenticate_once(request, conditions.is_passive).await
+    }
+
+    fn require_scope(&self, auth: &Authenticated, scope: &str) -> Result<(), HttpRejection> {
+        self.require_scope(auth, scope)
+    }
+
+    fn require_conditions(&self, auth: &Authenticated, conditions: &SessionConditions) -> Result<(), HttpRejection> {
+        conditions.max_age.map_or(Ok(()), |max_age| self.require_recent(auth, max_age))
+    }
+
+    fn claims<T: DeserializeOwned>(&self, auth: &Authenticated) -> Result<T, HttpRejection> {
+        auth.claims().map_err(|error| self.reject(error))
+    }
+}
+
+/// What a requirement may ask of a session.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SessionConditions {
+    /// How old the login may be.
+    pub(crate) max_age: Option<Duration>,
+    /// Whether the request does not count as a use.
+    pub(crate) is_passive: bool,
+}
+
 impl Deref for KnoxHttp {
     type Target = Knox;
 
@@ -317,7 +312,7 @@ impl fmt::Debug for KnoxHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KnoxHttp")
             .field("knox", &self.0.knox)
-            .field("challenge", &self.0.settings.challenge)
+            .field("challenge", &self.protocol().challenge)
             .finish_non_exhaustive()
     }
 }

@@ -56,7 +56,7 @@ impl KnoxHttp {
     /// [`HttpRejection`] with 403 `cross_origin` if cookies are on and a page of another origin may have sent the request,
     /// unless it is a GET: a callback that a GET reaches needs a proof of its own, such as the `state` of OAuth.
     pub fn begin_login(&self, request: &Request<'_>) -> Result<PendingLogin, HttpRejection> {
-        self.require_same_origin(request)?;
+        self.protocol().require_same_origin(request)?;
         let rejected = Rejected { detail: "The login was rejected.", offer_basic: false };
         let transport = if self.cookies().is_some() { Transport::Cookie } else { Transport::Body };
         Ok(PendingLogin::new(self, request, rejected, transport))

@@ -250,11 +250,11 @@ impl HttpRejection {
         )
     }
 
-    /// The answer of an adapter that finds no [`KnoxHttp`](crate::KnoxHttp) where its framework keeps such things: 500.
+    /// The answer of an adapter that finds no [handle](crate::Handle) where its framework keeps such things: 500.
     /// `remedy`, what is to be done about it, goes to the log.
     #[must_use]
     pub fn unconfigured(remedy: &str) -> Self {
-        tracing::error!(remedy, "no `KnoxHttp` configured; rejecting every request");
+        tracing::error!(remedy, "a guard finds no handle; rejecting every request");
         Cause::Other(ProblemCode::InternalError, "Authentication is not configured on this server.".into()).into()
     }
 

@@ -2,16 +2,20 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use jwt_knox::{Authenticated, ClaimsError, is_scope};
+use jwt_knox::{ClaimsError, is_scope};
+use serde::de::DeserializeOwned;
 
 use crate::{
+    handle::Handle,
     knox_http::KnoxHttp,
+    protocol::optional,
     rejection::HttpRejection,
     request::Request,
     scope::{Scope, name_of},
 };
 
-/// A valid token and perhaps more: what an adapter's `RequireAuth` and extractors are made of.
+/// A valid token and perhaps more: what an adapter's `RequireAuth` and extractors are made of. With a
+/// [`VerifierHttp`](crate::VerifierHttp) in place of a [`KnoxHttp`], a revoked token is accepted until its `exp`.
 ///
 /// # Examples
 ///
@@ -33,18 +37,17 @@ use crate::{
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Requirement {
-    knox: KnoxHttp,
+pub struct Requirement<H: Handle = KnoxHttp> {
+    handle: H,
     scopes: Vec<Cow<'static, str>>,
-    max_age: Option<Duration>,
-    is_passive: bool,
+    conditions: H::Conditions,
 }
 
-impl Requirement {
+impl<H: Handle> Requirement<H> {
     /// Asks for a valid token.
     #[must_use]
-    pub const fn new(knox: KnoxHttp) -> Self {
-        Self { knox, scopes: Vec::new(), max_age: None, is_passive: false }
+    pub fn new(handle: H) -> Self {
+        Self { handle, scopes: Vec::new(), conditions: H::Conditions::default() }
     }
 
     /// Asks for a token that grants the scope `S` as well.
@@ -68,26 +71,10 @@ impl Requirement {
         Ok(self)
     }
 
-    /// Asks for a login that is no older than `max_age` as well ([RFC 9470]).
-    ///
-    /// [RFC 9470]: https://www.rfc-editor.org/rfc/rfc9470
-    #[must_use]
-    pub fn recent(mut self, max_age: Duration) -> Self {
-        self.max_age = Some(self.max_age.map_or(max_age, |before| before.min(max_age)));
-        self
-    }
-
-    /// Does not count the request as a use of the session: for what a page polls by itself, so that an idle timeout
-    /// measures what the user does. The first guard that looks at a request decides.
-    #[must_use]
-    pub fn passive(self) -> Self {
-        Self { is_passive: true, ..self }
-    }
-
     /// The handle to authenticate with.
     #[must_use]
-    pub const fn knox(&self) -> &KnoxHttp {
-        &self.knox
+    pub const fn handle(&self) -> &H {
+        &self.handle
     }
 
     /// Decides who sends `request`, and whether they may.
@@ -96,10 +83,50 @@ impl Requirement {
     ///
     /// [`HttpRejection`], with the response to send: that of [`KnoxHttp::authenticate`], 403 for want of a scope, or 401
     /// if the login is too old.
-    pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
-        let auth = self.knox.authenticate_once(request, self.is_passive).await?;
-        self.scopes.iter().try_for_each(|scope| self.knox.require_scope(&auth, scope))?;
-        self.max_age.map_or(Ok(()), |max_age| self.knox.require_recent(&auth, max_age))?;
+    pub async fn authenticate(&self, request: &Request<'_>) -> Result<H::Auth, HttpRejection> {
+        let auth = self.handle.authenticate_with(request, &self.conditions).await?;
+        self.scopes.iter().try_for_each(|scope| self.handle.require_scope(&auth, scope))?;
+        self.handle.require_conditions(&auth, &self.conditions)?;
         Ok(auth)
+    }
+
+    /// The same where authentication is optional: no credential is `None`; a bad one, or a store that is down, stays what
+    /// it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`authenticate`](Self::authenticate), unless no credential was sent.
+    pub async fn authenticate_optional(&self, request: &Request<'_>) -> Result<Option<H::Auth>, HttpRejection> {
+        optional(self.authenticate(request).await)
+    }
+
+    /// The claims of the token of `request` as a type of the application.
+    ///
+    /// # Errors
+    ///
+    /// As for [`authenticate`](Self::authenticate), and 401 if the claims do not fit `T`.
+    pub async fn claims<T: DeserializeOwned>(&self, request: &Request<'_>) -> Result<T, HttpRejection> {
+        self.handle.claims(&self.authenticate(request).await?)
+    }
+}
+
+/// What only the store can tell.
+impl Requirement<KnoxHttp> {
+    /// Asks for a login that is no older than `max_age` as well ([RFC 9470]).
+    ///
+    /// [RFC 9470]: https://www.rfc-editor.org/rfc/rfc9470
+    #[must_use]
+    pub fn recent(mut self, max_age: Duration) -> Self {
+        let before = &mut self.conditions.max_age;
+        *before = Some(before.map_or(max_age, |before| before.min(max_age)));
+        self
+    }
+
+    /// Does not count the request as a use of the session: for what a page polls by itself, so that an idle timeout
+    /// measures what the user does. The first guard that looks at a request decides.
+    #[must_use]
+    pub fn passive(mut self) -> Self {
+        self.conditions.is_passive = true;
+        self
     }
 }

@@ -58,7 +58,7 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
         return Err(knox.reject(Cause::cross_origin()));
     }
     // Where the credentials came as JSON, a browser must not put up its own login window on top of the page's.
-    let offer_basic = knox.offers_basic() && !matches!(presented, Presented::Json(..));
+    let offer_basic = knox.protocol().offers_basic() && !matches!(presented, Presented::Json(..));
     let pending = PendingLogin::for_token(knox, request, offer_basic);
     log_in(knox, request, presented, pending, offer_basic).await
 }
@@ -66,7 +66,7 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 /// The same for browsers: in JSON only, which a page of another origin cannot send unasked, and with a cookie.
 async fn login(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     check_method(Endpoint::Login, request)?;
-    knox.require_same_origin(request)?;
+    knox.protocol().require_same_origin(request)?;
     log_in(knox, request, credentials::json(request), PendingLogin::for_cookie(knox, request), false).await
 }
 

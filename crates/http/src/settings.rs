@@ -1,21 +1,16 @@
-//! The settings that a handle keeps as they are given.
+//! The settings of the built-in routes.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jwt_knox::Issued;
 
-use crate::{challenge::Challenge, cookies::Cookies, login::Login, paths::Paths, rejection::ProblemBody};
+use crate::{login::Login, paths::Paths};
 
-/// The settings that the handle keeps as they are given.
+/// The settings of the built-in routes.
 pub(crate) struct Settings {
-    pub(crate) challenge: Challenge,
     pub(crate) login: Option<Arc<dyn Login>>,
     pub(crate) token_response: Option<TokenResponse>,
-    pub(crate) problem: Option<ProblemBody>,
-    /// In lower case.
-    pub(crate) header: String,
     pub(crate) paths: Paths,
-    pub(crate) cookies: Option<Cookies>,
     pub(crate) debug_verify: bool,
     pub(crate) session_scope: Cow<'static, str>,
     pub(crate) jwks_max_age: Duration,

@@ -1,0 +1,56 @@
+//! What is wrong with the settings of a handle.
+
+use std::fmt;
+
+use crate::endpoint::Endpoint;
+
+/// Why a handle cannot be made: which setting is wrong.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpConfigError {
+    /// The scheme is not a token of RFC 9110 §5.6.2, or is `Basic`, which logins use.
+    #[error("a scheme is one word of letters, digits and !#$%&'*+-.^_`|~, and not `Basic`, which logins use")]
+    Scheme,
+    /// The header's name is not a token of RFC 9110 §5.6.2, or is one that the contract reads for something else.
+    #[error("`header` must be the name of a header that is free, such as `X-Auth-Token`")]
+    Header,
+    /// The name of the cookie is none, or does not fit its prefix.
+    #[error("a cookie's name is one word, with `__Host-` in front unless the cookie is insecure")]
+    CookieName,
+    /// An allowed origin is not an origin.
+    #[error("`{origin}` is not an origin, such as `https://app.example.com`")]
+    Origin {
+        /// What was given.
+        origin: String,
+    },
+    /// The path of a route is not made of plain segments, or is that of another route.
+    #[error(
+        "the path `{path}` of {endpoint:?} must be plain segments, with `/{{id}}` at the end for `Session` only, and no \
+         other route's"
+    )]
+    Path {
+        /// The route.
+        endpoint: Endpoint,
+        /// Its path.
+        path: String,
+    },
+    /// The realm cannot be quoted in a header.
+    #[error("a realm is printable ASCII without quotes and backslashes")]
+    Realm,
+    /// Public keys would be kept for more than a day.
+    #[error("`jwks_max_age` must not exceed one day")]
+    JwksMaxAge,
+    /// The session scope is not a scope.
+    #[error("`session_scope` must be printable ASCII without spaces, quotes and backslashes")]
+    SessionScope,
+    /// A login that may take no time at all.
+    #[error("`login_time_limit` must be longer than 0")]
+    LoginTimeLimit,
+}
+
+impl fmt::Debug for HttpConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What `main() -> Result<…>` prints.
+        fmt::Display::fmt(self, f)
+    }
+}
