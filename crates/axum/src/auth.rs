@@ -7,12 +7,12 @@ use axum::{
     http::request::Parts,
 };
 use jwt_knox::Authenticated;
-use jwt_knox_http::{Guard, KnoxHttp, Passive, Recent, Requirement, Scoped};
+use jwt_knox_http::{Guard, Handle, KnoxHttp, Passive, Recent, Requirement, Scoped};
 use serde::de::DeserializeOwned;
 
 use crate::{
     rejection::KnoxRejection,
-    translate::{authenticate, request, slot},
+    translate::{authenticate, authenticate_optional, claims},
 };
 
 /// Who sends the request, proven by a bearer token. Without a valid one the handler does not run.
@@ -82,8 +82,7 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, KnoxRejection> {
-        let (knox, slot) = (KnoxHttp::from_ref(state), slot(parts));
-        let auth = knox.authenticate_optional(&request(&knox, parts, &slot)).await?;
+        let auth = authenticate_optional(parts, &Requirement::new(KnoxHttp::from_ref(state))).await?;
         Ok(auth.map(Self))
     }
 }
@@ -102,7 +101,7 @@ where
 ///     format!("Done, {}", auth.subject())
 /// }
 /// ```
-pub struct GuardedAuth<G: Guard>(pub Authenticated, PhantomData<G>);
+pub struct GuardedAuth<G: Guard<H>, H: Handle = KnoxHttp>(pub H::Auth, PhantomData<G>);
 
 /// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
@@ -150,43 +149,42 @@ pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
 /// ```
 pub type PassiveAuth = GuardedAuth<Passive>;
 
-impl<G: Guard> GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> GuardedAuth<G, H> {
     /// The proof, taken out.
     #[must_use]
-    pub fn into_inner(self) -> Authenticated {
+    pub fn into_inner(self) -> H::Auth {
         self.0
     }
 }
 
-impl<G: Guard> Clone for GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> Clone for GuardedAuth<G, H> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
     }
 }
 
-impl<G: Guard> Deref for GuardedAuth<G> {
-    type Target = Authenticated;
+impl<G: Guard<H>, H: Handle> Deref for GuardedAuth<G, H> {
+    type Target = H::Auth;
 
-    fn deref(&self) -> &Authenticated {
+    fn deref(&self) -> &H::Auth {
         &self.0
     }
 }
 
-impl<G: Guard> fmt::Debug for GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> fmt::Debug for GuardedAuth<G, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("GuardedAuth").field(&self.0).finish()
     }
 }
 
-impl<G: Guard, S> FromRequestParts<S> for GuardedAuth<G>
+impl<G: Guard<H>, H: Handle + FromRef<S>, S> FromRequestParts<S> for GuardedAuth<G, H>
 where
-    KnoxHttp: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
-        let requirement = G::add_to(Requirement::new(KnoxHttp::from_ref(state)));
+        let requirement = G::add_to(Requirement::new(H::from_ref(state)));
         Ok(Self(authenticate(parts, &requirement).await?, PhantomData))
     }
 }
@@ -219,8 +217,6 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
-        let requirement = Requirement::new(KnoxHttp::from_ref(state));
-        let auth = authenticate(parts, &requirement).await?;
-        Ok(Self(auth.claims().map_err(|error| requirement.knox().reject(error))?))
+        Ok(Self(claims(parts, &Requirement::new(KnoxHttp::from_ref(state))).await?))
     }
 }

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jwt_knox::ClaimsError;
-use jwt_knox_http::{KnoxHttp, Requirement, Scope};
+use jwt_knox_http::{Handle, KnoxHttp, Requirement, Scope, VerifierHttp};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -44,14 +44,38 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 ///     Router::new().nest("/admin", admin).merge(private)
 /// }
 /// ```
-#[derive(Debug, Clone)]
-pub struct RequireAuth(Requirement);
+pub type RequireAuth = Require<KnoxHttp>;
 
-impl RequireAuth {
+/// Guards everything behind it where there is no store: a request without a token that is valid by its signature and its
+/// claims is rejected. A revoked token is accepted until its `exp`.
+///
+/// Handlers behind it take [`VerifiedToken`](crate::VerifiedToken) as usual; the request is still verified once.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use jwt_knox_axum::{RequireToken, VerifierHttp, scopes};
+///
+/// scopes! { Read = "orders:read"; }
+///
+/// fn app(verifier: VerifierHttp) -> Router {
+///     Router::new()
+///         .route("/orders", get(|| async { "all orders" }))
+///         .route_layer(RequireToken::new(verifier).with_scope::<Read>())
+/// }
+/// ```
+pub type RequireToken = Require<VerifierHttp>;
+
+/// The layer behind [`RequireAuth`] and [`RequireToken`].
+#[derive(Debug, Clone)]
+pub struct Require<H: Handle>(Requirement<H>);
+
+impl<H: Handle> Require<H> {
     /// A layer that asks for a valid token.
     #[must_use]
-    pub fn new(knox: KnoxHttp) -> Self {
-        Self(Requirement::new(knox))
+    pub fn new(handle: H) -> Self {
+        Self(Requirement::new(handle))
     }
 
     /// Asks for a token that grants the scope `S` as well.
@@ -69,6 +93,14 @@ impl RequireAuth {
         self.0.scope(scope).map(Self)
     }
 
+    async fn admit(&self, request: Request) -> Result<Request, KnoxRejection> {
+        let (mut parts, body) = request.into_parts();
+        authenticate(&mut parts, &self.0).await?;
+        Ok(Request::from_parts(parts, body))
+    }
+}
+
+impl Require<KnoxHttp> {
     /// Asks for a login that is no older than `max_age` as well. Otherwise: 401 `insufficient_user_authentication`
     /// ([RFC 9470]).
     ///
@@ -83,30 +115,24 @@ impl RequireAuth {
     pub fn passive(self) -> Self {
         Self(self.0.passive())
     }
-
-    async fn admit(&self, request: Request) -> Result<Request, KnoxRejection> {
-        let (mut parts, body) = request.into_parts();
-        authenticate(&mut parts, &self.0).await?;
-        Ok(Request::from_parts(parts, body))
-    }
 }
 
-impl<S> Layer<S> for RequireAuth {
-    type Service = RequireAuthService<S>;
+impl<S, H: Handle> Layer<S> for Require<H> {
+    type Service = RequireAuthService<S, H>;
 
     fn layer(&self, inner: S) -> Self::Service {
         RequireAuthService { guard: self.clone(), inner }
     }
 }
 
-/// A service behind [`RequireAuth`].
+/// A service behind [`RequireAuth`] or [`RequireToken`].
 #[derive(Debug, Clone)]
-pub struct RequireAuthService<S> {
-    guard: RequireAuth,
+pub struct RequireAuthService<S, H: Handle = KnoxHttp> {
+    guard: Require<H>,
     inner: S,
 }
 
-impl<S> Service<Request> for RequireAuthService<S>
+impl<S, H: Handle> Service<Request> for RequireAuthService<S, H>
 where
     S: Service<Request, Response = Response> + Clone + Send + 'static,
     S::Future: Send,

@@ -5,15 +5,16 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, request::Parts, uri::Authority},
     response::Response,
 };
-use jwt_knox::Authenticated;
-use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request, Requirement};
+use jwt_knox_http::{AuthSlot, Handle, HttpRejection, Request, Requirement};
+use serde::de::DeserializeOwned;
 
-pub(crate) fn request<'a>(knox: &KnoxHttp, parts: &'a Parts, slot: &'a AuthSlot) -> Request<'a> {
-    knox.request(parts.method.as_str(), parts.uri.path(), |name| {
-        parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
-    })
-    .with_authority(parts.uri.authority().map(Authority::as_str))
-    .with_slot(slot)
+pub(crate) fn request<'a>(handle: &impl Handle, parts: &'a Parts, slot: &'a AuthSlot) -> Request<'a> {
+    handle
+        .request(parts.method.as_str(), parts.uri.path(), |name| {
+            parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+        })
+        .with_authority(parts.uri.authority().map(Authority::as_str))
+        .with_slot(slot)
 }
 
 pub(crate) fn response(response: jwt_knox_http::Response) -> Response {
@@ -34,7 +35,28 @@ pub(crate) fn slot(parts: &mut Parts) -> AuthSlot {
 }
 
 /// Who sends the request, decided once for each request, if they have what is asked for.
-pub(crate) async fn authenticate(parts: &mut Parts, requirement: &Requirement) -> Result<Authenticated, HttpRejection> {
+pub(crate) async fn authenticate<H: Handle>(
+    parts: &mut Parts,
+    requirement: &Requirement<H>,
+) -> Result<H::Auth, HttpRejection> {
     let slot = slot(parts);
-    requirement.authenticate(&request(requirement.knox(), parts, &slot)).await
+    requirement.authenticate(&request(requirement.handle(), parts, &slot)).await
+}
+
+/// The same, where a request may have no credential.
+pub(crate) async fn authenticate_optional<H: Handle>(
+    parts: &mut Parts,
+    requirement: &Requirement<H>,
+) -> Result<Option<H::Auth>, HttpRejection> {
+    let slot = slot(parts);
+    requirement.authenticate_optional(&request(requirement.handle(), parts, &slot)).await
+}
+
+/// The claims of the token.
+pub(crate) async fn claims<T: DeserializeOwned>(
+    parts: &mut Parts,
+    requirement: &Requirement<impl Handle>,
+) -> Result<T, HttpRejection> {
+    let slot = slot(parts);
+    requirement.claims(&request(requirement.handle(), parts, &slot)).await
 }
