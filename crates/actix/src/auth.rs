@@ -4,20 +4,19 @@ use std::{fmt, future::Future, marker::PhantomData, ops::Deref, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use jwt_knox::Authenticated;
-use jwt_knox_http::{Guard, Passive, Recent, Requirement, Scoped};
+use jwt_knox_http::{Guard, Handle, KnoxHttp, Passive, Recent, Requirement, Scoped};
 use serde::de::DeserializeOwned;
 
 use crate::{
     rejection::KnoxRejection,
-    translate,
-    translate::{authenticate, configured, slot},
+    translate::{authenticate, authenticate_optional, claims, configured},
 };
 
-type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, KnoxRejection>>>>;
+pub(crate) type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, KnoxRejection>>>>;
 
 /// Who sends the request, proven by a bearer token. Without a valid one the handler does not run.
 ///
-/// The application must have a [`KnoxHttp`](crate::KnoxHttp) in its data: `.app_data(web::Data::new(knox))`.
+/// The application must have a [`KnoxHttp`] in its data: `.app_data(web::Data::new(knox))`.
 ///
 /// Do not take `Option<KnoxAuth>`: Actix Web turns every error into `None` there, so that a revoked token, or a store
 /// that is down, looks like no token. Take [`MaybeAuth`].
@@ -62,7 +61,7 @@ impl FromRequest for KnoxAuth {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let requirement = Requirement::new(configured(&request)?);
+            let requirement = Requirement::<KnoxHttp>::new(configured(&request)?);
             Ok(Self(authenticate(&request, &requirement).await?))
         })
     }
@@ -101,9 +100,8 @@ impl FromRequest for MaybeAuth {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let knox = configured(&request)?;
-            let slot = slot(&request);
-            Ok(Self(knox.authenticate_optional(&translate::request(&knox, &request, &slot)).await?))
+            let requirement = Requirement::<KnoxHttp>::new(configured(&request)?);
+            Ok(Self(authenticate_optional(&request, &requirement).await?))
         })
     }
 }
@@ -122,7 +120,7 @@ impl FromRequest for MaybeAuth {
 ///     format!("Done, {}", auth.subject())
 /// }
 /// ```
-pub struct GuardedAuth<G: Guard>(pub Authenticated, PhantomData<G>);
+pub struct GuardedAuth<G: Guard<H>, H: Handle = KnoxHttp>(pub H::Auth, PhantomData<G>);
 
 /// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
@@ -170,42 +168,42 @@ pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
 /// ```
 pub type PassiveAuth = GuardedAuth<Passive>;
 
-impl<G: Guard> GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> GuardedAuth<G, H> {
     /// The proof, taken out.
     #[must_use]
-    pub fn into_inner(self) -> Authenticated {
+    pub fn into_inner(self) -> H::Auth {
         self.0
     }
 }
 
-impl<G: Guard> Clone for GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> Clone for GuardedAuth<G, H> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
     }
 }
 
-impl<G: Guard> Deref for GuardedAuth<G> {
-    type Target = Authenticated;
+impl<G: Guard<H>, H: Handle> Deref for GuardedAuth<G, H> {
+    type Target = H::Auth;
 
-    fn deref(&self) -> &Authenticated {
+    fn deref(&self) -> &H::Auth {
         &self.0
     }
 }
 
-impl<G: Guard> fmt::Debug for GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> fmt::Debug for GuardedAuth<G, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("GuardedAuth").field(&self.0).finish()
     }
 }
 
-impl<G: Guard> FromRequest for GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> FromRequest for GuardedAuth<G, H> {
     type Error = KnoxRejection;
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let requirement = G::add_to(Requirement::new(configured(&request)?));
+            let requirement = G::add_to(Requirement::<H>::new(configured(&request)?));
             Ok(Self(authenticate(&request, &requirement).await?, PhantomData))
         })
     }
@@ -238,9 +236,8 @@ impl<T: DeserializeOwned> FromRequest for KnoxClaims<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let requirement = Requirement::new(configured(&request)?);
-            let auth = authenticate(&request, &requirement).await?;
-            Ok(Self(auth.claims().map_err(|error| requirement.knox().reject(error))?))
+            let requirement = Requirement::<KnoxHttp>::new(configured(&request)?);
+            Ok(Self(claims(&request, &requirement).await?))
         })
     }
 }

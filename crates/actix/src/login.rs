@@ -7,7 +7,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, body::BoxBody, dev::Payload};
 use jwt_knox::{NewSession, SessionId};
-use jwt_knox_http::{HttpRejection, PendingLogin};
+use jwt_knox_http::{HttpRejection, KnoxHttp, PendingLogin};
 
 use crate::{
     rejection::KnoxRejection,
@@ -70,7 +70,7 @@ impl KnoxLogin {
 
 impl KnoxLogin {
     fn extract(request: &HttpRequest) -> Result<Self, HttpRejection> {
-        let (knox, slot) = (configured(request)?, slot(request));
+        let (knox, slot): (KnoxHttp, _) = (configured(request)?, slot(request));
         Ok(Self(knox.begin_login(&translate::request(&knox, request, &slot))?))
     }
 }

@@ -8,7 +8,7 @@ use jwt_knox_http::HttpRejection;
 use crate::translate;
 
 /// A request that is rejected or cannot be decided. As a response it is what the contract says: 401, 403 or 503, with a
-/// problem in JSON; or 500 if the application has no [`KnoxHttp`](crate::KnoxHttp) in its data.
+/// problem in JSON; or 500 if the application does not have the [handle](crate::http::Handle) in its data.
 #[derive(Debug, Clone)]
 pub struct KnoxRejection(HttpRejection);
 

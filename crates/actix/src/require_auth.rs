@@ -9,12 +9,12 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpRequest,
+    Error,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use jwt_knox::{Authenticated, ClaimsError};
-use jwt_knox_http::{HttpRejection, KnoxHttp, Requirement, Scope};
+use jwt_knox::ClaimsError;
+use jwt_knox_http::{Handle, KnoxHttp, Requirement, Scope, VerifierHttp};
 
 use crate::translate::{authenticate, response};
 
@@ -38,14 +38,40 @@ use crate::translate::{authenticate, response};
 ///     );
 /// }
 /// ```
-#[derive(Debug, Clone)]
-pub struct RequireAuth(Requirement);
+pub type RequireAuth = Require<KnoxHttp>;
 
-impl RequireAuth {
+/// Guards everything behind it where there is no store: a request without a token that is valid by its signature and its
+/// claims is rejected. A revoked token is accepted until its `exp`.
+///
+/// Handlers behind it take [`VerifiedToken`](crate::VerifiedToken) as usual; the request is still verified once.
+///
+/// # Examples
+///
+/// ```
+/// use actix_web::{App, HttpResponse, web};
+/// use jwt_knox_actix::{RequireToken, VerifierHttp, scopes};
+///
+/// scopes! { Read = "orders:read"; }
+///
+/// fn configure(config: &mut web::ServiceConfig, verifier: VerifierHttp) {
+///     config.service(
+///         web::scope("/orders")
+///             .wrap(RequireToken::new(verifier).with_scope::<Read>())
+///             .route("/all", web::get().to(|| async { "all orders" })),
+///     );
+/// }
+/// ```
+pub type RequireToken = Require<VerifierHttp>;
+
+/// The middleware behind [`RequireAuth`] and [`RequireToken`].
+#[derive(Debug, Clone)]
+pub struct Require<H: Handle>(Requirement<H>);
+
+impl<H: Handle> Require<H> {
     /// A middleware that asks for a valid token.
     #[must_use]
-    pub fn new(knox: KnoxHttp) -> Self {
-        Self(Requirement::new(knox))
+    pub fn new(handle: H) -> Self {
+        Self(Requirement::new(handle))
     }
 
     /// Asks for a token that grants the scope `S` as well.
@@ -62,7 +88,9 @@ impl RequireAuth {
     pub fn scope(self, scope: impl Into<Cow<'static, str>>) -> Result<Self, ClaimsError> {
         self.0.scope(scope).map(Self)
     }
+}
 
+impl Require<KnoxHttp> {
     /// Asks for a login that is no older than `max_age` as well. Otherwise: 401 `insufficient_user_authentication`
     /// ([RFC 9470]).
     ///
@@ -77,13 +105,9 @@ impl RequireAuth {
     pub fn passive(self) -> Self {
         Self(self.0.passive())
     }
-
-    async fn admit(&self, request: &HttpRequest) -> Result<Authenticated, HttpRejection> {
-        authenticate(request, &self.0).await
-    }
 }
 
-impl<S, B> Transform<S, ServiceRequest> for RequireAuth
+impl<S, B, H: Handle> Transform<S, ServiceRequest> for Require<H>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody,
@@ -91,22 +115,22 @@ where
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type InitError = ();
-    type Transform = RequireAuthService<S>;
+    type Transform = RequireAuthService<S, H>;
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(RequireAuthService { guard: self.clone(), inner: Rc::new(inner) }))
+        ready(Ok(RequireAuthService { requirement: self.0.clone(), inner: Rc::new(inner) }))
     }
 }
 
-/// A service behind [`RequireAuth`].
+/// A service behind [`RequireAuth`] or [`RequireToken`].
 #[derive(Debug)]
-pub struct RequireAuthService<S> {
-    guard: RequireAuth,
+pub struct RequireAuthService<S, H: Handle = KnoxHttp> {
+    requirement: Requirement<H>,
     inner: Rc<S>,
 }
 
-impl<S, B> Service<ServiceRequest> for RequireAuthService<S>
+impl<S, B, H: Handle> Service<ServiceRequest> for RequireAuthService<S, H>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody,
@@ -118,9 +142,9 @@ where
     forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let (guard, inner) = (self.guard.clone(), Rc::clone(&self.inner));
+        let (requirement, inner) = (self.requirement.clone(), Rc::clone(&self.inner));
         Box::pin(async move {
-            match guard.admit(request.request()).await {
+            match authenticate(request.request(), &requirement).await {
                 Ok(_) => Ok(inner.call(request).await?.map_into_left_body()),
                 Err(rejection) => {
                     let response = response(rejection.to_response());

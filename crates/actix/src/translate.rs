@@ -5,15 +5,16 @@ use actix_web::{
     http::{StatusCode, header::HeaderValue, uri::Authority},
     web::Data,
 };
-use jwt_knox::Authenticated;
-use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request, Requirement};
+use jwt_knox_http::{AuthSlot, Handle, HttpRejection, Request, Requirement};
+use serde::de::DeserializeOwned;
 
-pub(crate) fn request<'a>(knox: &KnoxHttp, request: &'a HttpRequest, slot: &'a AuthSlot) -> Request<'a> {
-    knox.request(request.method().as_str(), request.uri().path(), |name| {
-        request.headers().get_all(name).map(HeaderValue::as_bytes)
-    })
-    .with_authority(request.uri().authority().map(Authority::as_str))
-    .with_slot(slot)
+pub(crate) fn request<'a>(handle: &impl Handle, request: &'a HttpRequest, slot: &'a AuthSlot) -> Request<'a> {
+    handle
+        .request(request.method().as_str(), request.uri().path(), |name| {
+            request.headers().get_all(name).map(HeaderValue::as_bytes)
+        })
+        .with_authority(request.uri().authority().map(Authority::as_str))
+        .with_slot(slot)
 }
 
 pub(crate) fn response(response: jwt_knox_http::Response) -> HttpResponse {
@@ -26,10 +27,13 @@ pub(crate) fn response(response: jwt_knox_http::Response) -> HttpResponse {
 }
 
 /// The handle that the application has put into its data.
-pub(crate) fn configured(request: &HttpRequest) -> Result<KnoxHttp, HttpRejection> {
-    match request.app_data::<Data<KnoxHttp>>() {
-        Some(knox) => Ok(KnoxHttp::clone(knox)),
-        None => Err(HttpRejection::unconfigured("call `.app_data(web::Data::new(knox))` on the App")),
+pub(crate) fn configured<H: Handle>(request: &HttpRequest) -> Result<H, HttpRejection> {
+    match request.app_data::<Data<H>>() {
+        Some(handle) => Ok(H::clone(handle)),
+        None => {
+            let remedy = format!("call `.app_data(web::Data::new(…))` on the App, with a `{}`", H::NAME);
+            Err(HttpRejection::unconfigured(&remedy))
+        }
     }
 }
 
@@ -45,10 +49,28 @@ pub(crate) fn slot(request: &HttpRequest) -> AuthSlot {
 }
 
 /// Who sends the request, decided once for each request, if they have what is asked for.
-pub(crate) async fn authenticate(
+pub(crate) async fn authenticate<H: Handle>(
     http: &HttpRequest,
-    requirement: &Requirement,
-) -> Result<Authenticated, HttpRejection> {
+    requirement: &Requirement<H>,
+) -> Result<H::Auth, HttpRejection> {
     let slot = slot(http);
-    requirement.authenticate(&request(requirement.knox(), http, &slot)).await
+    requirement.authenticate(&request(requirement.handle(), http, &slot)).await
+}
+
+/// The same, where a request may have no credential.
+pub(crate) async fn authenticate_optional<H: Handle>(
+    http: &HttpRequest,
+    requirement: &Requirement<H>,
+) -> Result<Option<H::Auth>, HttpRejection> {
+    let slot = slot(http);
+    requirement.authenticate_optional(&request(requirement.handle(), http, &slot)).await
+}
+
+/// The claims of the token.
+pub(crate) async fn claims<T: DeserializeOwned>(
+    http: &HttpRequest,
+    requirement: &Requirement<impl Handle>,
+) -> Result<T, HttpRejection> {
+    let slot = slot(http);
+    requirement.claims(&request(requirement.handle(), http, &slot)).await
 }

@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
 use jwt_knox::Authenticated;
-use jwt_knox_http::{Guard, HttpRejection, Passive, Recent, Requirement, Scoped};
+use jwt_knox_http::{Guard, Handle, HttpRejection, KnoxHttp, Passive, Recent, Requirement, Scoped};
 use rocket::{
     Ignite, Request, Rocket, Sentinel,
     request::{FromRequest, Outcome},
@@ -17,7 +17,7 @@ use crate::{
 
 /// Who sends the request, proven by a bearer token. Without a valid one the handler does not run.
 ///
-/// The application must manage a [`KnoxHttp`](crate::KnoxHttp), as [`fairing`](crate::fairing) does; a Rocket without one does not
+/// The application must manage a [`KnoxHttp`], as [`fairing`](crate::fairing) does; a Rocket without one does not
 /// ignite.
 ///
 /// Do not take `Option<KnoxAuth>`: Rocket turns every error into `None` there, so that a revoked token, or a store that
@@ -56,7 +56,7 @@ impl Deref for KnoxAuth {
 
 impl KnoxAuth {
     async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
-        let requirement = Requirement::new(configured(request)?);
+        let requirement = Requirement::<KnoxHttp>::new(configured(request)?);
         Ok(Self(authenticate(request, &requirement).await?))
     }
 }
@@ -100,7 +100,7 @@ impl MaybeAuth {
 
 impl MaybeAuth {
     async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
-        let knox = configured(request)?;
+        let knox: KnoxHttp = configured(request)?;
         Ok(Self(knox.authenticate_optional(&translate::request(&knox, request)).await?))
     }
 }
@@ -130,7 +130,7 @@ impl<'r> FromRequest<'r> for MaybeAuth {
 ///     format!("Done, {}", auth.subject())
 /// }
 /// ```
-pub struct GuardedAuth<G: Guard>(pub Authenticated, PhantomData<G>);
+pub struct GuardedAuth<G: Guard<H>, H: Handle = KnoxHttp>(pub H::Auth, PhantomData<G>);
 
 /// Who sends the request, if their token grants the scope `S`. Otherwise: 403 `insufficient_scope`.
 ///
@@ -184,43 +184,43 @@ pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
 /// ```
 pub type PassiveAuth = GuardedAuth<Passive>;
 
-impl<G: Guard> GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> GuardedAuth<G, H> {
     /// The proof, taken out.
     #[must_use]
-    pub fn into_inner(self) -> Authenticated {
+    pub fn into_inner(self) -> H::Auth {
         self.0
     }
 }
 
-impl<G: Guard> Clone for GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> Clone for GuardedAuth<G, H> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
     }
 }
 
-impl<G: Guard> Deref for GuardedAuth<G> {
-    type Target = Authenticated;
+impl<G: Guard<H>, H: Handle> Deref for GuardedAuth<G, H> {
+    type Target = H::Auth;
 
-    fn deref(&self) -> &Authenticated {
+    fn deref(&self) -> &H::Auth {
         &self.0
     }
 }
 
-impl<G: Guard> fmt::Debug for GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> fmt::Debug for GuardedAuth<G, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("GuardedAuth").field(&self.0).finish()
     }
 }
 
-impl<G: Guard> GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> GuardedAuth<G, H> {
     async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
-        let requirement = G::add_to(Requirement::new(configured(request)?));
+        let requirement = G::add_to(Requirement::<H>::new(configured(request)?));
         Ok(Self(authenticate(request, &requirement).await?, PhantomData))
     }
 }
 
 #[rocket::async_trait]
-impl<'r, G: Guard> FromRequest<'r> for GuardedAuth<G> {
+impl<'r, G: Guard<H>, H: Handle> FromRequest<'r> for GuardedAuth<G, H> {
     type Error = KnoxRejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, KnoxRejection> {
@@ -253,9 +253,8 @@ pub struct KnoxClaims<T>(pub T);
 
 impl<T: DeserializeOwned> KnoxClaims<T> {
     async fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
-        let requirement = Requirement::new(configured(request)?);
-        let auth = authenticate(request, &requirement).await?;
-        Ok(Self(auth.claims().map_err(|error| requirement.knox().reject(error))?))
+        let requirement = Requirement::<KnoxHttp>::new(configured(request)?);
+        Ok(Self(requirement.claims(&translate::request(requirement.handle(), request)).await?))
     }
 }
 
@@ -270,24 +269,24 @@ impl<'r, T: DeserializeOwned> FromRequest<'r> for KnoxClaims<T> {
 
 impl Sentinel for KnoxAuth {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
-        is_unconfigured(rocket)
+        is_unconfigured::<KnoxHttp>(rocket)
     }
 }
 
 impl Sentinel for MaybeAuth {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
-        is_unconfigured(rocket)
+        is_unconfigured::<KnoxHttp>(rocket)
     }
 }
 
-impl<G: Guard> Sentinel for GuardedAuth<G> {
+impl<G: Guard<H>, H: Handle> Sentinel for GuardedAuth<G, H> {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
-        is_unconfigured(rocket)
+        is_unconfigured::<H>(rocket)
     }
 }
 
 impl<T> Sentinel for KnoxClaims<T> {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
-        is_unconfigured(rocket)
+        is_unconfigured::<KnoxHttp>(rocket)
     }
 }

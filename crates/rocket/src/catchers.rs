@@ -1,6 +1,6 @@
 //! The catchers that answer for guards, and the fairing that sets everything up.
 
-use jwt_knox_http::{HttpRejection, KnoxHttp};
+use jwt_knox_http::{Handle, HttpRejection};
 use rocket::{
     Build, Catcher, Request, Response, Rocket,
     catcher::{Handler, Result},
@@ -8,17 +8,19 @@ use rocket::{
     http::Status,
 };
 
-use crate::translate::{configured, response, stashed, swallowed};
+use crate::translate::{for_status, response, stashed, swallowed};
 
-/// Sets a Rocket up: manages `knox` for the guards and registers the [`catchers`] for the whole application.
+/// Sets a Rocket up: manages a handle for the guards, a [`KnoxHttp`](crate::KnoxHttp) or a
+/// [`VerifierHttp`](crate::VerifierHttp), and registers the [`catchers`] for the whole application.
 ///
 /// It also stands in for a handler that takes `Option<KnoxAuth>`, which Rocket fills with `None` for *any* error: if the
 /// token was invalid, or nobody could tell, the rejection is sent in place of the handler's success. The same holds for a
 /// `Result<KnoxAuth, _>` whose error the handler passes over. Take
-/// [`MaybeAuth`](crate::MaybeAuth) there, so that the handler does not run at all.
+/// [`MaybeAuth`](crate::MaybeAuth) there, or [`MaybeToken`](crate::MaybeToken), so that the handler does not run at all.
 ///
 /// An application that has catchers of its own for 401, 403 or 503 at `/` manages the handle itself, with
-/// `.manage(knox)`, and registers these catchers where it wants them.
+/// `.manage(knox)`, and registers these catchers where it wants them. One with two handles attaches this with the one, and
+/// manages the other.
 ///
 /// # Examples
 ///
@@ -31,14 +33,14 @@ use crate::translate::{configured, response, stashed, swallowed};
 /// }
 /// ```
 #[must_use]
-pub fn fairing(knox: KnoxHttp) -> impl Fairing {
-    SetUp(knox)
+pub fn fairing<H: Handle>(handle: H) -> impl Fairing {
+    SetUp(handle)
 }
 
-struct SetUp(KnoxHttp);
+struct SetUp<H>(H);
 
 #[rocket::async_trait]
-impl Fairing for SetUp {
+impl<H: Handle> Fairing for SetUp<H> {
     fn info(&self) -> Info {
         Info { name: "jwt-knox", kind: Kind::Ignite | Kind::Response }
     }
@@ -54,7 +56,8 @@ impl Fairing for SetUp {
             && let Some(rejection) = swallowed(request)
         {
             rocket::error!(
-                "jwt-knox: a handler has answered although its guard rejected the request; take `MaybeAuth` there"
+                "jwt-knox: a handler has answered although its guard rejected the request; take `MaybeAuth` or \
+                 `MaybeToken` there"
             );
             *answer = response(rejection.to_response());
         }
@@ -81,9 +84,6 @@ impl Handler for AnswerForGuard {
 }
 
 fn answer(status: Status, request: &Request<'_>) -> HttpRejection {
-    stashed(request, status).unwrap_or_else(|| match configured(request) {
-        // Not one of our guards: a handler of the application returned a bare status.
-        Ok(knox) => knox.for_status(status.code),
-        Err(unconfigured) => unconfigured,
-    })
+    // Without one it was none of our guards: a handler of the application returned a bare status.
+    stashed(request, status).unwrap_or_else(|| for_status(request, status))
 }

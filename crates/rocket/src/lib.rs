@@ -6,14 +6,16 @@ mod login;
 mod rejection;
 mod require_auth;
 mod routes;
+mod token;
 mod translate;
 
 pub use auth::{GuardedAuth, KnoxAuth, KnoxClaims, MaybeAuth, PassiveAuth, RecentAuth, ScopedAuth};
 pub use catchers::{catchers, fairing};
 pub use login::{KnoxLogin, KnoxResponse};
 pub use rejection::KnoxRejection;
-pub use require_auth::RequireAuth;
+pub use require_auth::{Require, RequireAuth, RequireToken};
 pub use routes::{jwks_route, routes};
+pub use token::{GuardedToken, MaybeToken, ScopedToken, TokenClaims, VerifiedToken};
 
 /// The core, so that an application needs no other dependency.
 pub use jwt_knox;
@@ -21,5 +23,5 @@ pub use jwt_knox;
 pub use jwt_knox_http as http;
 pub use jwt_knox_http::{
     Cookies, Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError,
-    PendingLogin, ProblemCode, Scope, login_fn, scopes,
+    PendingLogin, ProblemCode, Scope, VerifierHttp, VerifierHttpBuilder, login_fn, scopes,
 };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jwt_knox::{NewSession, SessionId};
-use jwt_knox_http::{HttpRejection, PendingLogin};
+use jwt_knox_http::{HttpRejection, KnoxHttp, PendingLogin};
 use rocket::{
     Ignite, Request, Rocket, Sentinel,
     request::{FromRequest, Outcome},
@@ -67,7 +67,7 @@ impl KnoxLogin {
 
 impl KnoxLogin {
     fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
-        let knox = configured(request)?;
+        let knox: KnoxHttp = configured(request)?;
         Ok(Self(knox.begin_login(&translate::request(&knox, request))?))
     }
 }
@@ -83,7 +83,7 @@ impl<'r> FromRequest<'r> for KnoxLogin {
 
 impl Sentinel for KnoxLogin {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
-        is_unconfigured(rocket)
+        is_unconfigured::<KnoxHttp>(rocket)
     }
 }
 

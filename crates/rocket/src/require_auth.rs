@@ -2,8 +2,8 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use jwt_knox::{Authenticated, ClaimsError};
-use jwt_knox_http::{HttpRejection, KnoxHttp, Requirement, Scope};
+use jwt_knox::ClaimsError;
+use jwt_knox_http::{Handle, KnoxHttp, Requirement, Scope, VerifierHttp};
 use rocket::{
     Data, Request, Route,
     route::{Handler, Outcome},
@@ -33,14 +33,41 @@ use crate::translate::{authenticate, response};
 ///     rocket::build().mount("/admin", RequireAuth::new(knox).with_scope::<Admin>().around(routes![users]))
 /// }
 /// ```
-#[derive(Debug, Clone)]
-pub struct RequireAuth(Requirement);
+pub type RequireAuth = Require<KnoxHttp>;
 
-impl RequireAuth {
+/// Guards routes where there is no store: a request without a token that is valid by its signature and its claims is
+/// rejected. A revoked token is accepted until its `exp`.
+///
+/// Handlers behind it take [`VerifiedToken`](crate::VerifiedToken) as usual; the request is still verified once.
+///
+/// # Examples
+///
+/// ```
+/// use jwt_knox_rocket::{RequireToken, VerifierHttp, scopes};
+/// use rocket::{Build, Rocket, get, routes};
+///
+/// scopes! { Read = "orders:read"; }
+///
+/// #[get("/all")]
+/// fn all() -> &'static str {
+///     "all orders"
+/// }
+///
+/// fn app(verifier: VerifierHttp) -> Rocket<Build> {
+///     rocket::build().mount("/orders", RequireToken::new(verifier).with_scope::<Read>().around(routes![all]))
+/// }
+/// ```
+pub type RequireToken = Require<VerifierHttp>;
+
+/// What is behind [`RequireAuth`] and [`RequireToken`].
+#[derive(Debug, Clone)]
+pub struct Require<H: Handle>(Requirement<H>);
+
+impl<H: Handle> Require<H> {
     /// A guard that asks for a valid token.
     #[must_use]
-    pub fn new(knox: KnoxHttp) -> Self {
-        Self(Requirement::new(knox))
+    pub fn new(handle: H) -> Self {
+        Self(Requirement::new(handle))
     }
 
     /// Asks for a token that grants the scope `S` as well.
@@ -58,6 +85,18 @@ impl RequireAuth {
         self.0.scope(scope).map(Self)
     }
 
+    /// The same routes, guarded.
+    #[must_use]
+    pub fn around(&self, routes: Vec<Route>) -> Vec<Route> {
+        let guarded = |mut route: Route| {
+            route.handler = Box::new(Guarded { requirement: self.0.clone(), inner: route.handler });
+            route
+        };
+        routes.into_iter().map(guarded).collect()
+    }
+}
+
+impl Require<KnoxHttp> {
     /// Asks for a login that is no older than `max_age` as well. Otherwise: 401 `insufficient_user_authentication`
     /// ([RFC 9470]).
     ///
@@ -72,32 +111,18 @@ impl RequireAuth {
     pub fn passive(self) -> Self {
         Self(self.0.passive())
     }
-
-    /// The same routes, guarded.
-    #[must_use]
-    pub fn around(&self, routes: Vec<Route>) -> Vec<Route> {
-        let guarded = |mut route: Route| {
-            route.handler = Box::new(Guarded { guard: self.clone(), inner: route.handler });
-            route
-        };
-        routes.into_iter().map(guarded).collect()
-    }
-
-    async fn admit(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
-        authenticate(request, &self.0).await
-    }
 }
 
 #[derive(Clone)]
-struct Guarded {
-    guard: RequireAuth,
+struct Guarded<H: Handle> {
+    requirement: Requirement<H>,
     inner: Box<dyn Handler>,
 }
 
 #[rocket::async_trait]
-impl Handler for Guarded {
+impl<H: Handle> Handler for Guarded<H> {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
-        match self.guard.admit(request).await {
+        match authenticate(request, &self.requirement).await {
             Ok(_) => self.inner.handle(request, data).await,
             Err(rejection) => Outcome::Success(response(rejection.to_response())),
         }

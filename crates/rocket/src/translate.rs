@@ -5,16 +5,16 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use jwt_knox::Authenticated;
-use jwt_knox_http::{AuthSlot, HttpRejection, KnoxHttp, Request as KnoxRequest, Requirement};
+use jwt_knox_http::{AuthSlot, Handle, HttpRejection, KnoxHttp, Request as KnoxRequest, Requirement, VerifierHttp};
 use rocket::{Ignite, Request, Response, Rocket, http::Status};
 
-pub(crate) fn request<'a>(knox: &KnoxHttp, request: &'a Request<'_>) -> KnoxRequest<'a> {
-    knox.request(request.method().as_str(), request.uri().path().raw().as_str(), |name| {
-        request.headers().get(name).map(str::as_bytes)
-    })
-    .with_authority(authority(request))
-    .with_slot(request.local_cache(AuthSlot::default))
+pub(crate) fn request<'a>(handle: &impl Handle, request: &'a Request<'_>) -> KnoxRequest<'a> {
+    handle
+        .request(request.method().as_str(), request.uri().path().raw().as_str(), |name| {
+            request.headers().get(name).map(str::as_bytes)
+        })
+        .with_authority(authority(request))
+        .with_slot(request.local_cache(AuthSlot::default))
 }
 
 /// The host and port in HTTP/2, where there is no `Host` header.
@@ -39,28 +39,41 @@ pub(crate) fn response(response: jwt_knox_http::Response) -> Response<'static> {
 }
 
 /// The handle that the application manages.
-pub(crate) fn configured(request: &Request<'_>) -> Result<KnoxHttp, HttpRejection> {
-    match request.rocket().state::<KnoxHttp>() {
-        Some(knox) => Ok(knox.clone()),
-        None => Err(HttpRejection::unconfigured("call `.attach(jwt_knox_rocket::fairing(knox))` on the Rocket")),
-    }
+pub(crate) fn configured<H: Handle>(request: &Request<'_>) -> Result<H, HttpRejection> {
+    request.rocket().state::<H>().cloned().ok_or_else(unconfigured::<H>)
+}
+
+fn unconfigured<H: Handle>() -> HttpRejection {
+    let remedy = format!("call `.attach(jwt_knox_rocket::fairing(…))` on the Rocket, with a `{}`", H::NAME);
+    HttpRejection::unconfigured(&remedy)
 }
 
 /// Whether `rocket` must not start: a guard without a handle would reject every request.
-pub(crate) fn is_unconfigured(rocket: &Rocket<Ignite>) -> bool {
-    let is_unconfigured = rocket.state::<KnoxHttp>().is_none();
+pub(crate) fn is_unconfigured<H: Handle>(rocket: &Rocket<Ignite>) -> bool {
+    let is_unconfigured = rocket.state::<H>().is_none();
     if is_unconfigured {
-        rocket::error!("jwt-knox: no KnoxHttp is managed. Call `.attach(jwt_knox_rocket::fairing(knox))`.");
+        let name = H::NAME;
+        rocket::error!("jwt-knox: no {name} is managed. Call `.attach(jwt_knox_rocket::fairing(…))` with one.");
     }
     is_unconfigured
 }
 
+/// What the handle that the application manages answers for a status of which no reason is known.
+pub(crate) fn for_status(request: &Request<'_>, status: Status) -> HttpRejection {
+    let rocket = request.rocket();
+    match (rocket.state::<KnoxHttp>(), rocket.state::<VerifierHttp>()) {
+        (Some(knox), _) => knox.for_status(status.code),
+        (None, Some(verifier)) => verifier.for_status(status.code),
+        (None, None) => unconfigured::<KnoxHttp>(),
+    }
+}
+
 /// Who sends the request, decided once for each request, if they have what is asked for.
-pub(crate) async fn authenticate(
+pub(crate) async fn authenticate<H: Handle>(
     rocket: &Request<'_>,
-    requirement: &Requirement,
-) -> Result<Authenticated, HttpRejection> {
-    requirement.authenticate(&request(requirement.knox(), rocket)).await
+    requirement: &Requirement<H>,
+) -> Result<H::Auth, HttpRejection> {
+    requirement.authenticate(&request(requirement.handle(), rocket)).await
 }
 
 /// Why a guard rejected the request: a catcher cannot see a guard's error, so it is left here for it.
