@@ -13,10 +13,12 @@ pub mod interop;
 pub mod log;
 pub mod proxy;
 pub mod server;
+pub mod verifying;
 pub mod world;
 
 pub use client::{Call, Reply};
 pub use server::{Framework, Server};
+pub use verifying::VerifyingServer;
 pub use world::{StoreKind, World};
 
 /// The pages of the guide, so that their code blocks are compiled.
@@ -42,6 +44,7 @@ mod docs {
         HttpApi "docs/http-api.md"
         Operations "docs/operations.md"
         Security "docs/security.md"
+        Services "docs/services.md"
         Stores "docs/stores.md"
         Testing "docs/testing.md"
         WithoutHttp "docs/without-http.md"

@@ -2,6 +2,13 @@
 
 use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
 
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
 use jwt_knox_http::{KnoxHttp, PendingLogin, scopes};
 
 scopes! {
@@ -12,11 +19,11 @@ scopes! {
 /// What `/role` reads out of a token.
 #[derive(Debug, serde::Deserialize)]
 pub struct Role {
-    role: String,
+    pub(crate) role: String,
 }
 
 /// The scope that `/project` needs, which no type names.
-fn project_scope() -> String {
+pub(crate) fn project_scope() -> String {
     format!("project:{}:write", 7)
 }
 
@@ -102,8 +109,54 @@ fn own_end(id: Option<&str>) -> Option<jwt_knox::SessionId> {
     id.and_then(|id| id.parse().ok())
 }
 
-fn block_on(future: impl Future<Output = ()>) {
+pub(crate) fn block_on(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future);
+}
+
+/// How each Rocket is set up.
+pub(crate) fn rocket_config() -> rocket::Config {
+    use rocket::{Config, config::LogLevel, config::Shutdown};
+
+    Config {
+        port: 0,
+        workers: 2,
+        log_level: LogLevel::Off,
+        shutdown: Shutdown { ctrlc: false, ..Shutdown::default() },
+        ..Config::debug_default()
+    }
+}
+
+/// An answer in plain text.
+pub(crate) fn text(body: String) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::from(body));
+    let text = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert("content-type", text);
+    response
+}
+
+/// Serves each request with `answer`, by plain hyper.
+pub(crate) fn serve_hyper<F>(
+    address: mpsc::Sender<SocketAddr>,
+    answer: impl Fn(hyper::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) where
+    F: Future<Output = hyper::Response<Full<Bytes>>> + Send,
+{
+    block_on(async move {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        address.send(listener.local_addr().unwrap()).unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let service = service_fn(|request| {
+                    let response = answer(request);
+                    async { Ok::<_, std::convert::Infallible>(response.await) }
+                });
+                // A client that goes away in the middle is no failure of the server.
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
 }
 
 mod on_axum {
@@ -307,14 +360,11 @@ mod on_rocket {
         KnoxAuth, KnoxClaims, KnoxLogin, KnoxRejection, KnoxResponse, MaybeAuth, PassiveAuth, RecentAuth, RequireAuth,
         ScopedAuth, fairing, jwks_route, routes,
     };
-    use rocket::{
-        Config, Request, State, config::LogLevel, config::Shutdown, fairing::AdHoc, get, post, request::FromRequest,
-        request::Outcome,
-    };
+    use rocket::{Request, State, fairing::AdHoc, get, post, request::FromRequest, request::Outcome};
 
     use super::{
         Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_login_of, own_session,
-        project_scope,
+        project_scope, rocket_config,
     };
 
     #[get("/me")]
@@ -422,15 +472,8 @@ mod on_rocket {
     }
 
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
-        let config = Config {
-            port: 0,
-            workers: 2,
-            log_level: LogLevel::Off,
-            shutdown: Shutdown { ctrlc: false, ..Shutdown::default() },
-            ..Config::debug_default()
-        };
         let guard = RequireAuth::new(knox.clone());
-        let rocket = rocket::custom(config)
+        let rocket = rocket::custom(rocket_config())
             .attach(fairing(knox.clone()))
             .attach(AdHoc::on_liftoff("address", move |rocket| {
                 let (ip, port) = (rocket.config().address, rocket.config().port);
@@ -455,15 +498,13 @@ mod on_hyper {
         Request, Response,
         body::{Bytes, Incoming},
         header::HeaderValue,
-        service::service_fn,
     };
-    use hyper_util::rt::TokioIo;
     use jwt_knox::Authenticated;
     use jwt_knox_http::{AuthSlot, HttpRejection, Requirement};
 
     use super::{
-        KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_login_of, own_session,
-        project_scope,
+        KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, mpsc, own_login_of, own_session, project_scope,
+        serve_hyper, text,
     };
     use example_adapter_hyper::{authenticate, built_in_routes, translate_request, translate_response};
 
@@ -545,30 +586,14 @@ mod on_hyper {
                 return Ok(response);
             }
         };
-        let mut response = Response::new(Full::from(body));
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert("content-type", text);
-        Ok(response)
+        Ok(text(body))
     }
 
     pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
-        block_on(async move {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            address.send(listener.local_addr().unwrap()).unwrap();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let knox = knox.clone();
-                tokio::spawn(async move {
-                    let service = service_fn(|request| async {
-                        let answer = answer(&knox, request).await;
-                        let response = answer.unwrap_or_else(|rejection| translate_response(rejection.to_response()));
-                        Ok::<_, std::convert::Infallible>(response)
-                    });
-                    // A client that goes away in the middle is no failure of the server.
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
+        serve_hyper(address, move |request| {
+            let knox = knox.clone();
+            async move {
+                answer(&knox, request).await.unwrap_or_else(|rejection| translate_response(rejection.to_response()))
             }
         });
     }

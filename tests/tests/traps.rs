@@ -8,7 +8,8 @@ use std::{
     net::TcpStream,
 };
 
-use jwt_knox_tests::{Call, Framework, Server, StoreKind, World};
+use jwt_knox_http::VerifierHttp;
+use jwt_knox_tests::{Call, Framework, Server, StoreKind, VerifyingServer, World};
 
 fn start(framework: Framework) -> (World, Server) {
     let world = World::new(StoreKind::Memory);
@@ -44,10 +45,29 @@ fn the_frameworks_own_option_swallows_every_error() {
     }
 }
 
+/// The same where there is no store.
+#[test]
+fn the_frameworks_own_option_of_a_verified_token_swallows_errors_too() {
+    let world = World::new(StoreKind::Memory);
+    let verifier = || VerifierHttp::builder(world.knox.verifier()).build().unwrap();
+    for framework in [Framework::Actix, Framework::Rocket] {
+        let server = VerifyingServer::start(framework, verifier());
+        let ask = |path: &str| Call::get(path).bearer("a.b.c").send(server.address);
+        let reply = ask("/swallow");
+        if framework == Framework::Rocket {
+            assert_eq!((reply.status, reply.contract()), (401, ask("/me").contract()), "as if it had not run");
+        } else {
+            assert_eq!((reply.status, reply.body.as_str()), (200, "nobody"));
+        }
+        assert_eq!(ask("/maybe").status, 401, "{framework:?}");
+        assert_eq!(Call::get("/swallow").send(server.address).body, "nobody");
+    }
+}
+
 #[test]
 fn actix_without_a_handle_answers_a_clear_500() {
     use actix_web::{App, HttpServer, web};
-    use jwt_knox_actix::{KnoxAuth, MaybeAuth, ScopedAuth};
+    use jwt_knox_actix::{KnoxAuth, MaybeAuth, MaybeToken, ScopedAuth, ScopedToken, TokenClaims, VerifiedToken};
     use jwt_knox_tests::server::Admin;
 
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -58,6 +78,10 @@ fn actix_without_a_handle_answers_a_clear_500() {
                     .route("/me", web::get().to(|_: KnoxAuth| async { "in" }))
                     .route("/maybe", web::get().to(|_: MaybeAuth| async { "in" }))
                     .route("/admin", web::get().to(|_: ScopedAuth<Admin>| async { "in" }))
+                    .route("/token", web::get().to(|_: VerifiedToken| async { "in" }))
+                    .route("/maybe_token", web::get().to(|_: MaybeToken| async { "in" }))
+                    .route("/scoped_token", web::get().to(|_: ScopedToken<Admin>| async { "in" }))
+                    .route("/claims", web::get().to(|_: TokenClaims<()>| async { "in" }))
             };
             let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
             sender.send(server.addrs()[0]).unwrap();
@@ -65,7 +89,7 @@ fn actix_without_a_handle_answers_a_clear_500() {
         });
     });
     let address = receiver.recv().unwrap();
-    for path in ["/me", "/maybe", "/admin"] {
+    for path in ["/me", "/maybe", "/admin", "/token", "/maybe_token", "/scoped_token", "/claims"] {
         let reply = Call::get(path).bearer("a.b.c").send(address);
         assert_eq!(reply.status, 500);
         assert_eq!(reply.header("content-type"), Some("application/problem+json"));
@@ -75,7 +99,7 @@ fn actix_without_a_handle_answers_a_clear_500() {
 
 #[test]
 fn rocket_without_a_handle_does_not_ignite() {
-    use jwt_knox_rocket::{KnoxAuth, MaybeAuth, ScopedAuth};
+    use jwt_knox_rocket::{KnoxAuth, MaybeAuth, MaybeToken, ScopedAuth, ScopedToken, TokenClaims, VerifiedToken};
     use jwt_knox_tests::server::Admin;
     use rocket::{Config, config::LogLevel, get, routes};
 
@@ -85,9 +109,18 @@ fn rocket_without_a_handle_does_not_ignite() {
     fn maybe(_auth: MaybeAuth) {}
     #[get("/")]
     fn admin(_auth: ScopedAuth<Admin>) {}
+    #[get("/")]
+    fn token(_token: VerifiedToken) {}
+    #[get("/")]
+    fn maybe_token(_token: MaybeToken) {}
+    #[get("/")]
+    fn scoped_token(_token: ScopedToken<Admin>) {}
+    #[get("/")]
+    fn claims(_claims: TokenClaims<()>) {}
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for routes in [routes![me], routes![maybe], routes![admin]] {
+    let tokens = [routes![token], routes![maybe_token], routes![scoped_token], routes![claims]];
+    for routes in [routes![me], routes![maybe], routes![admin]].into_iter().chain(tokens) {
         let config = Config { log_level: LogLevel::Off, ..Config::debug_default() };
         let error = runtime.block_on(rocket::custom(config).mount("/", routes).ignite()).unwrap_err();
         assert!(matches!(error.kind(), rocket::error::ErrorKind::SentinelAborts(_)), "{error}");
@@ -95,7 +128,7 @@ fn rocket_without_a_handle_does_not_ignite() {
 }
 
 /// Starts a Rocket with these routes and the fairing, and says where it listens.
-fn start_rocket(knox: jwt_knox_http::KnoxHttp, routes: Vec<rocket::Route>) -> std::net::SocketAddr {
+fn start_rocket(handle: impl jwt_knox_http::Handle, routes: Vec<rocket::Route>) -> std::net::SocketAddr {
     use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc};
 
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -107,7 +140,7 @@ fn start_rocket(knox: jwt_knox_http::KnoxHttp, routes: Vec<rocket::Route>) -> st
             ..Config::debug_default()
         };
         let rocket = rocket::custom(config)
-            .attach(jwt_knox_rocket::fairing(knox))
+            .attach(jwt_knox_rocket::fairing(handle))
             .attach(AdHoc::on_liftoff("port", move |rocket| {
                 let port = rocket.config().port;
                 Box::pin(async move { sender.send(port).unwrap() })
@@ -129,12 +162,15 @@ fn rockets_catchers_answer_for_bare_statuses_too() {
         Status::new(status)
     }
 
-    let address = start_rocket(World::new(StoreKind::Memory).knox, routes![bare]);
-    for (status, challenge) in [(401, Some(r#"Bearer realm="api""#)), (403, None), (503, None)] {
-        let reply = Call::get(&format!("/{status}")).send(address);
-        assert_eq!(reply.status, status);
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
-        assert_eq!(reply.header("www-authenticate"), challenge);
+    let knox = World::new(StoreKind::Memory).knox;
+    let verifier = VerifierHttp::builder(knox.verifier()).build().unwrap();
+    for address in [start_rocket(knox, routes![bare]), start_rocket(verifier, routes![bare])] {
+        for (status, challenge) in [(401, Some(r#"Bearer realm="api""#)), (403, None), (503, None)] {
+            let reply = Call::get(&format!("/{status}")).send(address);
+            assert_eq!(reply.status, status);
+            assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+            assert_eq!(reply.header("www-authenticate"), challenge);
+        }
     }
 }
 
@@ -302,6 +338,9 @@ fn futures_are_send_where_they_must_be() {
         let (mut parts, ()) = axum::http::Request::new(()).into_parts();
         is_send(&jwt_knox_axum::KnoxAuth::from_request_parts(&mut parts, &knox));
         is_send(&example_adapter_hyper::authenticate(&mut parts, &knox));
+        let verifier = VerifierHttp::builder(knox.verifier()).build().unwrap();
+        is_send(&verifier.authenticate(request));
+        is_send(&jwt_knox_axum::VerifiedToken::from_request_parts(&mut parts, &verifier));
     }
     let world = World::new(StoreKind::Memory);
     check(world.knox.clone(), &world.knox.request("GET", "/", |_| None));

@@ -236,9 +236,28 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use jwt_knox::{SigningKey, TokenProfile};
+    use jwt_knox::{Knox, MemoryStore, SigningKey, TokenProfile};
 
     use super::*;
+    use crate::knox_http::KnoxHttp;
+
+    /// Both handles look at one request, which has one slot.
+    #[tokio::test]
+    async fn what_is_accepted_without_the_store_is_not_accepted_with_it() {
+        let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
+        let issued = knox.issue(1).await.unwrap();
+        assert!(knox.revoke(&issued.session.session_ref()).await.unwrap().is_revoked());
+        let verifier = VerifierHttp::builder(knox.verifier()).build().unwrap();
+        let knox = KnoxHttp::builder(knox).build().unwrap();
+        let header = format!("Bearer {}", issued.token.expose());
+        let (slot, other) = (AuthSlot::default(), AuthSlot::default());
+        let request = || knox.request("GET", "/", |name| (name == "authorization").then_some(header.as_bytes()));
+
+        assert!(verifier.authenticate(&request().with_slot(&slot)).await.is_ok());
+        assert_eq!(knox.authenticate(&request().with_slot(&slot)).await.unwrap_err().status(), 401);
+        assert_eq!(knox.authenticate(&request().with_slot(&other)).await.unwrap_err().status(), 401);
+        assert!(verifier.authenticate(&request().with_slot(&other)).await.is_ok());
+    }
 
     #[test]
     fn bad_settings_are_rejected_as_those_of_a_handle_with_a_store() {

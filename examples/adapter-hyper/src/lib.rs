@@ -9,17 +9,17 @@ use hyper::{
     header::{HeaderName, HeaderValue},
     http::{request::Parts, uri::Authority},
 };
-use jwt_knox::Authenticated;
-use jwt_knox_http::{AuthSlot, Body, Endpoint, HttpRejection, KnoxHttp, Request as KnoxRequest};
+use jwt_knox_http::{AuthSlot, Body, Endpoint, Handle, HttpRejection, KnoxHttp, Request as KnoxRequest, Requirement};
 use tokio::time::timeout;
 
 /// A request in the words of the contract.
-pub fn translate_request<'a>(knox: &KnoxHttp, parts: &'a Parts, slot: &'a AuthSlot) -> KnoxRequest<'a> {
-    knox.request(parts.method.as_str(), parts.uri.path(), |name| {
-        parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
-    })
-    .with_authority(parts.uri.authority().map(Authority::as_str))
-    .with_slot(slot)
+pub fn translate_request<'a>(handle: &impl Handle, parts: &'a Parts, slot: &'a AuthSlot) -> KnoxRequest<'a> {
+    handle
+        .request(parts.method.as_str(), parts.uri.path(), |name| {
+            parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+        })
+        .with_authority(parts.uri.authority().map(Authority::as_str))
+        .with_slot(slot)
 }
 
 /// A response of the contract in hyper's words: as it is.
@@ -36,14 +36,15 @@ pub fn translate_response(response: jwt_knox_http::Response) -> Response<Full<By
     out
 }
 
-/// The guard: who sends the request, decided once for each request.
+/// The guard: who sends the request, decided once for each request. A `KnoxHttp` gives an `Authenticated`; a
+/// `VerifierHttp`, which has no store and does not see revocation, gives a `StatelessToken`.
 ///
 /// # Errors
 ///
 /// [`HttpRejection`], whose response is the one to send.
-pub async fn authenticate(parts: &mut Parts, knox: &KnoxHttp) -> Result<Authenticated, HttpRejection> {
+pub async fn authenticate<H: Handle>(parts: &mut Parts, handle: &H) -> Result<H::Auth, HttpRejection> {
     let slot = slot(parts);
-    knox.authenticate(&translate_request(knox, parts, &slot)).await
+    Requirement::new(handle.clone()).authenticate(&translate_request(handle, parts, &slot)).await
 }
 
 /// The place in the request where it is kept who sends it.
