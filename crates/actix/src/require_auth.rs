@@ -63,7 +63,8 @@ pub type RequireAuth = Require<KnoxHttp>;
 /// ```
 pub type RequireToken = Require<VerifierHttp>;
 
-/// The middleware behind [`RequireAuth`] and [`RequireToken`].
+/// The middleware behind [`RequireAuth`] and [`RequireToken`]. With a [`VerifierHttp`], a revoked token is accepted until its
+/// `exp`.
 #[derive(Debug, Clone)]
 pub struct Require<H: Handle>(Requirement<H>);
 

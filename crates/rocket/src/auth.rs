@@ -117,6 +117,8 @@ impl<'r> FromRequest<'r> for MaybeAuth {
 /// Who sends the request, if they have what `G` asks for besides a valid token: [`Scoped`], [`Recent`], [`Passive`], or a
 /// pair of these.
 ///
+/// With a `VerifierHttp` for `H` it is a [`GuardedToken`](crate::GuardedToken), for which no store is asked.
+///
 /// # Examples
 ///
 /// ```

@@ -59,7 +59,8 @@ pub type RequireAuth = Require<KnoxHttp>;
 /// ```
 pub type RequireToken = Require<VerifierHttp>;
 
-/// What is behind [`RequireAuth`] and [`RequireToken`].
+/// What is behind [`RequireAuth`] and [`RequireToken`]. With a [`VerifierHttp`], a revoked token is accepted until its
+/// `exp`.
 #[derive(Debug, Clone)]
 pub struct Require<H: Handle>(Requirement<H>);
 
