@@ -6,7 +6,7 @@ use std::{env, error::Error, net::SocketAddr};
 
 use example_second_factor::{
     app, connect,
-    passwords::{self, Passwords},
+    passwords::{hash, passwords},
     second_factor::{SecondFactor, SecondFactors, random_secret},
     users::{User, Users},
 };
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8000".to_owned());
     let listen: SocketAddr = listen.parse().map_err(|_| "LISTEN must be of the form 127.0.0.1:8000")?;
 
-    let user = |id, password| Ok::<_, Box<dyn Error>>(User { id, password_hash: passwords::hash(password)? });
+    let user = |id, password| Ok::<_, Box<dyn Error>>(User { id, password_hash: hash(password)? });
     let users = [("alice".to_owned(), user(1, "wonderland")?), ("bob".to_owned(), user(2, "builder")?)];
     let secret = random_secret(20)?;
     let mut second_factor = SecondFactor::new(secret.clone())?;
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut key = [0; 32];
     getrandom::fill(&mut key)?;
     let knox = Knox::builder(SigningKey::hs256(key)?).store(MemoryStore::new());
-    let knox = connect(knox, Users::from_iter(users), Passwords::new()?, codes)?;
+    let knox = connect(knox, Users::from_iter(users), passwords()?, codes)?;
 
     let listener = TcpListener::bind(listen).await?;
     announce(listener.local_addr()?, &secret.to_base32(), &recovery_code);

@@ -12,9 +12,8 @@ use crate::{
 
 /// Checks a user name and a password, and says what session they begin.
 ///
-/// Take as long for an unknown user as for a wrong password, or the time tells who is a user: hash the password against
-/// some fixed hash if there is no user. Password hashing takes long on purpose; run it where it blocks no other
-/// request.
+/// Take as long for an unknown user as for a wrong password, or the time tells who is a user; and hash passwords where they
+/// block no other request, and not too many at once. [`Passwords`](crate::Passwords) does both.
 ///
 /// # Examples
 ///

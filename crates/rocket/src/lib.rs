@@ -23,5 +23,5 @@ pub use jwt_knox;
 pub use jwt_knox_http as http;
 pub use jwt_knox_http::{
     Cookies, Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError,
-    PendingLogin, ProblemCode, Scope, VerifierHttp, VerifierHttpBuilder, login_fn, scopes,
+    Passwords, PendingLogin, ProblemCode, Scope, VerifierHttp, VerifierHttpBuilder, login_fn, scopes,
 };

@@ -20,7 +20,7 @@ use actix_web::{
 use jwt_knox_actix::{Cookies, KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
 use serde_json::{Value, json};
 
-use crate::{passwords::Passwords, settings::Settings, users::Users};
+use crate::{passwords::passwords, settings::Settings, users::Users};
 
 /// Who sends the request? Without a valid token this does not run, and the client gets a 401.
 async fn me(auth: KnoxAuth) -> web::Json<Value> {
@@ -60,7 +60,7 @@ pub fn configure(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
 /// [`Failure`] if the database cannot be used.
 pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let connection = database::open(&settings.database_url).await?;
-    let users = Users::new(connection.clone(), Passwords::new()?);
+    let users = Users::new(connection.clone(), passwords()?);
 
     let (store, feed) = store::open(settings.store_url.as_deref(), connection, settings.feed).await?;
     let mut builder = Knox::builder(settings.key)

@@ -1,13 +1,13 @@
 //! The application's users: a table, and what jwt-knox asks about it.
 
 use jwt_knox_actix::{
-    Credentials, Login, LoginError,
+    Credentials, Login, LoginError, Passwords,
     jwt_knox::{NewSession, SessionRecord, StoreError, Subject, SubjectCheck, SubjectStatus, async_trait},
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Schema, Set, entity::prelude::*, sea_query::OnConflict};
 use uuid::Uuid;
 
-use crate::passwords::{self, Passwords};
+use crate::passwords;
 
 /// A row of the table `users`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]

@@ -17,7 +17,7 @@ use axum::{Json, Router, extract::FromRef, http::header::CONTENT_TYPE, response:
 use jwt_knox_axum::{Cookies, KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
 use serde_json::{Value, json};
 
-use crate::{passwords::Passwords, settings::Settings, users::Users};
+use crate::{passwords::passwords, settings::Settings, users::Users};
 
 /// The state of the application. It may hold anything, as long as it gives a `KnoxHttp`.
 #[derive(Clone, FromRef)]
@@ -57,7 +57,7 @@ pub fn app(knox: KnoxHttp) -> Router {
 /// [`Failure`] if the database cannot be used.
 pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let connection = database::open(&settings.database_url).await?;
-    let users = Users::new(connection.clone(), Passwords::new()?);
+    let users = Users::new(connection.clone(), passwords()?);
 
     let (store, feed) = store::open(settings.store_url.as_deref(), connection, settings.feed).await?;
     let mut builder = Knox::builder(settings.key)

@@ -22,7 +22,7 @@ use rocket::{
 };
 use serde_json::json;
 
-use crate::{passwords::Passwords, settings::Settings, users::Users};
+use crate::{passwords::passwords, settings::Settings, users::Users};
 
 /// Who sends the request? Without a valid token this does not run, and the client gets a 401.
 #[get("/me")]
@@ -69,7 +69,7 @@ pub fn app(config: Config, knox: KnoxHttp) -> Rocket<Build> {
 /// [`Failure`] if the database cannot be used.
 pub async fn connect(settings: Settings) -> Result<KnoxHttp, Failure> {
     let connection = database::open(&settings.database_url).await?;
-    let users = Users::new(connection.clone(), Passwords::new()?);
+    let users = Users::new(connection.clone(), passwords()?);
 
     let (store, feed) = store::open(settings.store_url.as_deref(), connection, settings.feed).await?;
     let mut builder = Knox::builder(settings.key)

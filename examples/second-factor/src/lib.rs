@@ -19,7 +19,7 @@ use std::error::Error;
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get, routing::post};
 use jwt_knox_axum::{
-    KnoxAuth, KnoxHttp, KnoxRejection, LoginError, RecentAuth,
+    KnoxAuth, KnoxHttp, KnoxRejection, LoginError, Passwords, RecentAuth,
     jwt_knox::{KnoxBuilder, SessionRecord},
     routes,
 };
@@ -27,7 +27,6 @@ use serde_json::{Value, json};
 
 use crate::{
     login::{AMR, ONE_TIME_CODE, PasswordAndCode, SECOND_FACTOR_NEEDED},
-    passwords::Passwords,
     second_factor::SecondFactors,
     users::Users,
 };

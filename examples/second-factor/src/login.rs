@@ -1,12 +1,11 @@
 //! What jwt-knox asks when somebody logs in.
 
 use jwt_knox_axum::{
-    Credentials, Login, LoginError,
+    Credentials, Login, LoginError, Passwords,
     jwt_knox::{Knox, NewSession, async_trait},
 };
 
 use crate::{
-    passwords::Passwords,
     second_factor::{Answer, SecondFactors},
     users::Users,
 };
