@@ -46,11 +46,11 @@ impl Peer {
         Library::ALL.into_iter().map(|library| (library, Self::start(library))).collect()
     }
 
-    /// Has a request answered, or says why it was refused.
+    /// Has a request answered, or says why it was rejected.
     ///
     /// # Errors
     ///
-    /// What the library says of what it refuses.
+    /// What the library says of what it rejects.
     pub fn ask(&mut self, request: &Value) -> Result<Value, String> {
         self.0.write_line(&request.to_string());
         let answer: Value = serde_json::from_str(&self.0.read_line()).unwrap();

@@ -782,7 +782,7 @@ fn a_store_that_is_down_is_503_and_never_a_yes(fixture: &Fixture) {
             assert_eq!(reply.header("retry-after"), Some("5"));
             assert_eq!(reply.header("www-authenticate"), None);
         }
-        // What is refused without the store still is.
+        // What is rejected without the store still is.
         assert_missing(&fixture.send(&Call::get("/verify")));
         assert_invalid(&fixture.send(&Call::get("/verify").bearer("a.b.c")));
         assert_eq!(fixture.send(&Call::get("/maybe")).body, "nobody");
@@ -1007,9 +1007,9 @@ fn realm_scheme_and_answer_are_open_to_change(fixture: &Fixture) {
     assert_eq!(reply.json().as_object().unwrap().len(), 1);
     let verify = |value: &str| fixture.send(&Call::get("/verify").header("Authorization", value));
     assert_eq!(verify(&format!("token {token}")).status, 204);
-    let refused = verify(&format!("Bearer {token}"));
-    assert_problem(&refused, 401);
-    assert_eq!(refused.header("www-authenticate"), Some(r#"Token realm="my api""#));
+    let rejected = verify(&format!("Bearer {token}"));
+    assert_problem(&rejected, 401);
+    assert_eq!(rejected.header("www-authenticate"), Some(r#"Token realm="my api""#));
 }
 
 fn every_problem_has_its_code(fixture: &Fixture) {

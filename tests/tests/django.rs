@@ -119,7 +119,7 @@ impl Login for Passwords {
 }
 
 const GOOD: [u16; 2] = [204, 204];
-const REFUSED: [u16; 2] = [401, 401];
+const REJECTED: [u16; 2] = [401, 401];
 
 fn post(route: &str, token: &str) -> Call {
     Call::post(route).bearer(token)
@@ -149,12 +149,12 @@ fn a_login_at_one_is_good_at_the_other_until_it_is_ended_at_either() {
                 let (token, other) = (log_in(at), log_in(at));
                 assert_eq!(pair.verify(&token), GOOD);
                 assert_eq!(post("/logout", &token).send(there).status, 204);
-                assert_eq!(pair.verify(&token), REFUSED);
+                assert_eq!(pair.verify(&token), REJECTED);
                 assert_eq!(pair.verify(&other), GOOD);
             }
         }
         let wrong = Call::login("alice", "builder");
-        assert_eq!(pair.both().map(|address| wrong.send(address).status), REFUSED);
+        assert_eq!(pair.both().map(|address| wrong.send(address).status), REJECTED);
     }
 }
 
@@ -167,11 +167,11 @@ fn other_logins_are_ended_on_both_sides() {
             let [one, two, three] = [pair.django.address, pair.ours.address, at].map(log_in);
             let reply = post("/logout_other", &three).send(at);
             assert_eq!((reply.status, reply.json()), (200, json!({"deleted_sessions": 2})));
-            assert_eq!([pair.verify(&one), pair.verify(&two), pair.verify(&three)], [REFUSED, REFUSED, GOOD]);
+            assert_eq!([pair.verify(&one), pair.verify(&two), pair.verify(&three)], [REJECTED, REJECTED, GOOD]);
 
             let [one, two] = pair.both().map(log_in);
             assert_eq!(post("/logout_all", &three).send(at).status, 204);
-            assert_eq!([&one, &two, &three].map(|token| pair.verify(token)), [REFUSED; 3]);
+            assert_eq!([&one, &two, &three].map(|token| pair.verify(token)), [REJECTED; 3]);
         }
         assert_eq!(pair.verify(&bob), GOOD);
         assert_eq!(pair.logins(), 1);
@@ -194,7 +194,7 @@ fn our_list_of_logins_has_those_of_django() {
         let id = sessions[1]["id"].as_str().unwrap();
         let end = Call::new("DELETE", &format!("/sessions/{id}")).bearer(&ours);
         assert_eq!(end.send(pair.ours.address).status, 204);
-        assert_eq!([pair.verify(&theirs), pair.verify(&ours)], [REFUSED, GOOD]);
+        assert_eq!([pair.verify(&theirs), pair.verify(&ours)], [REJECTED, GOOD]);
     }
 }
 
@@ -205,11 +205,11 @@ fn a_rotated_token_is_good_at_django_and_the_old_one_is_dead() {
         for at in pair.both() {
             let old = log_in(at);
             let new = token(&post("/rotate", &old).send(pair.ours.address));
-            assert_eq!([pair.verify(&old), pair.verify(&new)], [REFUSED, GOOD]);
+            assert_eq!([pair.verify(&old), pair.verify(&new)], [REJECTED, GOOD]);
             // A login of Django's has no end, and gets none.
             assert_eq!(forge::claims(&new)["exp"], forge::claims(&old)["exp"]);
             assert_eq!(post("/logout", &new).send(pair.django.address).status, 204);
-            assert_eq!(pair.verify(&new), REFUSED);
+            assert_eq!(pair.verify(&new), REJECTED);
             assert_eq!(post("/rotate", &new).send(pair.ours.address).status, 401);
         }
     }
@@ -225,15 +225,15 @@ fn what_happens_to_a_user_happens_on_both_sides() {
         let log_in_at_both = || pair.both().map(|address| alice.send(address).status);
 
         pair.execute("UPDATE auth_user SET is_active = 0 WHERE username = 'alice'");
-        assert_eq!([verify(), [log_in_at_both(); 2]], [[REFUSED; 2]; 2]);
+        assert_eq!([verify(), [log_in_at_both(); 2]], [[REJECTED; 2]; 2]);
         pair.execute("UPDATE auth_user SET is_active = 1 WHERE username = 'alice'");
         assert_eq!(verify(), [GOOD; 2]);
 
         // A user who is renamed has lost the token, and whoever gets the name does not get the login.
         pair.execute("UPDATE auth_user SET username = 'alicé 😀' WHERE username = 'alice'");
-        assert_eq!(verify(), [REFUSED; 2]);
+        assert_eq!(verify(), [REJECTED; 2]);
         pair.execute("UPDATE auth_user SET username = 'alice' WHERE username = 'bob'");
-        assert_eq!(verify(), [REFUSED; 2]);
+        assert_eq!(verify(), [REJECTED; 2]);
         let renamed = Call::login("alicé 😀", "wonderland");
         for at in pair.both() {
             let token = token(&renamed.send(at));
@@ -244,8 +244,8 @@ fn what_happens_to_a_user_happens_on_both_sides() {
         }
 
         pair.execute("DELETE FROM knox_authtoken; DELETE FROM auth_user WHERE username = 'alicé 😀'");
-        assert_eq!(verify(), [REFUSED; 2]);
-        assert_eq!(pair.both().map(|address| renamed.send(address).status), REFUSED);
+        assert_eq!(verify(), [REJECTED; 2]);
+        assert_eq!(pair.both().map(|address| renamed.send(address).status), REJECTED);
     }
 }
 
@@ -260,14 +260,14 @@ fn an_end_in_the_token_or_in_the_row_holds_on_both_sides() {
         for at in pair.both() {
             let token = log_in(at);
             expire();
-            assert_eq!(verify(&token), REFUSED);
+            assert_eq!(verify(&token), REJECTED);
             assert_eq!(pair.logins(), 0);
             // The row may be gone when ours reads it again, or ends it.
             assert_eq!(post("/logout", &token).send(pair.ours.address).status, 401);
 
             let token = log_in(at);
             let over = forge::with_claims(&token, &json!({"exp": Timestamp::now().as_second() - 1}));
-            assert_eq!([pair.verify(&token), pair.verify(&over)], [GOOD, REFUSED]);
+            assert_eq!([pair.verify(&token), pair.verify(&over)], [GOOD, REJECTED]);
             expire();
             let knox = pair.knox.clone();
             assert_eq!(on_another_thread(async move { knox.purge_expired().await.unwrap() }), 1);
@@ -284,7 +284,7 @@ fn a_secret_of_knox_in_a_token_of_ours_is_a_login() {
         let (old, end) = pair.django.log_in_at_knox("alice", "wonderland");
         assert_eq!(pair.verify(&old), GOOD);
         let new = token(&post("/rotate", &old).send(pair.ours.address));
-        assert_eq!([pair.verify(&old), pair.verify(&new)], [REFUSED, GOOD]);
+        assert_eq!([pair.verify(&old), pair.verify(&new)], [REJECTED, GOOD]);
         assert_eq!(forge::claims(&new)["exp"], end.as_second());
         let session = Call::get("/sessions").bearer(&new).send(pair.ours.address).json();
         assert_eq!(session[0]["expires_at"].as_str().unwrap().parse::<Timestamp>().unwrap(), end);
@@ -299,7 +299,7 @@ fn a_secret_of_knox_in_a_token_of_ours_is_a_login() {
 
 #[test]
 #[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
-fn forged_tokens_are_refused_on_both_sides() {
+fn forged_tokens_are_rejected_on_both_sides() {
     for pair in Pair::all() {
         let bob = token(&Call::login("bob", "builder").send(pair.django.address));
         for at in pair.both() {
@@ -327,7 +327,7 @@ fn forged_tokens_are_refused_on_both_sides() {
                 json!({"sub": 1}),
             ]
             .iter()
-            // With Knox 4, a secret that is no hexadecimal is an error 500 of Django's. It has to be refused here only.
+            // With Knox 4, a secret that is no hexadecimal is an error 500 of Django's. It has to be rejected here only.
             .filter(|change| pair.version == KnoxVersion::Five || change["jti"] != json!(secret[1..]))
             .map(|change| forge::with_claims(&honest, change))
             .collect();
@@ -343,12 +343,12 @@ fn forged_tokens_are_refused_on_both_sides() {
             let later = json!({"username": "alice", "iat": now, "jti": secret, "admin": true});
             forged.push(format!("{}.{tag}", forge::unsigned(forge::HEADER, &later.to_string())));
             for token in &forged {
-                assert_eq!(pair.verify(token), REFUSED, "{:?} {}", pair.version, forge::claims(token));
+                assert_eq!(pair.verify(token), REJECTED, "{:?} {}", pair.version, forge::claims(token));
             }
 
             // Knox 4 hashes what the hexadecimal stands for, so its case does not matter.
             let upper = forge::with_claims(&honest, &json!({"jti": secret.to_uppercase()}));
-            let expected = if pair.version == KnoxVersion::Four { GOOD } else { REFUSED };
+            let expected = if pair.version == KnoxVersion::Four { GOOD } else { REJECTED };
             assert_eq!(pair.verify(&upper), expected);
             // The forger does work.
             assert_eq!(pair.verify(&forge::with_claims(&honest, &json!({"admin": true}))), GOOD);
@@ -359,7 +359,7 @@ fn forged_tokens_are_refused_on_both_sides() {
 /// With another key nothing is good, whatever stands in the table.
 #[test]
 #[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
-fn a_token_of_another_key_is_refused_on_both_sides() {
+fn a_token_of_another_key_is_rejected_on_both_sides() {
     for pair in Pair::all() {
         let (format, hash) = profile(pair.version);
         let store = DjangoStore::new(pair.database.clone(), hash);
@@ -368,7 +368,7 @@ fn a_token_of_another_key_is_refused_on_both_sides() {
         let alice = Subject::new("alice").unwrap();
         let issued = on_another_thread(async move { knox.issue(alice).await.unwrap() });
         assert_eq!(pair.logins(), 1);
-        assert_eq!(pair.verify(issued.token.expose()), REFUSED);
+        assert_eq!(pair.verify(issued.token.expose()), REJECTED);
         // Under the right key, that login is one.
         assert_eq!(pair.verify(&forge::with_claims(issued.token.expose(), &json!({}))), GOOD);
     }
@@ -400,7 +400,7 @@ fn issuer_and_audience_are_those_of_both() {
                 json!({"aud": "other"}),
                 json!({"aud": ["other"]}),
             ] {
-                assert_eq!(pair.verify(&forge::with_claims(&token, &change)), REFUSED, "{change}");
+                assert_eq!(pair.verify(&forge::with_claims(&token, &change)), REJECTED, "{change}");
             }
             assert_eq!(pair.verify(&forge::with_claims(&token, &json!({"aud": ["other", "api"]}))), GOOD);
         }
@@ -446,7 +446,7 @@ fn our_limit_counts_the_logins_of_django() {
     for pair in Pair::all_with(|builder| builder.limit(SessionLimit::evict_oldest(2).unwrap()), &[]) {
         let [first, second] = [log_in(pair.django.address), log_in(pair.ours.address)];
         let third = log_in(pair.ours.address);
-        assert_eq!([&first, &second, &third].map(|token| pair.verify(token)), [REFUSED, GOOD, GOOD]);
+        assert_eq!([&first, &second, &third].map(|token| pair.verify(token)), [REJECTED, GOOD, GOOD]);
     }
 }
 
@@ -467,7 +467,7 @@ fn many_logins_and_logouts_at_once_fail_nowhere() {
                             token = self::token(&post("/rotate", &token).send(ours));
                         }
                         assert_eq!(post("/logout", &token).send(there).status, 204);
-                        assert_eq!(pair.verify(&token), REFUSED);
+                        assert_eq!(pair.verify(&token), REJECTED);
                     }
                 });
             }

@@ -190,7 +190,7 @@ fn our_tokens_are_verified_by_others() {
 
 #[test]
 #[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
-fn our_tokens_are_refused_where_they_should_be() {
+fn our_tokens_are_rejected_where_they_should_be() {
     for (library, mut peer) in Peer::all() {
         // What a library calls it, if signature, issuer, audience, time or algorithm are not those wanted.
         let [signature, issuer, audience, time, another_algorithm] = match library {
@@ -323,7 +323,7 @@ fn tokens_of_others_are_verified() {
 
 #[test]
 #[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
-fn tokens_of_others_are_refused_where_they_should_be() {
+fn tokens_of_others_are_rejected_where_they_should_be() {
     for (library, mut peer) in Peer::all() {
         let algorithms = algorithms(&mut peer);
         for (index, &algorithm) in algorithms.iter().enumerate() {

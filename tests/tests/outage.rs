@@ -131,7 +131,7 @@ impl Worker {
         self.check("verify", &verify(good), 204);
         self.check("verify of a revoked token", &verify(revoked), 401);
         let (reply, _) = self.send("verify of a forged token", &verify(forged));
-        assert_eq!(reply.status, 401, "a forged token is refused without the database: {reply:?}");
+        assert_eq!(reply.status, 401, "a forged token is rejected without the database: {reply:?}");
         self.check("sessions", &Call::get("/sessions").bearer(good), 200);
 
         for is_kept in [true, false] {

@@ -104,9 +104,9 @@ fn a_limit_holds_over_all_servers<S: TokenStore>(store: impl Fn() -> S) {
     ] {
         let servers = Servers::start(&store, Some(limit));
         let replies = servers.at_once(48, |_| Call::login(user, password));
-        let refused = replies.iter().filter(|reply| reply.status == 403).count();
+        let rejected = replies.iter().filter(|reply| reply.status == 403).count();
         let tokens = tokens(&replies);
-        assert_eq!((tokens.len(), refused), (accepted, 48 - accepted), "at {limit:?}");
+        assert_eq!((tokens.len(), rejected), (accepted, 48 - accepted), "at {limit:?}");
         assert_eq!(servers.how_many_are_good(&tokens), 3, "48 parallel logins at {limit:?} leave 3");
         let good = tokens.iter().find(|token| servers.is_good(token)).unwrap();
         assert_eq!(servers.sessions(good), 3, "48 parallel logins at {limit:?} leave 3");
