@@ -12,6 +12,7 @@ pub mod forge;
 pub mod interop;
 pub mod log;
 pub mod proxy;
+pub mod serve;
 pub mod server;
 pub mod verifying;
 pub mod world;
