@@ -31,6 +31,24 @@ fn the_guide_quotes_the_redb_store() {
     );
 }
 
+/// What the guide shows of CORS and uploads is what `tests/cors.rs` and `tests/uploads.rs` run.
+#[test]
+fn the_guide_quotes_the_code_of_the_tests() {
+    macro_rules! quoted {
+        ($page:literal quotes $($file:literal)*) => {
+            [$(($page, include_str!(concat!("../../docs/", $page)), $file, include_str!($file))),*]
+        };
+    }
+    let cors = quoted!("browsers.md" quotes "cors/on_axum.rs" "cors/on_actix.rs" "cors/on_rocket.rs");
+    let uploads =
+        quoted!("choosing-an-adapter.md" quotes "uploads/on_axum.rs" "uploads/on_actix.rs" "uploads/on_rocket.rs");
+    for (page, guide, file, text) in cors.into_iter().chain(uploads) {
+        let code = &text[text.find("use ").unwrap_or_default()..];
+        let block = format!("```rust\n{}\n```\n", code.trim_end());
+        assert!(guide.contains(&block), "docs/{page} must quote tests/tests/{file} as it is");
+    }
+}
+
 /// The guide lists every code of a problem, with its status, and no other.
 #[test]
 fn the_guide_lists_the_problem_codes() {

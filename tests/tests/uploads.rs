@@ -241,20 +241,29 @@ fn the_rest_of_a_body_is_read_up_to_a_bound() {
 /// Why the guide says something: on Axum and Rocket, a client that writes everything first runs into a reset otherwise.
 #[test]
 fn axum_and_rocket_reset_the_connection_of_a_rejected_upload() {
-    use jwt_knox_rocket::KnoxAuth;
-    use rocket::{post, routes};
-
-    #[post("/upload", data = "<body>")]
-    fn upload(_auth: KnoxAuth, body: Vec<u8>) -> String {
-        body.len().to_string()
-    }
-
     let world = World::new(StoreKind::Memory);
     let axum = serve::axum(axum_site(world.knox.clone()));
-    let rocket = start_rocket(world.knox.clone(), routes![upload]);
+    let rocket = start_rocket(world.knox, rocket::routes![plain]);
     for address in [axum, rocket] {
         let error = write_then_read(address, "/upload", None, EXCESSIVE).unwrap_err();
         let kinds = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
         assert!(kinds.contains(&error.kind()), "{error}");
     }
+}
+
+/// Rocket's own data guard for bytes calls a body that is too large a bad request.
+#[test]
+fn rockets_bytes_answer_400_for_a_body_that_is_too_large() {
+    let world = World::new(StoreKind::Memory);
+    let address = start_rocket(world.knox, rocket::routes![plain]);
+    let token = Call::login("alice", "wonderland").send(address).token();
+    for (length, status) in [(8 * 1024, 200), (8 * 1024 + 1, 400)] {
+        assert_eq!(write_then_read(address, "/upload", Some(&token), length).unwrap(), status);
+    }
+}
+
+/// An upload on Rocket as one writes it first.
+#[rocket::post("/upload", data = "<body>")]
+fn plain(_auth: jwt_knox_rocket::KnoxAuth, body: Vec<u8>) -> String {
+    body.len().to_string()
 }
