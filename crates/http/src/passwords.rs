@@ -232,7 +232,7 @@ mod tests {
         let Poll::Ready(Err(error)) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("nobody waits forever");
         };
-        assert!(error.to_string().contains("too many logins"), "{error}");
+        assert!(format!("{error:?}").contains("too many logins"), "{error:?}");
         drop(turn);
         assert!(!passwords.verify("x", None).await.unwrap());
     }
