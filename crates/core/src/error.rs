@@ -224,6 +224,9 @@ pub enum ConfigError {
     /// A time limit of nothing.
     #[error("a time limit must be longer than 0")]
     TimeLimitIsZero,
+    /// A cooldown of a remote key set under a second or over an hour.
+    #[error("the cooldown of a remote key set must be between 1 second and 1 hour")]
+    Cooldown,
     /// Too few or too many random bytes for a secret.
     #[error("a secret has 16 to 128 random bytes")]
     SecretBytes,

@@ -27,8 +27,8 @@ pub use error::{
     UnknownName,
 };
 pub use keys::{
-    Algorithm, ExportedKey, KeyError, KeyFolderError, KeyInfo, KeyRing, KeyRingError, KeySet, KeySetError, KeyState,
-    SigningKey, SkippedKey, VerifyingKey,
+    Algorithm, ExportedKey, FetchedJwks, JwksSource, KeyError, KeyFolderError, KeyInfo, KeyRing, KeyRingError, KeySet,
+    KeySetError, KeyState, RemoteKeySet, RemoteKeySetBuilder, SigningKey, SkippedKey, VerifyingKey, jwks_source_fn,
 };
 pub use knox::{
     Knox,

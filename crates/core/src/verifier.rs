@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     clock::{Clock, SystemClock},
-    error::{ClaimsError, MissingScope, Rejection},
-    keys::{KeySet, VerifyingKeys},
+    error::{AuthenticateError, ClaimsError, MissingScope, Rejection},
+    keys::{KeySet, RemoteKeySet, VerifyingKeys},
     subject::Subject,
     token::{
         id::{SessionId, SessionRef},
@@ -66,6 +66,28 @@ impl Verifier {
         Self::with_keys(Arc::new(keys.into()), profile, Arc::new(SystemClock))
     }
 
+    /// Verifies by the keys that the issuer publishes, which are fetched when they are needed. Verify with
+    /// [`authenticate`](Self::authenticate), as the guards of the adapters do: [`verify`](Self::verify) cannot wait for a
+    /// fetch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{FetchedJwks, RemoteKeySet, StoreError, TokenProfile, Verifier, jwks_source_fn};
+    /// # async fn get(url: &str) -> Result<String, StoreError> { Err(StoreError::new("no network here")) }
+    ///
+    /// let source = jwks_source_fn(|| async {
+    ///     Ok(FetchedJwks::new(get("https://auth.example.com/.well-known/jwks.json").await?))
+    /// });
+    /// let profile = TokenProfile::new().issuer("https://auth.example.com")?.audience("api")?;
+    /// let verifier = Verifier::remote(RemoteKeySet::builder(source).build()?, profile);
+    /// # Ok::<(), jwt_knox::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn remote(keys: RemoteKeySet, profile: TokenProfile) -> Self {
+        Self::with_keys(Arc::new(keys), profile, Arc::new(SystemClock))
+    }
+
     pub(crate) fn with_keys(keys: Arc<dyn VerifyingKeys>, profile: TokenProfile, clock: Arc<dyn Clock>) -> Self {
         Self { keys, jwt: Jwt { profile, require_exp: true, check_iat: true }, clock }
     }
@@ -77,7 +99,7 @@ impl Verifier {
         self
     }
 
-    /// Where the time comes from. Default: [`SystemClock`].
+    /// Where the time comes from. Default: [`SystemClock`]. A [`RemoteKeySet`] has a clock of its own.
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Arc::new(clock), ..self }
@@ -89,7 +111,28 @@ impl Verifier {
         self.jwt.profile.max_bytes()
     }
 
-    /// Verifies the signature and the claims of `token`. Whether the session was revoked in the meantime is not seen.
+    /// Verifies the signature and the claims of `token`, for keys of any kind. Whether the session was revoked in the
+    /// meantime is not seen.
+    ///
+    /// It waits only for the keys of a [`RemoteKeySet`], and only where they are fetched.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticateError::Rejected`] if the signature or a claim is not valid; [`AuthenticateError::Store`] if the
+    /// issuer's keys cannot be fetched, and so nothing can be told.
+    pub async fn authenticate(&self, token: &str) -> Result<StatelessToken, AuthenticateError> {
+        let unverified = self.jwt.read_header(token)?;
+        let key = self.keys.fetch_verifying(unverified.key_id()).await.inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, "token verification failed: the issuer's keys are unavailable");
+        })?;
+        let verified = self.jwt.verify_by(key, &unverified, self.clock.now())?;
+        Ok(StatelessToken(Arc::new(verified)))
+    }
+
+    /// As [`authenticate`](Self::authenticate), by the keys that are there: for fixed keys, of which there are no others.
+    ///
+    /// With a [`RemoteKeySet`] nothing is fetched, and a token of a key that was not fetched before is rejected.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use jwt_knox::{MissingScope, StatelessToken, Verifier};
+use jwt_knox::{AuthenticateError, MissingScope, StatelessToken, Verifier};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -75,12 +75,15 @@ impl VerifierHttp {
     ///
     /// # Errors
     ///
-    /// [`HttpRejection`], with the response to send: 401 without a valid token.
+    /// [`HttpRejection`], with the response to send: 401 without a valid token, 503 if the keys of a
+    /// [`RemoteKeySet`](jwt_knox::RemoteKeySet) cannot be fetched.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<StatelessToken, HttpRejection> {
         let decide = async |token: &str| {
-            self.verifier().verify(token).map_err(|reason| {
-                tracing::debug!(reason = reason.as_str(), "request rejected: {reason}");
-                self.reject(reason)
+            self.verifier().authenticate(token).await.map_err(|error| {
+                if let AuthenticateError::Rejected(reason) = &error {
+                    tracing::debug!(reason = reason.as_str(), "request rejected: {reason}");
+                }
+                self.reject(error)
             })
         };
         self.0.protocol.authenticate(request, self.verifier().max_token_bytes(), AuthSlot::token, decide).await

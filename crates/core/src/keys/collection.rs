@@ -2,17 +2,28 @@
 
 use std::fmt;
 
-use crate::keys::{
-    VerifyingKey,
-    error::{KeyRingError, KeySetError},
-    identity::Identity,
-    verifying::is_key_id,
+use async_trait::async_trait;
+
+use crate::{
+    error::StoreError,
+    keys::{
+        VerifyingKey,
+        error::{KeyRingError, KeySetError},
+        identity::Identity,
+        verifying::is_key_id,
+    },
 };
 
 /// Something that has keys to verify with.
+#[async_trait]
 pub(crate) trait VerifyingKeys: fmt::Debug + Send + Sync {
     /// The key for a token with that `kid`. A token without one can only mean the one key of a collection of one.
     fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey>;
+
+    /// The same, once the keys are there: some have to be fetched. An error says that they cannot be told.
+    async fn fetch_verifying(&self, key_id: Option<&str>) -> Result<Option<VerifyingKey>, StoreError> {
+        Ok(self.verifying(key_id))
+    }
 }
 
 /// The key with that id or, without an id, the only one.

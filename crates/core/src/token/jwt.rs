@@ -84,6 +84,31 @@ impl Verified {
     const MAX_DIGEST_BYTES: usize = 64;
 }
 
+/// A token of which the header has been read, and of which nothing is verified.
+pub(crate) struct Unverified<'a> {
+    token: &'a str,
+    header: Header,
+    /// The segment with the claims.
+    payload: &'a str,
+}
+
+impl Unverified<'_> {
+    /// The `kid`, if the token has one.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    /// `key`, if there is one and it may have signed the token.
+    fn signed_by(&self, key: Option<VerifyingKey>) -> Result<VerifyingKey, Rejection> {
+        let key = key.ok_or(Rejection::UnknownKey)?;
+        // RFC 8725 §3.1: the key says which algorithm it is for, and the token has to agree.
+        if !key.algorithm().is_named(&self.header.alg) {
+            return Err(Rejection::AlgorithmMismatch);
+        }
+        Ok(key)
+    }
+}
+
 impl Jwt {
     /// Signs a token.
     pub(crate) fn sign(&self, key: &SigningKey, payload: &Payload<'_>) -> Result<Token, IssueError> {
@@ -125,9 +150,22 @@ impl Jwt {
 
     /// Verifies a token: size, header, signature, claims, and the times in them against `now`.
     pub(crate) fn verify(&self, keys: &dyn VerifyingKeys, token: &str, now: Timestamp) -> Result<Verified, Rejection> {
-        let (key, names_key, payload) = self.key_for(keys, token)?;
-        key.verify_signature(token, self.profile.max_bytes()).map_err(rejection)?;
-        self.read_claims(&key, names_key, decode(payload)?, now)
+        let unverified = self.read_header(token)?;
+        let key = keys.verifying(unverified.key_id());
+        self.verify_by(key, &unverified, now)
+    }
+
+    /// The rest of [`verify`](Self::verify), after [`read_header`](Self::read_header): `key` is the one that the header
+    /// names, if there is such a key.
+    pub(crate) fn verify_by(
+        &self,
+        key: Option<VerifyingKey>,
+        unverified: &Unverified<'_>,
+        now: Timestamp,
+    ) -> Result<Verified, Rejection> {
+        let key = unverified.signed_by(key)?;
+        key.verify_signature(unverified.token, self.profile.max_bytes()).map_err(rejection)?;
+        self.read_claims(&key, unverified.key_id().is_some(), decode(unverified.payload)?, now)
     }
 
     /// Whether what [`verify`](Self::verify) gave earlier is good now: keys may have been retired, and time has passed.
@@ -142,12 +180,8 @@ impl Jwt {
         *token.claims_digest.get_or_init(|| token.claims.custom_digest(self.profile.token_format()))
     }
 
-    /// The key that must have signed the token, whether the token names it, and the segment with the claims.
-    fn key_for<'a>(
-        &self,
-        keys: &dyn VerifyingKeys,
-        token: &'a str,
-    ) -> Result<(VerifyingKey, bool, &'a str), Rejection> {
+    /// Reads what has to be known of a token to find its key.
+    pub(crate) fn read_header<'a>(&self, token: &'a str) -> Result<Unverified<'a>, Rejection> {
         if token.len() > self.profile.max_bytes() {
             return Err(Rejection::Malformed("too long"));
         }
@@ -159,12 +193,7 @@ impl Jwt {
         };
         let header: Header = serde_json::from_value(Value::Object(decode(header)?)).map_err(|_| not_an_object())?;
         header.check()?;
-        let key = keys.verifying(header.kid.as_deref()).ok_or(Rejection::UnknownKey)?;
-        // RFC 8725 §3.1: the key says which algorithm it is for, and the token has to agree.
-        if !key.algorithm().is_named(&header.alg) {
-            return Err(Rejection::AlgorithmMismatch);
-        }
-        Ok((key, header.kid.is_some(), payload))
+        Ok(Unverified { token, header, payload })
     }
 
     /// Reads the claims of a token whose signature is valid.
@@ -292,9 +321,10 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 pub(crate) fn signature_of(keys: &dyn VerifyingKeys, token: &str) -> Result<(), Rejection> {
     let jwt = Jwt { profile: TokenProfile::new(), require_exp: false, check_iat: false };
-    let (key, _, payload) = jwt.key_for(keys, token)?;
+    let unverified = jwt.read_header(token)?;
+    let key = unverified.signed_by(keys.verifying(unverified.key_id()))?;
     // As `verify` does afterwards, which then wants JSON.
-    crate::token::segment::decode_base64(payload)?;
+    crate::token::segment::decode_base64(unverified.payload)?;
     jwt_simple::prelude::Token::decode_metadata(token).map_err(|error| rejection(error.into()))?;
     match key.verify_signature(token, jwt.profile.max_bytes()) {
         // The header is JSON, so it is the payload that is none; and that is read when the signature has been found

@@ -28,6 +28,7 @@ mod passive;
 mod purge;
 mod recent;
 mod record;
+mod remote_keys;
 mod requirements;
 mod revoke;
 mod rotate;
