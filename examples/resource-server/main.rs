@@ -1,11 +1,11 @@
 //! Starts an issuer and the service: `cargo run --example resource_server`, then follow what it prints.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use example_resource_server::{Failure, app, issuer::issuer, jwks::Jwks, profile};
 use jwt_knox_axum::{
     VerifierHttp,
-    jwt_knox::{Algorithm, KeyRing, SigningKey, SystemClock, Verifier},
+    jwt_knox::{Algorithm, KeyRing, RemoteKeySet, SigningKey, SystemClock, Verifier},
 };
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
@@ -15,11 +15,10 @@ async fn main() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr).init();
     let issuer_at = start_issuer().await?;
 
-    // From here on it is the service, which knows the issuer's address and no key.
+    // From here on it is the service, which knows the issuer's address and no key. It fetches the keys with the first token.
     let jwks = Jwks::new(format!("http://{issuer_at}/.well-known/jwks.json"))?;
-    let keys = jwks.fetch().await?;
-    let verifier = VerifierHttp::builder(Verifier::new(keys.clone(), profile()?)).build()?;
-    tokio::spawn(async move { jwks.refresh_every(Duration::from_secs(60), &keys).await });
+    let keys = RemoteKeySet::builder(jwks).build()?;
+    let verifier = VerifierHttp::builder(Verifier::remote(keys, profile()?)).build()?;
 
     let listener = TcpListener::bind("127.0.0.1:8001").await?;
     announce(issuer_at, listener.local_addr()?);

@@ -1,11 +1,18 @@
 //! Fetching the public keys of the issuer.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
-use jwt_knox_axum::jwt_knox::KeySet;
-use reqwest::Client;
+use jwt_knox_axum::jwt_knox::{FetchedJwks, JwksSource, StoreError, async_trait};
+use reqwest::{
+    Client, StatusCode,
+    header::{AGE, CACHE_CONTROL, HeaderMap},
+    redirect::Policy,
+};
 
 use crate::Failure;
+
+/// More is no JWK Set.
+const MAX_BYTES: usize = 256 * 1024;
 
 /// Where the keys are. It comes from the settings of the service, and never out of a token.
 #[derive(Debug, Clone)]
@@ -21,41 +28,72 @@ impl Jwks {
     ///
     /// [`Failure`] if no HTTP client can be made.
     pub fn new(url: impl Into<String>) -> Result<Self, Failure> {
-        let client = Client::builder().timeout(Duration::from_secs(10)).redirect(reqwest::redirect::Policy::none());
-        Ok(Self { client: client.build()?, url: url.into() })
+        // A fetch every few minutes needs no open connection. How long it may take, the key set says.
+        let client = Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build()?;
+        Ok(Self { client, url: url.into() })
     }
+}
 
-    /// The keys, for the start: a service without any cannot verify.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`] if they cannot be fetched, or none of them can be used.
-    pub async fn fetch(&self) -> Result<KeySet, Failure> {
-        Ok(KeySet::from_jwks(&self.text().await?)?)
-    }
-
-    /// Fetches the keys anew.
-    ///
-    /// # Errors
-    ///
-    /// As for [`fetch`](Self::fetch). `keys` then stays as it is.
-    pub async fn refresh(&self, keys: &KeySet) -> Result<(), Failure> {
-        Ok(keys.update_from_jwks(&self.text().await?)?)
-    }
-
-    /// Refreshes `keys` every `interval`, for as long as it is awaited. Take less than the time for which the issuer stages
-    /// a key before it signs with it. A key that the issuer has retired is accepted until then.
-    pub async fn refresh_every(&self, interval: Duration, keys: &KeySet) {
-        loop {
-            tokio::time::sleep(interval).await;
-            if let Err(error) = self.refresh(keys).await {
-                let error: &(dyn Error + 'static) = &*error;
-                tracing::warn!(error, "the public keys could not be fetched; the present ones stay");
-            }
+#[async_trait]
+impl JwksSource for Jwks {
+    async fn fetch(&self) -> Result<FetchedJwks, StoreError> {
+        let mut reply = self.client.get(&self.url).send().await.map_err(StoreError::new)?;
+        if reply.status() != StatusCode::OK {
+            return Err(StoreError::new(format!("the issuer answers {}", reply.status())));
         }
+        let max_age = max_age(reply.headers());
+        let mut body = Vec::new();
+        while let Some(chunk) = reply.chunk().await.map_err(StoreError::new)? {
+            if body.len() + chunk.len() > MAX_BYTES {
+                return Err(StoreError::new("the issuer answers too much"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let jwks = FetchedJwks::new(String::from_utf8(body).map_err(StoreError::new)?);
+        Ok(match max_age {
+            Some(max_age) => jwks.max_age(max_age),
+            None => jwks,
+        })
     }
+}
 
-    async fn text(&self) -> Result<String, reqwest::Error> {
-        self.client.get(&self.url).send().await?.error_for_status()?.text().await
+/// For how long a response is fresh (RFC 9111 §4.2.1). `None`: it does not say.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let directives =
+        directives.flat_map(|value| value.split(',')).map(|directive| directive.trim().to_ascii_lowercase());
+    let fresh_for = directives.filter_map(|directive| match directive.as_str() {
+        "no-store" | "no-cache" => Some(0),
+        directive => directive.strip_prefix("max-age=")?.trim_matches('"').parse::<u64>().ok(),
+    });
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok()).unwrap_or(0);
+    Some(Duration::from_secs(fresh_for.min()?.saturating_sub(age)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn max_age_is_read_as_caches_read_it() {
+        let read = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CACHE_CONTROL, value.parse().unwrap());
+            }
+            max_age(&headers).map(|max_age| max_age.as_secs())
+        };
+        assert_eq!(read(&["public, max-age=300"]), Some(300));
+        assert_eq!(read(&["public", "Max-Age=\"60\",must-revalidate"]), Some(60));
+        assert_eq!(read(&["max-age=300, no-cache"]), Some(0));
+        for none in [&[][..], &["public"], &["s-maxage=5"], &["max-age=soon"], &["max-age=-1"]] {
+            assert_eq!(read(none), None, "{none:?}");
+        }
+        let mut aged = HeaderMap::new();
+        aged.insert(CACHE_CONTROL, "max-age=300".parse().unwrap());
+        for (age, left) in [("100", 200), ("301", 0), ("old", 300)] {
+            aged.insert(AGE, age.parse().unwrap());
+            assert_eq!(max_age(&aged), Some(Duration::from_secs(left)), "{age}");
+        }
     }
 }

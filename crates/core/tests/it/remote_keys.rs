@@ -360,7 +360,8 @@ async fn those_who_wait_are_woken_when_the_caller_that_fetches_goes_away() {
         }
         world.issuer.hold(false);
         for task in tasks {
-            assert_eq!(task.await.unwrap(), "valid");
+            let verdict = tokio::time::timeout(seconds(20), task).await;
+            assert_eq!(verdict.expect("nobody has woken it").unwrap(), "valid");
         }
         assert_eq!(world.issuer.fetches(), 1);
     }
