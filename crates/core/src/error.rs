@@ -90,7 +90,7 @@ pub struct LoginTooOld {
     pub max_age: Duration,
 }
 
-/// A store, or a check that reads from one, could not decide: neither yes nor no.
+/// A store, a check that reads from one, or the source of an issuer's keys could not tell: neither yes nor no.
 #[derive(thiserror::Error)]
 #[error("the {}store could not answer", name.map(|name| format!("{name} ")).unwrap_or_default())]
 pub struct StoreError {
@@ -112,7 +112,8 @@ impl StoreError {
     }
 }
 
-/// Why [`Knox::authenticate`](crate::Knox::authenticate) gave no [`Authenticated`](crate::Authenticated).
+/// Why [`Knox::authenticate`](crate::Knox::authenticate) gave no [`Authenticated`](crate::Authenticated), or
+/// [`Verifier::authenticate`](crate::Verifier::authenticate) no [`StatelessToken`](crate::StatelessToken).
 ///
 /// Exhaustive on purpose: yes, no and *cannot tell* are all there is.
 #[derive(thiserror::Error)]

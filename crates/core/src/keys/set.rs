@@ -14,7 +14,8 @@ use crate::keys::{
 
 /// The keys of a service that verifies and does not sign: one key, or what a JWK Set holds.
 ///
-/// A clone is the same set, also the one that a [`Verifier`](crate::Verifier) has.
+/// A clone is the same set, also the one that a [`Verifier`](crate::Verifier) has. A
+/// [`RemoteKeySet`](crate::RemoteKeySet) fetches its keys itself.
 ///
 /// # Examples
 ///
