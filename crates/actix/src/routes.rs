@@ -12,7 +12,7 @@ use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request};
 use crate::translate;
 
 /// The built-in routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
-/// `/sessions/{id}`, and `/debug_verify` if it is switched on.
+/// `/sessions/{id}`, and `/debug_verify` and `/forward_auth` if they are switched on.
 ///
 /// # Examples
 ///

@@ -13,6 +13,7 @@ pub(crate) fn request<'a>(handle: &impl Handle, request: &'a HttpRequest, slot: 
         .request(request.method().as_str(), request.uri().path(), |name| {
             request.headers().get_all(name).map(HeaderValue::as_bytes)
         })
+        .with_query(request.uri().query())
         .with_authority(request.uri().authority().map(Authority::as_str))
         .with_slot(slot)
 }

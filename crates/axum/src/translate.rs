@@ -13,6 +13,7 @@ pub(crate) fn request<'a>(handle: &impl Handle, parts: &'a Parts, slot: &'a Auth
         .request(parts.method.as_str(), parts.uri.path(), |name| {
             parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
         })
+        .with_query(parts.uri.query())
         .with_authority(parts.uri.authority().map(Authority::as_str))
         .with_slot(slot)
 }

@@ -38,6 +38,7 @@ impl KnoxHttp {
                 token_response: None,
                 paths: Paths::default(),
                 debug_verify: false,
+                forward_auth: false,
                 session_scope: "sessions".into(),
                 jwks_max_age: Duration::from_secs(300),
             },
@@ -194,6 +195,32 @@ impl KnoxHttpBuilder {
     /// Switches `/debug_verify` on, which shows a client the claims and the record of its token. Default: off.
     pub fn debug_verify(mut self, on: bool) -> Self {
         self.settings.debug_verify = on;
+        self
+    }
+
+    /// Switches `/forward_auth` on, where a reverse proxy asks who sends a request before it passes it on: `auth_request` of
+    /// nginx, `forward_auth` of Caddy, `forwardAuth` of Traefik. Default: off.
+    ///
+    /// A check counts as a use of the session. The answer is 200 with the headers `X-Auth-Subject` (percent-encoded but for
+    /// letters, digits and `-._~@:`), `X-Auth-Session` and, if the token has scopes, `X-Auth-Scope`; or what a guard
+    /// answers. The proxy may ask for scopes in the query, as in `/forward_auth?scope=admin`. It has to drop these headers
+    /// from what clients send, and with [cookies](Self::cookies) on it has to name the method of the client's request in
+    /// `X-Forwarded-Method` or `X-Original-Method`: without one, the request is taken for one that changes something.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    /// use jwt_knox_http::{Endpoint, KnoxHttp};
+    ///
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let http = KnoxHttp::builder(knox).forward_auth(true).build()?;
+    /// assert!(http.endpoints().any(|endpoint| endpoint == Endpoint::ForwardAuth));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forward_auth(mut self, on: bool) -> Self {
+        self.settings.forward_auth = on;
         self
     }
 

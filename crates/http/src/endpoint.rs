@@ -20,6 +20,8 @@ pub enum Endpoint {
     Rotate,
     /// `GET /debug_verify`: shows claims and record of the token. Off unless switched on.
     DebugVerify,
+    /// `/forward_auth`, with any method: tells a reverse proxy who sends a request. Off unless switched on.
+    ForwardAuth,
     /// `GET /sessions`: lists the subject's sessions.
     Sessions,
     /// `DELETE /sessions/{id}`: revokes one of them. `PATCH /sessions/{id}`: gives it another label.
@@ -39,6 +41,7 @@ impl Endpoint {
         Self::LogoutAll,
         Self::Rotate,
         Self::DebugVerify,
+        Self::ForwardAuth,
         Self::Sessions,
         Self::Session,
         Self::Jwks,
@@ -56,6 +59,7 @@ impl Endpoint {
             Self::LogoutAll => "/logout_all",
             Self::Rotate => "/rotate",
             Self::DebugVerify => "/debug_verify",
+            Self::ForwardAuth => "/forward_auth",
             Self::Sessions => "/sessions",
             Self::Session => "/sessions/{id}",
             Self::Jwks => "/.well-known/jwks.json",
@@ -66,24 +70,25 @@ impl Endpoint {
     /// that ends its own.
     pub(crate) fn is_about_sessions(self) -> bool {
         match self {
-            Self::GetToken | Self::Login | Self::Verify | Self::Logout | Self::Jwks => false,
+            Self::GetToken | Self::Login | Self::Verify | Self::Logout | Self::ForwardAuth | Self::Jwks => false,
             Self::LogoutOther | Self::LogoutAll | Self::Rotate | Self::DebugVerify | Self::Sessions | Self::Session => {
                 true
             }
         }
     }
 
-    /// The methods that are answered, as in the header `Allow`.
-    pub(crate) fn allow(self) -> &'static str {
-        match self {
+    /// The methods that are answered, as in the header `Allow`; `None` if all are.
+    pub(crate) fn allow(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ForwardAuth => return None,
             Self::Verify => "GET, HEAD, POST",
             Self::DebugVerify | Self::Sessions | Self::Jwks => "GET, HEAD",
             Self::GetToken | Self::Login | Self::Logout | Self::LogoutOther | Self::LogoutAll | Self::Rotate => "POST",
             Self::Session => "DELETE, PATCH",
-        }
+        })
     }
 
     pub(crate) fn allows(self, method: &str) -> bool {
-        self.allow().split(", ").any(|allowed| allowed == method)
+        self.allow().is_none_or(|allow| allow.split(", ").any(|allowed| allowed == method))
     }
 }

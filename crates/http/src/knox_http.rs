@@ -170,6 +170,7 @@ impl KnoxHttp {
             Endpoint::GetToken => self.0.settings.login.is_some(),
             Endpoint::Login => self.0.settings.login.is_some() && self.cookies().is_some(),
             Endpoint::DebugVerify => self.0.settings.debug_verify,
+            Endpoint::ForwardAuth => self.0.settings.forward_auth,
             Endpoint::Jwks => false,
             _ => true,
         })
@@ -185,7 +186,7 @@ impl KnoxHttp {
     /// adapter does not collect them.
     #[must_use]
     pub fn needs_headers(&self, endpoint: Endpoint) -> bool {
-        matches!(endpoint, Endpoint::GetToken | Endpoint::Login)
+        matches!(endpoint, Endpoint::GetToken | Endpoint::Login | Endpoint::ForwardAuth)
     }
 
     /// Whether [`respond`](Self::respond) needs the body of this request. If not, an adapter does not wait for it.

@@ -8,6 +8,7 @@ mod config_error;
 mod cookies;
 mod credentials;
 mod endpoint;
+mod forward_auth;
 mod guard;
 mod handle;
 mod json_body;

@@ -168,7 +168,7 @@ pub(crate) fn optional<A>(outcome: Result<A, HttpRejection>) -> Result<Option<A>
 }
 
 /// What the contract, or HTTP itself, reads for something else.
-const OTHER_HEADERS: [&str; 10] = [
+const OTHER_HEADERS: [&str; 14] = [
     "connection",
     "content-length",
     "content-type",
@@ -176,9 +176,13 @@ const OTHER_HEADERS: [&str; 10] = [
     "host",
     "origin",
     "sec-fetch-site",
+    "sec-websocket-key",
+    "sec-websocket-version",
     "transfer-encoding",
     "upgrade",
     "user-agent",
+    "x-forwarded-method",
+    "x-original-method",
 ];
 
 /// RFC 9110 §5.6.2.

@@ -15,6 +15,8 @@ use crate::{
 pub struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
+    /// `None` if the adapter has not said whether there is one.
+    pub(crate) query: Option<&'a str>,
     pub(crate) authorization: Values<'a>,
     /// What browsers send, if cookies are on.
     pub(crate) browser: Option<Browser<'a>>,
@@ -81,13 +83,16 @@ impl<'a> Request<'a> {
         Self {
             method,
             path,
+            query: None,
             authorization: Values::new(header(credential)),
             browser: cookies.map(|cookies| Browser {
                 cookie: cookies.find(header("cookie")),
                 site: Values::new(header("sec-fetch-site")),
                 origin: Values::new(header("origin")),
                 host: Values::new(header("host")),
-                is_upgrade: first("upgrade").is_some(),
+                // A proxy that asks whether a request is authenticated may drop `Upgrade`, which is between it and the
+                // client. The others reach the server, and no page can leave them out.
+                is_upgrade: UPGRADE.iter().any(|name| first(name).is_some()),
             }),
             content_type: first("content-type"),
             user_agent: first("user-agent"),
@@ -125,13 +130,33 @@ impl<'a> Request<'a> {
     /// something, or an upgrade to a WebSocket, which the page could read.
     pub(crate) fn is_cross_origin(&self, cookies: &Cookies) -> bool {
         let Some(Browser { site, origin, host, is_upgrade, .. }) = self.browser else { return false };
-        let is_safe = matches!(self.method, "GET" | "HEAD" | "OPTIONS") && !is_upgrade;
-        !is_safe && !cookies.is_same_origin(site, origin, host)
+        let changes_nothing = is_safe(self.method) && !is_upgrade;
+        !changes_nothing && !cookies.is_same_origin(site, origin, host)
     }
 
     /// Whether the browser says that a page of another site has sent this.
     pub(crate) fn is_from_elsewhere(&self, cookies: &Cookies) -> bool {
         self.browser.as_ref().is_some_and(|browser| browser.site != Values::None) && self.is_cross_origin(cookies)
+    }
+
+    /// The request that a proxy has got from the client, of which this one tells.
+    ///
+    /// Proxies ask by GET whatever they have got. So a method counts as safe only if the proxy says that it is, and nothing
+    /// says otherwise: a header that the client has sent along can only make it unsafe.
+    pub(crate) fn of_client(&self) -> Self {
+        let is_original = |name: &str| ORIGINAL_METHOD.iter().any(|header| name.eq_ignore_ascii_case(header));
+        let mut original = self.headers.iter().filter(|(name, _)| is_original(name)).map(|(_, value)| value).peekable();
+        let is_named = original.peek().is_some();
+        let is_safe =
+            is_named && is_safe(self.method) && original.all(|value| str::from_utf8(value).is_ok_and(is_safe));
+        Self { method: if is_safe { self.method } else { UNKNOWN_METHOD }, ..self.clone() }
+    }
+
+    /// Adds the query of the URL as it was sent, without the `?`; `None` if there is none. `/forward_auth` needs it: it
+    /// holds the scopes that a proxy asks for.
+    #[must_use]
+    pub fn with_query(self, query: Option<&'a str>) -> Self {
+        Self { query: Some(query.unwrap_or_default()), ..self }
     }
 
     /// Adds all headers, which a [`Login`](crate::Login) may ask for. A guard needs none of them.
@@ -151,6 +176,20 @@ impl<'a> Request<'a> {
     pub fn with_slot(self, slot: &'a AuthSlot) -> Self {
         Self { slot: Some(slot), ..self }
     }
+}
+
+/// What a request has that opens a WebSocket.
+const UPGRADE: [&str; 3] = ["upgrade", "sec-websocket-key", "sec-websocket-version"];
+
+/// Where proxies name the method of the client's request.
+const ORIGINAL_METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
+
+/// Not a safe one.
+const UNKNOWN_METHOD: &str = "";
+
+/// Whether a request with that method changes nothing (RFC 9110 §9.2.1).
+fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 impl std::fmt::Debug for Request<'_> {

@@ -8,6 +8,7 @@ use crate::{
     authorization::Credential,
     credentials::{self, Presented},
     endpoint::Endpoint,
+    forward_auth,
     json_body::{self, Wanted},
     knox_http::KnoxHttp,
     log_in::PendingLogin,
@@ -35,6 +36,7 @@ impl KnoxHttp {
             Endpoint::LogoutAll => logout_all(self, request).await,
             Endpoint::Rotate => rotate(self, request).await,
             Endpoint::DebugVerify => debug_verify(self, request).await,
+            Endpoint::ForwardAuth => forward_auth::answer(self, request).await,
             Endpoint::Sessions => sessions(self, request).await,
             Endpoint::Session => session(self, request).await,
             Endpoint::Jwks => jwks(self, request),
@@ -219,10 +221,10 @@ async fn authenticate_for(
 }
 
 fn check_method(endpoint: Endpoint, request: &Request<'_>) -> Result<(), HttpRejection> {
-    if endpoint.allows(request.method) {
-        return Ok(());
+    match endpoint.allow() {
+        Some(allow) if !endpoint.allows(request.method) => Err(Cause::Method { allow }.into()),
+        _ => Ok(()),
     }
-    Err(Cause::Method { allow: endpoint.allow() }.into())
 }
 
 #[cfg(test)]

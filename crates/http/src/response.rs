@@ -34,6 +34,11 @@ impl Response {
         self.body
     }
 
+    /// 200, without a body.
+    pub(crate) fn ok() -> Self {
+        Self { status: 200, headers: vec![no_store()], body: String::new() }
+    }
+
     /// 204, nothing to say.
     pub(crate) fn no_content() -> Self {
         Self { status: 204, headers: vec![no_store()], body: String::new() }

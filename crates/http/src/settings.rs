@@ -12,6 +12,7 @@ pub(crate) struct Settings {
     pub(crate) token_response: Option<TokenResponse>,
     pub(crate) paths: Paths,
     pub(crate) debug_verify: bool,
+    pub(crate) forward_auth: bool,
     pub(crate) session_scope: Cow<'static, str>,
     pub(crate) jwks_max_age: Duration,
 }

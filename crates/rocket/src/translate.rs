@@ -13,6 +13,7 @@ pub(crate) fn request<'a>(handle: &impl Handle, request: &'a Request<'_>) -> Kno
         .request(request.method().as_str(), request.uri().path().raw().as_str(), |name| {
             request.headers().get(name).map(str::as_bytes)
         })
+        .with_query(request.uri().query().map(|query| query.as_str()))
         .with_authority(authority(request))
         .with_slot(request.local_cache(AuthSlot::default))
 }

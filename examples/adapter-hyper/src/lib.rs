@@ -18,6 +18,7 @@ pub fn translate_request<'a>(handle: &impl Handle, parts: &'a Parts, slot: &'a A
         .request(parts.method.as_str(), parts.uri.path(), |name| {
             parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
         })
+        .with_query(parts.uri.query())
         .with_authority(parts.uri.authority().map(Authority::as_str))
         .with_slot(slot)
 }
