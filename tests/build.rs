@@ -17,6 +17,12 @@ fn main() {
     }
     set("knox_redis_server", redis_server().is_some_and(|program| is_there(&program)));
 
+    let is_required = variable_of("KNOX_TEST_PROXIES").is_some_and(|value| value == "required");
+    for proxy in ["nginx", "caddy", "haproxy"] {
+        let is_installed = in_path(proxy).is_some_and(|program| is_there(&program));
+        set(&format!("knox_{proxy}"), is_required || is_installed);
+    }
+
     let has_programs = postgres_programs().is_some_and(|folder| is_there(&folder.join("postgres")));
     set("knox_postgres_programs", has_programs && variable_of("KNOX_TEST_POSTGRES_URL").is_some());
 
@@ -46,8 +52,13 @@ fn redis_server() -> Option<PathBuf> {
     if program.contains('/') {
         return Some(program.into());
     }
+    in_path(&program)
+}
+
+/// The first program of that name in `PATH`.
+fn in_path(program: &str) -> Option<PathBuf> {
     let path = variable_of("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(&program)).find(|file| file.is_file())
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// The folder of the newest installed PostgreSQL server's programs.

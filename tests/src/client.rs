@@ -50,6 +50,12 @@ impl Call {
         Self::post("/get_token").json(body)
     }
 
+    /// The same, sent to another path.
+    #[must_use]
+    pub fn at(self, target: &str) -> Self {
+        Self { target: target.to_owned(), ..self }
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {

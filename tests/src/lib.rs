@@ -44,6 +44,7 @@ mod docs {
         GettingStarted "docs/getting-started.md"
         HttpApi "docs/http-api.md"
         Operations "docs/operations.md"
+        Proxies "docs/proxies.md"
         Security "docs/security.md"
         Services "docs/services.md"
         Stores "docs/stores.md"

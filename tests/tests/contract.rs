@@ -1437,7 +1437,7 @@ fn a_proxy_learns_who_sends_a_request(fixture: &Fixture) {
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         let reply = fixture.send(&Call::new(method, PATH).bearer(&alice));
         assert_eq!((reply.status, reply.body.as_str()), (200, ""), "{method}");
-        assert_eq!(identity(&reply), [Some("alice"), Some(&session), None], "{method}");
+        assert_eq!(identity(&reply), [Some("alice"), Some(&session), Some("")], "{method}");
         assert_eq!((reply.header("cache-control"), reply.header("content-type")), (Some("no-store"), None));
         let reply = fixture.send(&Call::new(method, PATH));
         assert_eq!((reply.status, identity(&reply)), (401, [None; 3]), "{method}");

@@ -49,6 +49,23 @@ fn the_guide_quotes_the_code_of_the_tests() {
     }
 }
 
+/// The files for proxies in the guide are those that are tested.
+#[test]
+fn the_guide_quotes_the_files_for_proxies() {
+    let guide = include_str!("../../docs/proxies.md");
+    for (language, file) in [
+        ("nginx", include_str!("../../examples/behind-proxy/nginx.conf")),
+        ("caddyfile", include_str!("../../examples/behind-proxy/Caddyfile")),
+        ("haproxy", include_str!("../../examples/behind-proxy/haproxy.cfg")),
+        ("lua", include_str!("../../examples/behind-proxy/forward_auth.lua")),
+    ] {
+        assert!(
+            guide.contains(&format!("```{language}\n{file}```\n")),
+            "docs/proxies.md must quote the file in {language} of examples/behind-proxy as it is"
+        );
+    }
+}
+
 /// The guide lists every code of a problem, with its status, and no other.
 #[test]
 fn the_guide_lists_the_problem_codes() {

@@ -202,8 +202,8 @@ impl KnoxHttpBuilder {
     /// nginx, `forward_auth` of Caddy, `forwardAuth` of Traefik. Default: off.
     ///
     /// A check counts as a use of the session. The answer is 200 with the headers `X-Auth-Subject` (percent-encoded but for
-    /// letters, digits and `-._~@:`), `X-Auth-Session` and, if the token has scopes, `X-Auth-Scope`; or what a guard
-    /// answers. The proxy may ask for scopes in the query, as in `/forward_auth?scope=admin`. It has to drop these headers
+    /// letters, digits and `-._~@:`), `X-Auth-Session` and `X-Auth-Scope` (empty if the token has none); or what
+    /// a guard answers. The proxy may ask for scopes in the query, as in `/forward_auth?scope=admin`. It has to drop these headers
     /// from what clients send, and with [cookies](Self::cookies) on it has to name the method of the client's request in
     /// `X-Forwarded-Method` or `X-Original-Method`: without one, the request is taken for one that changes something.
     ///

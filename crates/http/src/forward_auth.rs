@@ -48,16 +48,14 @@ fn unreadable(detail: &'static str) -> Cause {
     Cause::Other(ProblemCode::InvalidRequest, Cow::Borrowed(detail))
 }
 
-/// Who it is, in headers that the proxy copies into the request.
+/// Who it is, in headers that the proxy copies into the request. All of them are there: for one that is not, some proxies
+/// leave what the client has sent by that name.
 fn identity(auth: &Authenticated) -> Response {
     let subject = utf8_percent_encode(auth.subject().as_str(), &ENCODED).to_string();
-    let response = Response::ok()
+    Response::ok()
         .with_header("x-auth-subject", subject)
-        .with_header("x-auth-session", auth.session_id().to_string());
-    match &auth.session().scope {
-        Some(scope) => response.with_header("x-auth-scope", scope.clone()),
-        None => response,
-    }
+        .with_header("x-auth-session", auth.session_id().to_string())
+        .with_header("x-auth-scope", auth.session().scope.clone().unwrap_or_default())
 }
 
 /// What is encoded in a subject: all that could mean something to a proxy, to HTTP or to a reader of the header. What stays
