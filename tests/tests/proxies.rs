@@ -24,7 +24,7 @@ use jwt_knox_tests::{Call, Framework, Reply, Server, StoreKind, World, world::on
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proxy {
+enum Kind {
     Nginx,
     Caddy,
     HAProxy,
@@ -32,29 +32,28 @@ enum Proxy {
 
 /// A proxy as the guide sets it up, between clients, an auth server and an application.
 struct Site {
-    proxy: Proxy,
-    process: Child,
-    folder: PathBuf,
+    proxy: Kind,
+    _process: Process,
     address: SocketAddr,
     world: World,
     app: Application,
 }
 
 impl Site {
-    fn new(proxy: Proxy) -> Self {
+    fn new(proxy: Kind) -> Self {
         Self::with(proxy, |http| http)
     }
 
-    fn with(proxy: Proxy, http: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder) -> Self {
+    fn with(proxy: Kind, http: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder) -> Self {
         let world = World::with(StoreKind::Memory, |core| core, |builder| http(builder.forward_auth(true)));
         let auth = Server::start(Framework::Axum, world.knox.clone()).address;
         Self::in_front_of(proxy, auth, world)
     }
 
-    fn in_front_of(proxy: Proxy, auth: SocketAddr, world: World) -> Self {
+    fn in_front_of(proxy: Kind, auth: SocketAddr, world: World) -> Self {
         let app = Application::start();
-        let (process, folder, address) = start(proxy, auth, app.address);
-        Self { proxy, process, folder, address, world, app }
+        let (process, address) = start(proxy, auth, app.address);
+        Self { proxy, _process: process, address, world, app }
     }
 
     fn send(&self, call: &Call) -> Reply {
@@ -90,22 +89,47 @@ impl Site {
     }
 }
 
-impl Drop for Site {
+/// A proxy that runs, in a folder of its own.
+struct Process {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Process {
+    /// Whether it listens there, and not somebody else.
+    fn listens(&mut self, address: SocketAddr) -> bool {
+        let begin = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            if TcpStream::connect(address).is_ok() {
+                return self.child.try_wait().unwrap().is_none();
+            }
+            assert!(begin.elapsed() < PATIENCE, "{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         // nginx ends its workers when it is asked to end, and not when it is killed.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
+        let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+        let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
 /// Starts a proxy with the configuration of the guide, but for the addresses in it.
-fn start(proxy: Proxy, auth: SocketAddr, app: SocketAddr) -> (Child, PathBuf, SocketAddr) {
+fn start(proxy: Kind, auth: SocketAddr, app: SocketAddr) -> (Process, SocketAddr) {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("jwt-knox-proxy-{}-{}", std::process::id(), COUNT.fetch_add(1, SeqCst));
-    let folder = std::env::temp_dir().join(name);
-    fs::create_dir_all(&folder).unwrap();
     loop {
+        let name = format!("jwt-knox-proxy-{}-{}", std::process::id(), COUNT.fetch_add(1, SeqCst));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
         // Nobody keeps it free in the meantime, so there may have to be another one.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let write = |file: &str| {
@@ -121,14 +145,14 @@ fn start(proxy: Proxy, auth: SocketAddr, app: SocketAddr) -> (Child, PathBuf, So
             path
         };
         let mut command = match proxy {
-            Proxy::Nginx => {
+            Kind::Nginx => {
                 write("nginx.conf");
                 fs::write(folder.join("main.conf"), NGINX).unwrap();
                 let mut command = Command::new("nginx");
                 command.arg("-p").arg(&folder).args(["-c", "main.conf", "-e", "error.log"]);
                 command
             }
-            Proxy::Caddy => {
+            Kind::Caddy => {
                 // Its port for administration would be the same for all.
                 let file = write("Caddyfile");
                 let text = fs::read_to_string(&file).unwrap();
@@ -138,7 +162,7 @@ fn start(proxy: Proxy, auth: SocketAddr, app: SocketAddr) -> (Child, PathBuf, So
                 command.env("HOME", &folder).env("XDG_DATA_HOME", &folder).env("XDG_CONFIG_HOME", &folder);
                 command
             }
-            Proxy::HAProxy => {
+            Kind::HAProxy => {
                 write("forward_auth.lua");
                 let mut command = Command::new("haproxy");
                 command.arg("-db").arg("-f").arg(write("haproxy.cfg"));
@@ -146,18 +170,12 @@ fn start(proxy: Proxy, auth: SocketAddr, app: SocketAddr) -> (Child, PathBuf, So
             }
         };
         let log = fs::File::create(folder.join("log")).unwrap();
-        let mut process = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let begin = Instant::now();
-        while begin.elapsed() < PATIENCE {
-            if TcpStream::connect(address).is_ok() && process.try_wait().unwrap().is_none() {
-                return (process, folder, address);
-            }
-            if process.try_wait().unwrap().is_some() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(10));
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut process = Process { child: command.spawn().unwrap(), folder };
+        if process.listens(address) {
+            return (process, address);
         }
-        let log = fs::read_to_string(folder.join("log")).unwrap();
+        let log = process.log();
         assert!(log.to_lowercase().contains("in use"), "{proxy:?} does not start: {log}");
     }
 }
@@ -279,7 +297,7 @@ fn without_a_valid_token_nothing_passes(site: &Site) {
         assert_eq!(site.reject(&call, 401).header("www-authenticate"), Some(invalid), "{call:?}");
     }
     // nginx rejects a second one itself.
-    let twice = if site.proxy == Proxy::Nginx { 400 } else { 401 };
+    let twice = if site.proxy == Kind::Nginx { 400 } else { 401 };
     site.reject(&Call::get("/").bearer(&token).bearer("a.b.c"), twice);
     site.pass(&Call::get("/").bearer(&token));
     assert_eq!(site.status(&Call::post("/auth/logout").bearer(&token)), 204);
@@ -311,7 +329,7 @@ fn an_auth_server_that_is_not_there_lets_nobody_in(site: &Site) {
         let site = Site::in_front_of(site.proxy, auth, site.world.clone());
         for path in ["/", "/admin/"] {
             // Caddy has a status of its own for it.
-            let status = if site.proxy == Proxy::Caddy { 502 } else { 503 };
+            let status = if site.proxy == Kind::Caddy { 502 } else { 503 };
             site.reject(&Call::get(path).bearer(&token), status);
         }
     }
@@ -343,7 +361,7 @@ fn a_client_cannot_say_who_it_is(site: &Site) {
     // Nor that it is nobody, by calling them headers of the connection, which Caddy drops.
     let call = Call::get("/").bearer(&token).header("Connection", "x-auth-subject, X-Auth-Session");
     match site.proxy {
-        Proxy::Caddy => drop(site.reject(&call, 400)),
+        Kind::Caddy => drop(site.reject(&call, 400)),
         _ => assert_eq!(identity(&site.pass(&call))[0], "alice"),
     }
     site.reject(&forge(Call::get("/")), 401);
@@ -430,12 +448,12 @@ macro_rules! proxies {
     };
     (@proxy $name:ident $proxy:ident $cfg:ident $message:literal $($case:ident)*) => {
         mod $name {
-            use crate::{Proxy, Site};
+            use crate::{Kind, Site};
             $(
                 #[test]
                 #[cfg_attr(not($cfg), ignore = $message)]
                 fn $case() {
-                    crate::$case(&Site::new(Proxy::$proxy));
+                    crate::$case(&Site::new(Kind::$proxy));
                 }
             )*
         }
