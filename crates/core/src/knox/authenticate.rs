@@ -337,6 +337,14 @@ impl Knox {
         Ok(Authenticated(Arc::new(Inner { record, verified, user, checked_at: now })))
     }
 
+    /// Which session a token belongs to, if its signature, its claims and its secret are valid. Whether the session has
+    /// expired and whether its subject is active makes no difference: this is for ending it.
+    pub(super) async fn session_of(&self, token: &str) -> Result<SessionRef, AuthenticateError> {
+        let now = self.now();
+        let token = self.verify(token, now)?;
+        Ok(self.find_vouched(token.verified.session(), &token.verified, now, OnReuse::Act).await?.session_ref())
+    }
+
     /// Tells the log and the observer what was decided.
     fn report(&self, outcome: &Result<Authenticated, AuthenticateError>, session: Option<&SessionRef>) {
         match outcome {
@@ -359,15 +367,24 @@ impl Knox {
         now: Timestamp,
         on_reuse: OnReuse,
     ) -> Result<(Arc<SessionRecord>, Option<SubjectUser>), AuthenticateError> {
+        let record = self.find_vouched(session, verified, now, on_reuse).await?;
+        let user = self.check_record(&record, now).await?;
+        Ok((Arc::new(record), user))
+    }
+
+    /// The record of a session, if it vouches for all that the token says.
+    async fn find_vouched(
+        &self,
+        session: &SessionRef,
+        verified: &Verified,
+        now: Timestamp,
+        on_reuse: OnReuse,
+    ) -> Result<SessionRecord, AuthenticateError> {
         let record = self.find_record(session).await?;
         if record.digest != verified.digest {
             self.check_previous(&record, verified, now, on_reuse).await?;
         }
-        if !self.vouches_for_claims(&record, verified) {
-            return Err(Rejection::Revoked.into());
-        }
-        let user = self.check_record(&record, now).await?;
-        Ok((Arc::new(record), user))
+        if self.vouches_for_claims(&record, verified) { Ok(record) } else { Err(Rejection::Revoked.into()) }
     }
 
     /// Whether a record says nothing against the token at `now`, by the same rules as [`ask`](Self::ask).

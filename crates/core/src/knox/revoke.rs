@@ -1,7 +1,7 @@
 //! Revoking sessions, listing and naming them.
 
 use crate::{
-    error::StoreError,
+    error::{AuthenticateError, StoreError},
     knox::{Knox, authenticate::Authenticated, revocation::Revocation},
     observer::RevocationCause,
     store::record::SessionRecord,
@@ -17,6 +17,42 @@ impl Knox {
     /// [`StoreError`] if the store cannot tell whether the session has ended.
     pub async fn revoke(&self, session: &SessionRef) -> Result<Revocation, StoreError> {
         self.admin().revoke(session).await
+    }
+
+    /// Revokes the session of `token`: a logout on behalf of a client, by whoever holds its token. A token that is not valid
+    /// has no session. That of a subject who is inactive for now does have one, and it ends.
+    ///
+    /// A token that was rotated away is treated as in [`authenticate`](Self::authenticate): after its grace, the session
+    /// ends because of the reuse, unless that is switched off, and the answer is [`Revocation::NotFound`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell whether the session has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, Revocation, SigningKey};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let issued = knox.issue(42).await?;
+    /// assert_eq!(knox.revoke_token(issued.token.expose()).await?, Revocation::Revoked);
+    /// assert_eq!(knox.revoke_token(issued.token.expose()).await?, Revocation::NotFound);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn revoke_token(&self, token: &str) -> Result<Revocation, StoreError> {
+        match self.session_of(token).await {
+            Ok(session) => self.revoke(&session).await,
+            Err(AuthenticateError::Rejected(reason)) => {
+                tracing::debug!(reason = reason.as_str(), "no session to revoke: {reason}");
+                Ok(Revocation::NotFound)
+            }
+            Err(AuthenticateError::Store(error)) => Err(error),
+        }
     }
 
     /// Revokes all sessions of the subject but the one that `auth` came with, and says how many were active.

@@ -1,8 +1,9 @@
 //! Revoking sessions, and listing them.
 
 use jwt_knox::*;
+use serde_json::json;
 
-use crate::fixture::{Fixture, START, at, expires_after, subject};
+use crate::fixture::{Fixture, START, State, at, expires_after, secret, subject, with_claims};
 
 #[tokio::test]
 async fn a_token_is_valid_until_it_is_revoked() {
@@ -64,4 +65,60 @@ async fn lists_active_sessions_newest_first() {
     assert_eq!(ids().await, [at_one_time.as_slice(), &[first.session.id]].concat());
     fixture.set(100);
     assert_eq!(ids().await, at_one_time);
+}
+
+#[tokio::test]
+async fn whoever_has_a_token_can_end_its_session() {
+    let fixture = Fixture::new();
+    let (issued, other) = (fixture.login("alice").await, fixture.login("alice").await);
+    assert!(fixture.knox.revoke_token(issued.token.expose()).await.unwrap().is_revoked());
+    assert_eq!(fixture.rejection(issued.token.expose()).await, Rejection::Revoked);
+    for token in [issued.token.expose(), "", "a.b.c"] {
+        assert!(!fixture.knox.revoke_token(token).await.unwrap().is_revoked(), "{token:?}");
+    }
+    assert!(fixture.is_valid(&other).await);
+    // The id of a session that goes on, in a token that is not its own.
+    let forged = with_claims(&other, json!({"jti": secret(&issued)}));
+    assert!(!fixture.knox.revoke_token(&forged).await.unwrap().is_revoked());
+    assert!(fixture.is_valid(&other).await);
+}
+
+/// The user may be active again tomorrow, and the session with them.
+#[tokio::test]
+async fn the_session_of_an_inactive_subject_can_be_ended_by_its_token() {
+    for status in [SubjectStatus::Inactive, SubjectStatus::Unknown] {
+        let fixture = Fixture::new();
+        let issued = fixture.login("alice").await;
+        fixture.users.are(status);
+        assert!(fixture.knox.revoke_token(issued.token.expose()).await.unwrap().is_revoked());
+        fixture.users.are(SubjectStatus::Active);
+        assert_eq!(fixture.rejection(issued.token.expose()).await, Rejection::Revoked);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_rotated_away_ends_the_session_in_its_grace_and_after_it() {
+    for second in [5, 10] {
+        let fixture = Fixture::new();
+        let old = fixture.login("alice").await;
+        let new = fixture.rotate(&old).await;
+        fixture.set(second);
+        let outcome = fixture.knox.revoke_token(old.token.expose()).await.unwrap();
+        assert_eq!(outcome.is_revoked(), second == 5, "after the grace, the reuse has ended it before");
+        assert!(!fixture.is_valid(&new).await);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_tell_is_no_answer_to_the_end_of_a_session() {
+    let fixture = Fixture::new();
+    let issued = fixture.login("alice").await;
+    let states: [fn(Operation) -> State; 2] =
+        [|_| State::Fails, |operation| if operation == Operation::Remove { State::Fails } else { State::Works }];
+    for state in states {
+        fixture.store_is(state);
+        assert!(fixture.knox.revoke_token(issued.token.expose()).await.is_err());
+    }
+    fixture.store_is(|_| State::Works);
+    assert!(fixture.is_valid(&issued).await);
 }
