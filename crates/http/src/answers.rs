@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jwt_knox::{Authenticated, Issued, Session, SessionRecord, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The answer to a login, in the words of RFC 6749 §5.1.
@@ -94,6 +94,57 @@ impl<'a> DebugAnswer<'a> {
                 attributes: &record.attributes,
             },
         }
+    }
+}
+
+/// What a service is told of a token (RFC 7662 §2.2). The secret, `jti`, is not among it.
+#[derive(Serialize)]
+pub(crate) struct IntrospectionAnswer<'a> {
+    active: bool,
+    #[serde(flatten)]
+    token: Option<ActiveToken<'a>>,
+}
+
+#[derive(Serialize)]
+struct ActiveToken<'a> {
+    sub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    /// When the session expires unless it is used: with an idle timeout, earlier than the token says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
+    #[serde(flatten)]
+    claims: IssuerClaims,
+    sid: String,
+    token_type: &'a str,
+}
+
+/// What is passed on as it is in the token.
+#[derive(Serialize, Deserialize, Default)]
+struct IssuerClaims {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<Value>,
+}
+
+impl<'a> IntrospectionAnswer<'a> {
+    /// For every token that is not active, whatever the reason.
+    pub(crate) const INACTIVE: Self = Self { active: false, token: None };
+
+    pub(crate) fn active(auth: &'a Authenticated, token_type: &'a str) -> Self {
+        let record = auth.session();
+        let token = ActiveToken {
+            sub: record.subject.as_str(),
+            scope: record.scope.as_deref(),
+            exp: record.expires_at.map(Timestamp::as_second),
+            claims: auth.claims().unwrap_or_default(),
+            sid: record.id.to_string(),
+            token_type,
+        };
+        Self { active: true, token: Some(token) }
     }
 }
 

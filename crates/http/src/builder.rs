@@ -6,6 +6,7 @@ use jwt_knox::{Issued, Knox, is_scope};
 use serde::Serialize;
 
 use crate::{
+    client::{Client, Clients},
     config_error::HttpConfigError,
     cookies::Cookies,
     endpoint::Endpoint,
@@ -41,6 +42,7 @@ impl KnoxHttp {
                 forward_auth: false,
                 session_scope: "sessions".into(),
                 jwks_max_age: Duration::from_secs(300),
+                clients: None,
             },
         }
     }
@@ -228,6 +230,36 @@ impl KnoxHttpBuilder {
     /// needs none. Default: `sessions`.
     pub fn session_scope(mut self, scope: impl Into<Cow<'static, str>>) -> Self {
         self.settings.session_scope = scope.into();
+        self
+    }
+
+    /// Switches `/introspect` ([RFC 7662]) and `/revoke` ([RFC 7009]) on, for the services that are named here: there they
+    /// ask whether a token is active, and end its session. Default: off. [`without`](Self::without) leaves one of them out.
+    ///
+    /// A client may be there twice, with two secrets, while it changes from one to the other. A token of this server with
+    /// the scope `introspect` opens `/introspect` too, so there need not be any client.
+    ///
+    /// An answer of `/introspect` that a token is active counts as a use of its session, as at `/verify`: a service asks
+    /// because the user's client has sent it a request.
+    ///
+    /// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
+    /// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    /// use jwt_knox_http::{Client, KnoxHttp};
+    ///
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// // From the settings: `ClientSecret::generate` makes a secret and its hash.
+    /// let hash = "sha256:c0baa32bc5be11d14c5ab01c5b8bbc9f0e0f5ccdc33f1e4dff4ca1e1e2a1eaf9";
+    /// let http = KnoxHttp::builder(knox).clients([Client::new("orders", hash)?]).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clients(mut self, clients: impl IntoIterator<Item = Client>) -> Self {
+        self.settings.clients = Some(Clients::new(clients));
         self
     }
 

@@ -28,6 +28,12 @@ pub enum Endpoint {
     Session,
     /// `GET /.well-known/jwks.json`: the public keys, for everybody. Mounted separately, at the root of the site.
     Jwks,
+    /// `POST /introspect`: tells a service whether a token is active (RFC 7662). Off unless there are
+    /// [clients](crate::KnoxHttpBuilder::clients).
+    Introspect,
+    /// `POST /revoke`: ends the session of a token for a service (RFC 7009). Off unless there are
+    /// [clients](crate::KnoxHttpBuilder::clients).
+    Revoke,
 }
 
 impl Endpoint {
@@ -45,6 +51,8 @@ impl Endpoint {
         Self::Sessions,
         Self::Session,
         Self::Jwks,
+        Self::Introspect,
+        Self::Revoke,
     ];
 
     /// The path, from where the routes are mounted. A `{id}` in it stands for one segment.
@@ -63,6 +71,8 @@ impl Endpoint {
             Self::Sessions => "/sessions",
             Self::Session => "/sessions/{id}",
             Self::Jwks => "/.well-known/jwks.json",
+            Self::Introspect => "/introspect",
+            Self::Revoke => "/revoke",
         }
     }
 
@@ -74,6 +84,7 @@ impl Endpoint {
             Self::LogoutOther | Self::LogoutAll | Self::Rotate | Self::DebugVerify | Self::Sessions | Self::Session => {
                 true
             }
+            Self::Introspect | Self::Revoke => false,
         }
     }
 
@@ -85,6 +96,7 @@ impl Endpoint {
             Self::DebugVerify | Self::Sessions | Self::Jwks => "GET, HEAD",
             Self::GetToken | Self::Login | Self::Logout | Self::LogoutOther | Self::LogoutAll | Self::Rotate => "POST",
             Self::Session => "DELETE, PATCH",
+            Self::Introspect | Self::Revoke => "POST",
         })
     }
 

@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     answers::TokenAnswer,
+    authorization::Values,
+    client::Clients,
     cookies::Cookies,
     credentials,
     endpoint::Endpoint,
@@ -172,6 +174,7 @@ impl KnoxHttp {
             Endpoint::DebugVerify => self.0.settings.debug_verify,
             Endpoint::ForwardAuth => self.0.settings.forward_auth,
             Endpoint::Jwks => false,
+            Endpoint::Introspect | Endpoint::Revoke => self.clients().is_some(),
             _ => true,
         })
     }
@@ -196,6 +199,8 @@ impl KnoxHttp {
             Endpoint::GetToken => credentials::login_needs_body(request),
             Endpoint::Login => true,
             Endpoint::Session => request.method == "PATCH",
+            // Without a credential the body makes no difference.
+            Endpoint::Introspect | Endpoint::Revoke => request.authorization != Values::None,
             _ => false,
         };
         needs && endpoint.allows(request.method)
@@ -237,6 +242,11 @@ impl KnoxHttp {
 
     pub(crate) fn login_with(&self) -> Option<(&dyn Login, &TimeLimit)> {
         self.0.settings.login.as_deref().map(|login| (login, &self.0.login_limit))
+    }
+
+    /// The services that may ask about tokens.
+    pub(crate) fn clients(&self) -> Option<&Clients> {
+        self.0.settings.clients.as_ref()
     }
 
     pub(crate) fn session_scope(&self) -> &str {

@@ -2,15 +2,19 @@
 
 mod answers;
 mod authorization;
+mod body;
 mod builder;
 mod challenge;
+mod client;
 mod config_error;
 mod cookies;
 mod credentials;
 mod endpoint;
+mod form_body;
 mod forward_auth;
 mod guard;
 mod handle;
+mod introspection;
 mod json_body;
 mod knox_http;
 mod log_in;
@@ -30,6 +34,7 @@ mod slot;
 mod verifier_http;
 
 pub use builder::KnoxHttpBuilder;
+pub use client::{Client, ClientError, ClientSecret};
 pub use config_error::HttpConfigError;
 pub use cookies::Cookies;
 pub use credentials::{Credentials, MemberError};

@@ -80,6 +80,8 @@ problem_codes! {
     InternalError "internal_error" 500
     /// The server cannot decide now; `retry-after` says when to try again.
     Unavailable "unavailable" 503
+    /// A service has sent no id and secret of a client, or wrong ones (RFC 6749 §5.2).
+    InvalidClient "invalid_client" 401
 }
 
 /// The reason phrase of RFC 9110 §15, which RFC 9457 §4.2.1 asks for in a problem without a type of its own.

@@ -63,6 +63,8 @@ pub(crate) enum Cause {
     Internal(Box<dyn Error + Send + Sync>),
     /// The method is not one of these, as in the header `Allow`.
     Method { allow: &'static str },
+    /// A request of a service is wrong, in the words of RFC 6749 §5.2.
+    OAuth(ProblemCode, &'static str),
     /// Anything else, of which the code and the detail say all.
     Other(ProblemCode, Cow<'static, str>),
 }
@@ -118,6 +120,10 @@ impl HttpRejection {
                     if *offer_basic { format!(r#", Basic realm="{realm}", charset="UTF-8""#) } else { String::new() };
                 challenge.add_to(response, &basic)
             }
+            Cause::OAuth(ProblemCode::InvalidClient, _) => {
+                let realm = &challenge.realm;
+                response.with_header("www-authenticate", format!(r#"Basic realm="{realm}", charset="UTF-8""#))
+            }
             Cause::Method { allow } => response.with_header("allow", *allow),
             _ => match self.retry_after() {
                 Some(after) => response.with_header("retry-after", after.as_secs().to_string()),
@@ -137,6 +143,9 @@ impl HttpRejection {
             detail: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             sessions: Option<&'a [Session]>,
+            /// Where clients of OAuth look for the code (RFC 6749 §5.2): an extension member (RFC 9457 §3.2).
+            #[serde(skip_serializing_if = "Option::is_none")]
+            error: Option<&'a str>,
         }
         let status = self.status();
         let problem = Problem {
@@ -146,6 +155,7 @@ impl HttpRejection {
             code: self.code(),
             detail: &self.detail(),
             sessions: self.sessions(),
+            error: matches!(self.0.cause, Cause::OAuth(..)).then(|| self.code()),
         };
         serde_json::to_string(&problem).unwrap_or_default()
     }
@@ -165,7 +175,7 @@ impl HttpRejection {
             Cause::Token(_) | Cause::Claims(_) | Cause::Issue(IssueError::Rejected(_)) => ProblemCode::InvalidToken,
             Cause::Scope(_) => ProblemCode::InsufficientScope,
             Cause::Age(_) => ProblemCode::LoginTooOld,
-            Cause::Credentials { code, .. } | Cause::Other(code, _) => *code,
+            Cause::Credentials { code, .. } | Cause::OAuth(code, _) | Cause::Other(code, _) => *code,
             Cause::Issue(IssueError::Superseded) => ProblemCode::LoginSuperseded,
             Cause::Limit { .. } | Cause::Issue(IssueError::LimitReached { .. }) => ProblemCode::LimitReached,
             Cause::Method { .. } => ProblemCode::MethodNotAllowed,
@@ -209,7 +219,7 @@ impl HttpRejection {
             }
             Cause::Issue(IssueError::Superseded) => "All sessions were ended in the meantime. Log in again.".into(),
             Cause::Issue(_) => "The server could not issue a token.".into(),
-            Cause::Credentials { detail, .. } => (*detail).into(),
+            Cause::Credentials { detail, .. } | Cause::OAuth(_, detail) => (*detail).into(),
             Cause::Internal(_) => "Internal server error.".into(),
             Cause::Method { allow } => format!("Method not allowed; use {allow}.").into(),
             Cause::Application { detail, .. } | Cause::Other(_, detail) => detail.as_ref().into(),
@@ -414,6 +424,7 @@ impl Error for HttpRejection {
             | Cause::Credentials { .. }
             | Cause::Application { .. }
             | Cause::Method { .. }
+            | Cause::OAuth(..)
             | Cause::Other(..) => None,
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     authorization::Credential,
     credentials::{self, Presented},
     endpoint::Endpoint,
-    forward_auth,
+    forward_auth, introspection,
     json_body::{self, Wanted},
     knox_http::KnoxHttp,
     log_in::PendingLogin,
@@ -40,6 +40,8 @@ impl KnoxHttp {
             Endpoint::Sessions => sessions(self, request).await,
             Endpoint::Session => session(self, request).await,
             Endpoint::Jwks => jwks(self, request),
+            Endpoint::Introspect => introspect(self, request).await,
+            Endpoint::Revoke => revoke(self, request).await,
         };
         answer.unwrap_or_else(|rejection| {
             let response = self.reject(rejection).to_response();
@@ -204,6 +206,18 @@ struct LabelBody {
 fn jwks(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     check_method(Endpoint::Jwks, request)?;
     Ok(Response::jwks(knox.key_ring().jwks(), knox.jwks_max_age()))
+}
+
+async fn introspect(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
+    introspection::require_introspector(knox, request).await?;
+    check_method(Endpoint::Introspect, request)?;
+    introspection::introspect(knox, request).await
+}
+
+async fn revoke(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
+    introspection::require_client(knox, request)?;
+    check_method(Endpoint::Revoke, request)?;
+    introspection::revoke(knox, request).await
 }
 
 /// Who sends the request, if the method is right too.
