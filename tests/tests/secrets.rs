@@ -6,7 +6,7 @@
 use std::io;
 
 use jwt_knox::{Algorithm, Event, KeyRing, Observer, SigningKey, SubjectStatus};
-use jwt_knox_http::{Cookies, KnoxHttpBuilder};
+use jwt_knox_http::{Client, ClientSecret, Cookies, KnoxHttpBuilder};
 use jwt_knox_tests::{Call, Framework, Server, StoreKind, World, forge, log::Log, world::KEY};
 use serde_json::json;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -49,7 +49,10 @@ fn no_secret_is_logged() {
             let private: serde_json::Value = serde_json::from_str(next.to_jwk().expose()).unwrap();
             secrets.push(private["d"].as_str().unwrap().to_owned());
             let audit = Audit(log.clone());
-            let settings = |http: KnoxHttpBuilder| http.debug_verify(true).cookies(Cookies::new());
+            let client = ClientSecret::generate().unwrap();
+            secrets.extend([client.expose().to_owned(), client.hash()]);
+            let clients = [Client::new("orders", &client.hash()).unwrap()];
+            let settings = |http: KnoxHttpBuilder| http.debug_verify(true).cookies(Cookies::new()).clients(clients);
             let world = World::with_keys(kind, ring.clone(), |core| core.observer(audit), settings);
             let server = Server::start(framework, world.knox.clone());
             let send = |call: Call| call.send(server.address);
@@ -103,6 +106,12 @@ fn no_secret_is_logged() {
             }
             send(Call::get("/me").bearer(&rotated));
             send(Call::get("/.well-known/jwks.json"));
+            for path in ["/introspect", "/revoke"] {
+                for secret in [client.expose(), "wrong-password"] {
+                    let call = Call::basic(path, "orders", secret).body(format!("token={rotated}"));
+                    send(call.header("Content-Type", "application/x-www-form-urlencoded"));
+                }
+            }
             send(Call::post("/logout").bearer(&tokens[0]));
             send(Call::get("/me").bearer(&tokens[0]));
         }

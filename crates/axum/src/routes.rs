@@ -18,6 +18,8 @@ use crate::translate;
 /// The built-in routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
 /// `/sessions/{id}`, and `/debug_verify` and `/forward_auth` if they are switched on.
 ///
+/// With [clients](jwt_knox_http::KnoxHttpBuilder::clients), there are `/introspect` and `/revoke` too.
+///
 /// # Examples
 ///
 /// ```
