@@ -31,7 +31,7 @@ pub async fn open(
     match url {
         Some(url) => in_redis(url, has_feed).await,
         None if has_feed => {
-            let no_feed = |error| Failure(format!("KNOX_FEED needs PostgreSQL or Redis: {error}"));
+            let no_feed = |_| Failure("KNOX_FEED needs PostgreSQL or Redis".to_owned());
             let feed = PostgresFeed::new(connection.clone()).map_err(no_feed)?;
             Ok((Box::new(SeaOrmStore::new(connection).announcing()?), Some(Box::new(feed))))
         }
