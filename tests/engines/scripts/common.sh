@@ -23,7 +23,10 @@ install() { # program, packages: installs them if the program is not there
     local program=$1
     shift
     [ ! -e "$program" ] && ! command -v "$program" >/dev/null || return 0
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null 2>&1 || die "cannot install $*"
+    # One after the other: engines start at the same time, and apt waits for no lock.
+    flock /var/lib/apt/lists sh -c \
+        'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null 2>&1' sh "$@" ||
+        die "cannot install $*"
 }
 
 wait_until() { # what, seconds, a command
