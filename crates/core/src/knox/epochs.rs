@@ -29,6 +29,11 @@ impl Epochs {
         self.counter(subject).load(SeqCst) + self.all.load(SeqCst)
     }
 
+    /// Begins the next epoch of `subject`.
+    pub(super) fn changed(&self, subject: &Subject) {
+        drop(self.changing(subject));
+    }
+
     /// Begins the next epoch of every subject.
     pub(super) fn all_changed(&self) {
         self.all.fetch_add(1, SeqCst);

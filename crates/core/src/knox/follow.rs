@@ -64,7 +64,7 @@ impl KnoxAdmin {
     fn forget(&self, change: &Change) {
         match change {
             Change::Of(subject) => {
-                drop(self.epochs().changing(subject));
+                self.epochs().changed(subject);
                 self.endings().notify(subject);
             }
             Change::Any => {

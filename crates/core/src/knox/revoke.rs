@@ -97,7 +97,7 @@ impl Knox {
     /// what the [`SubjectCheck`](crate::SubjectCheck) would say has changed, as when a user was disabled. What is revoked
     /// through this handle is forgotten by itself.
     pub fn forget(&self, subject: &Subject) {
-        drop(self.admin().epochs().changing(subject));
+        self.admin().epochs().changed(subject);
     }
 
     /// The active sessions of `subject`, newest first: the list of devices.
