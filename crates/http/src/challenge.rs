@@ -22,6 +22,11 @@ impl Challenge {
         let Self { scheme, realm, .. } = self;
         response.with_header("www-authenticate", format!(r#"{scheme} realm="{realm}"{parameters}"#))
     }
+
+    /// The challenge of HTTP Basic (RFC 7617 §2), which a browser answers with its login dialog.
+    pub(crate) fn basic(&self) -> String {
+        format!(r#"Basic realm="{}", charset="UTF-8""#, self.realm)
+    }
 }
 
 impl Default for Challenge {

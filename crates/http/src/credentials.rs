@@ -11,7 +11,7 @@ use serde::{
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    authorization::{Values, after_scheme},
+    authorization::Values,
     json_body::{self, Wanted},
     rejection::Cause,
     request::{Body, Request},
@@ -178,15 +178,11 @@ pub(crate) enum Presented {
 
 /// What a client sent to log in with: HTTP Basic if there is any, otherwise the body.
 pub(crate) fn basic_or_json(request: &Request<'_>) -> Presented {
-    if let Values::One(value) = request.authorization
-        && let Some(encoded) = after_scheme(value, "Basic")
-    {
-        return Presented::Basic(basic(encoded));
+    match request.basic() {
+        Some(encoded) => Presented::Basic(basic(encoded)),
+        None if request.authorization == Values::Several => Presented::Basic(None),
+        None => json(request),
     }
-    if matches!(request.authorization, Values::Several) {
-        return Presented::Basic(None);
-    }
-    json(request)
 }
 
 /// What a client sent to log in with in the body.
@@ -207,11 +203,7 @@ const WANTED: Wanted = Wanted {
 
 /// Whether a login looks at the body at all. What nobody looks at, nobody should wait for.
 pub(crate) fn login_needs_body(request: &Request<'_>) -> bool {
-    match request.authorization {
-        Values::None => true,
-        Values::One(value) => after_scheme(value, "Basic").is_none(),
-        Values::Several => false,
-    }
+    request.authorization != Values::Several && request.basic().is_none()
 }
 
 #[derive(Deserialize)]

@@ -80,11 +80,17 @@ impl Endpoint {
     /// that ends its own.
     pub(crate) fn is_about_sessions(self) -> bool {
         match self {
-            Self::GetToken | Self::Login | Self::Verify | Self::Logout | Self::ForwardAuth | Self::Jwks => false,
+            Self::GetToken
+            | Self::Login
+            | Self::Verify
+            | Self::Logout
+            | Self::ForwardAuth
+            | Self::Jwks
+            | Self::Introspect
+            | Self::Revoke => false,
             Self::LogoutOther | Self::LogoutAll | Self::Rotate | Self::DebugVerify | Self::Sessions | Self::Session => {
                 true
             }
-            Self::Introspect | Self::Revoke => false,
         }
     }
 
@@ -94,9 +100,15 @@ impl Endpoint {
             Self::ForwardAuth => return None,
             Self::Verify => "GET, HEAD, POST",
             Self::DebugVerify | Self::Sessions | Self::Jwks => "GET, HEAD",
-            Self::GetToken | Self::Login | Self::Logout | Self::LogoutOther | Self::LogoutAll | Self::Rotate => "POST",
+            Self::GetToken
+            | Self::Login
+            | Self::Logout
+            | Self::LogoutOther
+            | Self::LogoutAll
+            | Self::Rotate
+            | Self::Introspect
+            | Self::Revoke => "POST",
             Self::Session => "DELETE, PATCH",
-            Self::Introspect | Self::Revoke => "POST",
         })
     }
 

@@ -6,7 +6,6 @@ use jwt_knox::{AuthenticateError, Revocation};
 
 use crate::{
     answers::IntrospectionAnswer,
-    authorization::{Values, after_scheme},
     client::ClientCredentials,
     form_body::Form,
     knox_http::KnoxHttp,
@@ -21,10 +20,10 @@ const SCOPE: &str = "introspect";
 
 /// Goes on only if a client sends the request, or if its token may ask about others.
 pub(crate) async fn require_introspector(knox: &KnoxHttp, request: &Request<'_>) -> Result<(), HttpRejection> {
-    if basic(request).is_some() {
+    if request.basic().is_some() {
         return require_client(knox, request);
     }
-    require_no_page(knox, request)?;
+    knox.protocol().require_no_foreign_page(request)?;
     // Services have no cookies: what the browser adds by itself is no way in.
     let request = Request { browser: None, ..request.clone() };
     match knox.authenticate(&request).await {
@@ -36,8 +35,8 @@ pub(crate) async fn require_introspector(knox: &KnoxHttp, request: &Request<'_>)
 
 /// Goes on only if a client sends the request, with its id and its secret by HTTP Basic.
 pub(crate) fn require_client(knox: &KnoxHttp, request: &Request<'_>) -> Result<(), HttpRejection> {
-    require_no_page(knox, request)?;
-    let credentials = basic(request).and_then(ClientCredentials::from_basic);
+    knox.protocol().require_no_foreign_page(request)?;
+    let credentials = request.basic().and_then(ClientCredentials::from_basic);
     if knox.clients().is_some_and(|clients| clients.authenticate(credentials.as_ref())) {
         return Ok(());
     }
@@ -74,23 +73,6 @@ fn token<'a>(knox: &KnoxHttp, request: &Request<'a>) -> Result<Cow<'a, str>, Htt
         form.parameter("token", "The parameter `token` must not be there twice.")?.ok_or(missing)
     });
     token.map_err(|cause| knox.reject(cause))
-}
-
-/// What stands behind `Basic` in the header.
-fn basic<'a>(request: &Request<'a>) -> Option<&'a [u8]> {
-    match request.authorization {
-        Values::One(value) => after_scheme(value, "Basic"),
-        Values::None | Values::Several => None,
-    }
-}
-
-/// A page of another site must not make the browser ask its user for a name and a password, which it would send along with
-/// all other requests from then on.
-fn require_no_page(knox: &KnoxHttp, request: &Request<'_>) -> Result<(), HttpRejection> {
-    match knox.cookies() {
-        Some(cookies) if request.is_from_elsewhere(cookies) => Err(knox.reject(Cause::cross_origin())),
-        _ => Ok(()),
-    }
 }
 
 fn invalid_client(knox: &KnoxHttp) -> HttpRejection {

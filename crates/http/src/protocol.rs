@@ -142,6 +142,16 @@ impl Protocol {
         }
     }
 
+    /// Goes on only if the browser does not say that a page of another site has sent a request which may carry a name and a
+    /// password: a browser adds what its user once typed into its dialog to the requests of any page, and such a page must
+    /// not put the dialog up either.
+    pub(crate) fn require_no_foreign_page(&self, request: &Request<'_>) -> Result<(), HttpRejection> {
+        match &self.cookies {
+            Some(cookies) if request.is_from_elsewhere(cookies) => Err(self.reject(Cause::cross_origin())),
+            _ => Ok(()),
+        }
+    }
+
     /// The answer to an error as this handle gives it.
     pub(crate) fn reject(&self, error: impl Into<HttpRejection>) -> HttpRejection {
         error.into().with_style(&self.challenge, self.problem.as_ref())

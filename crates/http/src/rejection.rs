@@ -115,14 +115,11 @@ impl HttpRejection {
                     .add_to(response, &format!(r#", error="insufficient_user_authentication", max_age="{seconds}""#))
             }
             Cause::Credentials { offer_basic, .. } => {
-                let realm = &challenge.realm;
-                let basic =
-                    if *offer_basic { format!(r#", Basic realm="{realm}", charset="UTF-8""#) } else { String::new() };
+                let basic = if *offer_basic { format!(", {}", challenge.basic()) } else { String::new() };
                 challenge.add_to(response, &basic)
             }
             Cause::OAuth(ProblemCode::InvalidClient, _) => {
-                let realm = &challenge.realm;
-                response.with_header("www-authenticate", format!(r#"Basic realm="{realm}", charset="UTF-8""#))
+                response.with_header("www-authenticate", challenge.basic())
             }
             Cause::Method { allow } => response.with_header("allow", *allow),
             _ => match self.retry_after() {

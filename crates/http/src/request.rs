@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    authorization::{Credential, Values},
+    authorization::{Credential, Values, after_scheme},
     cookies::Cookies,
     slot::AuthSlot,
 };
@@ -118,6 +118,14 @@ impl<'a> Request<'a> {
             (Values::None, Some(browser)) if browser.cookie != Values::None => Credential::Cookie(browser.cookie),
             (Values::None, _) => Credential::None,
             _ => Credential::Header(self.authorization),
+        }
+    }
+
+    /// What stands behind `Basic` in the one header.
+    pub(crate) fn basic(&self) -> Option<&'a [u8]> {
+        match self.authorization {
+            Values::One(value) => after_scheme(value, "Basic"),
+            Values::None | Values::Several => None,
         }
     }
 

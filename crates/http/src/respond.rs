@@ -55,11 +55,8 @@ impl KnoxHttp {
 async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     check_method(Endpoint::GetToken, request)?;
     let presented = credentials::basic_or_json(request);
-    // A browser adds what its user once typed into its dialog to the requests of any page.
-    if let (Presented::Basic(_), Some(cookies)) = (&presented, knox.cookies())
-        && request.is_from_elsewhere(cookies)
-    {
-        return Err(knox.reject(Cause::cross_origin()));
+    if let Presented::Basic(_) = presented {
+        knox.protocol().require_no_foreign_page(request)?;
     }
     // Where the credentials came as JSON, a browser must not put up its own login window on top of the page's.
     let offer_basic = knox.protocol().offers_basic() && !matches!(presented, Presented::Json(..));
