@@ -234,6 +234,15 @@ impl Probe {
         })
     }
 
+    /// Ends three sessions, each in a way of its own: a removal, an eviction, a revocation of all.
+    pub(crate) async fn end_all(&self, sessions: &[SessionRecord; 3]) {
+        let [removed, evicted, revoked] = sessions;
+        assert!(self.remove(&removed.session_ref()).await, "remove: a record that was there is `true`");
+        let outcome = self.insert(&session(&evicted.subject, 1), Some(evict_oldest(1)), at(1)).await;
+        assert_eq!(outcome, evicting([evicted]), "evict: one too many evicts one");
+        assert_eq!(self.remove_all(&revoked.subject, None, at(1)).await, 1, "remove_all: the session was active");
+    }
+
     /// The ids of what was evicted come in order: the contract asks for none.
     pub(crate) async fn insert(
         &self,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jwt_knox::{SessionRecord, TokenStore};
 
-use crate::fixture::{Probe, at, evict_oldest, evicting, labelled, session, session_until, subject};
+use super::records::needs_an_active_session;
+use crate::fixture::{Probe, at, labelled, subject};
 
 /// `set_label` changes the label, also to none and to the one that it is already, and nothing else.
 pub async fn set_label_changes_the_label_alone(store: Arc<dyn TokenStore>) {
@@ -34,39 +35,8 @@ pub async fn set_label_changes_the_label_alone(store: Arc<dyn TokenStore>) {
 /// `set_label` neither makes a record nor brings one back: one that is missing, removed, evicted, revoked or expired stays
 /// so.
 pub async fn set_label_needs_an_active_session(store: Arc<dyn TokenStore>) {
-    let store = Probe(store);
-    let owner = subject();
-    let missing = session(&owner, 0);
-    assert!(
-        !store.set_label(&missing.session_ref(), Some("new"), at(1)).await,
-        "set_label: a missing record is not written"
-    );
-    assert_eq!(store.find(&missing.session_ref()).await, None, "set_label: a missing record is not made");
-
-    let gone = [(); 3].map(|()| session_until(&subject(), 0, 600));
-    store.add_all(&gone).await;
-    let [removed, evicted, revoked] = &gone;
-    assert!(store.remove(&removed.session_ref()).await, "remove: a record that was there is `true`");
-    let outcome = store.insert(&session(&evicted.subject, 1), Some(evict_oldest(1)), at(1)).await;
-    assert_eq!(outcome, evicting([evicted]), "evict: one too many evicts one");
-    assert_eq!(store.remove_all(&revoked.subject, None, at(1)).await, 1, "remove_all: the session was active");
-    for gone in &gone {
-        assert!(
-            !store.set_label(&gone.session_ref(), Some("new"), at(2)).await,
-            "set_label: a revoked session is not written"
-        );
-        assert_eq!(store.find(&gone.session_ref()).await, None, "set_label: a revoked session is not brought back");
-    }
-
-    let expired = session_until(&owner, 0, 100);
-    store.add(&expired).await;
-    for now in [at(100), at(101)] {
-        assert!(
-            !store.set_label(&expired.session_ref(), Some("new"), now).await,
-            "set_label: an expired session is not written"
-        );
-        if let Some(found) = store.find(&expired.session_ref()).await {
-            assert_eq!(found, expired, "set_label: an expired session does not change");
-        }
-    }
+    needs_an_active_session(Probe(store), "set_label", |store, key, now| async move {
+        store.set_label(&key, Some("new"), now).await
+    })
+    .await;
 }

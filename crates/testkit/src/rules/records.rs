@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jwt_knox::{InsertOutcome, MAX_LISTED, PreviousSecret, SessionRecord, Subject, Timestamp, TokenStore};
+use jwt_knox::{InsertOutcome, MAX_LISTED, PreviousSecret, SessionRecord, SessionRef, Subject, Timestamp, TokenStore};
 
 use crate::fixture::{
     ADDED, Probe, all_at_once, at, claims_digest, deny, digest, digest_beginning_with, evict_oldest, evicting, id, ids,
@@ -434,37 +434,41 @@ pub async fn an_older_touch_is_rejected(store: Arc<dyn TokenStore>) {
 /// `touch` neither makes a record nor brings one back: one that is missing, removed, evicted, revoked or expired stays
 /// so.
 pub async fn touch_needs_an_active_session(store: Arc<dyn TokenStore>) {
-    let store = Probe(store);
+    needs_an_active_session(Probe(store), "touch", |store, key, now| async move {
+        store.touch(&key, now, Some(at(900))).await
+    })
+    .await;
+}
+
+/// Checks that `write`, which is given a session and a time, writes only to active ones.
+pub(super) async fn needs_an_active_session<F>(
+    store: Probe,
+    operation: &str,
+    write: impl Fn(Probe, SessionRef, Timestamp) -> F,
+) where
+    F: Future<Output = bool>,
+{
+    let write = |record: &SessionRecord, now| write(store.clone(), record.session_ref(), now);
     let owner = subject();
     let missing = session(&owner, 0);
-    assert!(!store.touch(&missing.session_ref(), at(1), Some(at(600))).await, "touch: a missing record is not written");
-    assert_eq!(store.find(&missing.session_ref()).await, None, "touch: a missing record is not made");
+    assert!(!write(&missing, at(1)).await, "{operation}: a missing record is not written");
+    assert_eq!(store.find(&missing.session_ref()).await, None, "{operation}: a missing record is not made");
 
     let gone = [(); 3].map(|()| session_until(&subject(), 0, 600));
     store.add_all(&gone).await;
-    let [removed, evicted, revoked] = &gone;
-    assert!(store.remove(&removed.session_ref()).await, "remove: a record that was there is `true`");
-    let outcome = store.insert(&session(&evicted.subject, 1), Some(evict_oldest(1)), at(1)).await;
-    assert_eq!(outcome, evicting([evicted]), "evict: one too many evicts one");
-    assert_eq!(store.remove_all(&revoked.subject, None, at(1)).await, 1, "remove_all: the session was active");
+    store.end_all(&gone).await;
     for gone in &gone {
-        assert!(
-            !store.touch(&gone.session_ref(), at(2), Some(at(900))).await,
-            "touch: a revoked session is not written"
-        );
-        assert_eq!(store.find(&gone.session_ref()).await, None, "touch: a revoked session is not brought back");
+        assert!(!write(gone, at(2)).await, "{operation}: a revoked session is not written");
+        assert_eq!(store.find(&gone.session_ref()).await, None, "{operation}: a revoked session is not brought back");
     }
 
     let expired = session_until(&owner, 0, 100);
     store.add(&expired).await;
-    for used in [at(100), at(101)] {
-        assert!(
-            !store.touch(&expired.session_ref(), used, Some(at(900))).await,
-            "touch: an expired session is not written"
-        );
+    for now in [at(100), at(101)] {
+        assert!(!write(&expired, now).await, "{operation}: an expired session is not written");
         if let Some(found) = store.find(&expired.session_ref()).await {
-            assert_eq!(found, expired, "touch: an expired session does not change");
+            assert_eq!(found, expired, "{operation}: an expired session does not change");
         }
     }
-    assert_eq!(store.list(&owner, at(101)).await, [], "touch: an expired session is not brought back");
+    assert_eq!(store.list(&owner, at(101)).await, [], "{operation}: an expired session is not brought back");
 }
