@@ -9,6 +9,14 @@ use std::{
 
 use actix_web::dev;
 use axum::{Router, serve::Listener};
+use http_body_util::Full;
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
 use rocket::{Build, Config, Rocket, config::LogLevel, config::Shutdown, fairing::AdHoc};
 
 /// Serves an Axum application.
@@ -55,6 +63,31 @@ pub fn rocket(build: impl FnOnce(Rocket<Build>) -> Rocket<Build> + Send + 'stati
     });
     run(async move { drop(build(::rocket::custom(config)).attach(liftoff).launch().await.unwrap()) });
     (Ipv4Addr::LOCALHOST, port.recv().unwrap()).into()
+}
+
+/// Serves each request with `answer`, by plain hyper.
+pub fn hyper<F>(answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static) -> SocketAddr
+where
+    F: Future<Output = Response<Full<Bytes>>> + Send,
+{
+    let (sender, address) = mpsc::channel();
+    run(async move {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        sender.send(listener.local_addr().unwrap()).unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let service = service_fn(|request| {
+                    let response = answer(request);
+                    async { Ok::<_, std::convert::Infallible>(response.await) }
+                });
+                // A client that goes away in the middle is no failure of the server.
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    address.recv().unwrap()
 }
 
 /// Runs a server in a thread of its own.

@@ -1,14 +1,9 @@
 //! The same small application on each framework, on a real socket.
 
-use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use http_body_util::Full;
-use hyper::{
-    body::{Bytes, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::TokioIo;
+use hyper::body::Bytes;
 use jwt_knox_http::{KnoxHttp, PendingLogin, scopes};
 
 scopes! {
@@ -68,14 +63,13 @@ pub struct Server {
 impl Server {
     /// Starts the application on a port that is free.
     pub fn start(framework: Framework, knox: KnoxHttp) -> Self {
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || match framework {
-            Framework::Axum => on_axum::run(knox, sender),
-            Framework::Actix => on_actix::run(knox, sender),
-            Framework::Rocket => on_rocket::run(knox, sender),
-            Framework::Hyper => on_hyper::run(knox, sender),
-        });
-        Self { address: receiver.recv().unwrap() }
+        let address = match framework {
+            Framework::Axum => on_axum::start(knox),
+            Framework::Actix => on_actix::start(knox),
+            Framework::Rocket => on_rocket::start(knox),
+            Framework::Hyper => on_hyper::start(knox),
+        };
+        Self { address }
     }
 }
 
@@ -109,54 +103,12 @@ fn own_end(id: Option<&str>) -> Option<jwt_knox::SessionId> {
     id.and_then(|id| id.parse().ok())
 }
 
-pub(crate) fn block_on(future: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future);
-}
-
-/// How each Rocket is set up.
-pub(crate) fn rocket_config() -> rocket::Config {
-    use rocket::{Config, config::LogLevel, config::Shutdown};
-
-    Config {
-        port: 0,
-        workers: 2,
-        log_level: LogLevel::Off,
-        shutdown: Shutdown { ctrlc: false, ..Shutdown::default() },
-        ..Config::debug_default()
-    }
-}
-
 /// An answer in plain text.
 pub(crate) fn text(body: String) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::from(body));
     let text = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert("content-type", text);
     response
-}
-
-/// Serves each request with `answer`, by plain hyper.
-pub(crate) fn serve_hyper<F>(
-    address: mpsc::Sender<SocketAddr>,
-    answer: impl Fn(hyper::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-) where
-    F: Future<Output = hyper::Response<Full<Bytes>>> + Send,
-{
-    block_on(async move {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        address.send(listener.local_addr().unwrap()).unwrap();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let answer = answer.clone();
-            tokio::spawn(async move {
-                let service = service_fn(|request| {
-                    let response = answer(request);
-                    async { Ok::<_, std::convert::Infallible>(response.await) }
-                });
-                // A client that goes away in the middle is no failure of the server.
-                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
 }
 
 mod on_axum {
@@ -172,9 +124,9 @@ mod on_axum {
     };
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_login_of, own_session,
-        project_scope,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope,
     };
+    use crate::serve;
 
     async fn me(auth: KnoxAuth) -> String {
         greeting(&auth)
@@ -223,34 +175,30 @@ mod on_axum {
         KnoxLogin(login).log_in(own_session(header("x-user"))?).await
     }
 
-    pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
-        block_on(async move {
-            let hello = || Router::new().route("/hello", get(|| async { "hello" }));
-            let app = Router::new()
-                .route("/me", get(me))
-                .route("/change", post(me))
-                .route("/maybe", get(maybe))
-                .route("/admin", get(admin))
-                .route("/thrice", get(thrice))
-                .route("/role", get(role))
-                .route("/project", get(project))
-                .route("/again", get(again))
-                .route("/leave", get(leave))
-                .route("/own_login", get(own_login).post(own_login))
-                .route("/recent", get(recent))
-                .route("/poll", get(poll))
-                .nest("/guarded_recent", hello().layer(RequireAuth::new(knox.clone()).recent(RECENT)))
-                .route("/guarded_poll/hello", get(me).layer(RequireAuth::new(knox.clone()).passive()))
-                .nest("/guarded", hello().layer(RequireAuth::new(knox.clone())))
-                .nest("/guarded_admin", hello().layer(RequireAuth::new(knox.clone()).scope("admin").unwrap()))
-                .route("/guarded_me", get(me).layer(RequireAuth::new(knox.clone())))
-                .merge(routes(knox.clone()))
-                .merge(jwks_route(knox.clone()))
-                .with_state(knox);
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            address.send(listener.local_addr().unwrap()).unwrap();
-            axum::serve(listener, app).await.unwrap();
-        });
+    pub(super) fn start(knox: KnoxHttp) -> SocketAddr {
+        let hello = || Router::new().route("/hello", get(|| async { "hello" }));
+        let app = Router::new()
+            .route("/me", get(me))
+            .route("/change", post(me))
+            .route("/maybe", get(maybe))
+            .route("/admin", get(admin))
+            .route("/thrice", get(thrice))
+            .route("/role", get(role))
+            .route("/project", get(project))
+            .route("/again", get(again))
+            .route("/leave", get(leave))
+            .route("/own_login", get(own_login).post(own_login))
+            .route("/recent", get(recent))
+            .route("/poll", get(poll))
+            .nest("/guarded_recent", hello().layer(RequireAuth::new(knox.clone()).recent(RECENT)))
+            .route("/guarded_poll/hello", get(me).layer(RequireAuth::new(knox.clone()).passive()))
+            .nest("/guarded", hello().layer(RequireAuth::new(knox.clone())))
+            .nest("/guarded_admin", hello().layer(RequireAuth::new(knox.clone()).scope("admin").unwrap()))
+            .route("/guarded_me", get(me).layer(RequireAuth::new(knox.clone())))
+            .merge(routes(knox.clone()))
+            .merge(jwks_route(knox.clone()))
+            .with_state(knox);
+        serve::axum(app)
     }
 }
 
@@ -265,9 +213,9 @@ mod on_actix {
     };
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, mpsc, own_login_of, own_session,
-        project_scope,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope,
     };
+    use crate::serve;
 
     async fn me(auth: KnoxAuth) -> String {
         greeting(&auth)
@@ -320,9 +268,9 @@ mod on_actix {
         KnoxLogin(login).log_in(own_session(header("x-user"))?).await
     }
 
-    pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
+    pub(super) fn start(knox: KnoxHttp) -> SocketAddr {
         let hello = || web::get().to(|| async { "hello" });
-        let server = HttpServer::new(move || {
+        let app = move || {
             let guard = RequireAuth::new(knox.clone());
             App::new()
                 .app_data(Data::new(knox.clone()))
@@ -346,12 +294,8 @@ mod on_actix {
                 .service(web::scope("/guarded_admin").wrap(guard.with_scope::<Admin>()).route("/hello", hello()))
                 .configure(routes(knox.clone()))
                 .configure(jwks_route(knox.clone()))
-        });
-        actix_web::rt::System::new().block_on(async {
-            let server = server.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
-            address.send(server.addrs()[0]).unwrap();
-            server.run().await.unwrap();
-        });
+        };
+        serve::actix(|listener| Ok(HttpServer::new(app).workers(2).disable_signals().listen(listener)?.run()))
     }
 }
 
@@ -360,12 +304,12 @@ mod on_rocket {
         KnoxAuth, KnoxClaims, KnoxLogin, KnoxRejection, KnoxResponse, MaybeAuth, PassiveAuth, RecentAuth, RequireAuth,
         ScopedAuth, fairing, jwks_route, routes,
     };
-    use rocket::{Request, State, fairing::AdHoc, get, post, request::FromRequest, request::Outcome};
+    use rocket::{Request, State, get, post, request::FromRequest, request::Outcome};
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, block_on, greeting, maybe_greeting, mpsc, own_login_of, own_session,
-        project_scope, rocket_config,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope,
     };
+    use crate::serve;
 
     #[get("/me")]
     fn me(auth: KnoxAuth) -> String {
@@ -471,24 +415,24 @@ mod on_rocket {
         Ok(knox.revoke_all(auth.subject()).await?.to_string())
     }
 
-    pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
+    pub(super) fn start(knox: KnoxHttp) -> SocketAddr {
         let guard = RequireAuth::new(knox.clone());
-        let rocket = rocket::custom(rocket_config())
-            .attach(fairing(knox.clone()))
-            .attach(AdHoc::on_liftoff("address", move |rocket| {
-                let (ip, port) = (rocket.config().address, rocket.config().port);
-                Box::pin(async move { address.send(SocketAddr::new(ip, port)).unwrap() })
-            }))
-            .mount("/", rocket::routes![me, maybe, swallow, admin, thrice, role, project, again, leave, recent, poll])
-            .mount("/", rocket::routes![own_login, own_callback, change])
-            .mount("/", guard.around(rocket::routes![guarded_me]))
-            .mount("/guarded", guard.around(rocket::routes![hello]))
-            .mount("/guarded_recent", guard.clone().recent(RECENT).around(rocket::routes![hello]))
-            .mount("/guarded_poll", guard.clone().passive().around(rocket::routes![polled]))
-            .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]))
-            .mount("/", routes(knox.clone()))
-            .mount("/", jwks_route(knox));
-        block_on(async move { drop(rocket.launch().await.unwrap()) });
+        serve::rocket(move |rocket| {
+            rocket
+                .attach(fairing(knox.clone()))
+                .mount(
+                    "/",
+                    rocket::routes![me, maybe, swallow, admin, thrice, role, project, again, leave, recent, poll],
+                )
+                .mount("/", rocket::routes![own_login, own_callback, change])
+                .mount("/", guard.around(rocket::routes![guarded_me]))
+                .mount("/guarded", guard.around(rocket::routes![hello]))
+                .mount("/guarded_recent", guard.clone().recent(RECENT).around(rocket::routes![hello]))
+                .mount("/guarded_poll", guard.clone().passive().around(rocket::routes![polled]))
+                .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]))
+                .mount("/", routes(knox.clone()))
+                .mount("/", jwks_route(knox))
+        })
     }
 }
 
@@ -503,9 +447,9 @@ mod on_hyper {
     use jwt_knox_http::{AuthSlot, HttpRejection, Requirement};
 
     use super::{
-        KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, mpsc, own_login_of, own_session, project_scope,
-        serve_hyper, text,
+        KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope, text,
     };
+    use crate::serve;
     use example_adapter_hyper::{authenticate, built_in_routes, translate_request, translate_response};
 
     fn optional(outcome: Result<Authenticated, HttpRejection>) -> Result<Option<Authenticated>, HttpRejection> {
@@ -589,12 +533,12 @@ mod on_hyper {
         Ok(text(body))
     }
 
-    pub(super) fn run(knox: KnoxHttp, address: mpsc::Sender<SocketAddr>) {
-        serve_hyper(address, move |request| {
+    pub(super) fn start(knox: KnoxHttp) -> SocketAddr {
+        serve::hyper(move |request| {
             let knox = knox.clone();
             async move {
                 answer(&knox, request).await.unwrap_or_else(|rejection| translate_response(rejection.to_response()))
             }
-        });
+        })
     }
 }

@@ -1,11 +1,11 @@
 //! The same guards where there is no store, on each framework and on a real socket.
 
-use std::{net::SocketAddr, sync::mpsc, thread};
+use std::net::SocketAddr;
 
 use jwt_knox::StatelessToken;
 use jwt_knox_http::VerifierHttp;
 
-use crate::server::{Admin, Framework, Role, block_on, project_scope};
+use crate::server::{Admin, Framework, Role, project_scope};
 
 /// A server without a store, which runs until the process ends.
 ///
@@ -21,14 +21,13 @@ pub struct VerifyingServer {
 impl VerifyingServer {
     /// Starts the application on a port that is free.
     pub fn start(framework: Framework, verifier: VerifierHttp) -> Self {
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || match framework {
-            Framework::Axum => on_axum::run(verifier, sender),
-            Framework::Actix => on_actix::run(verifier, sender),
-            Framework::Rocket => on_rocket::run(verifier, sender),
-            Framework::Hyper => on_hyper::run(verifier, sender),
-        });
-        Self { address: receiver.recv().unwrap() }
+        let address = match framework {
+            Framework::Axum => on_axum::start(verifier),
+            Framework::Actix => on_actix::start(verifier),
+            Framework::Rocket => on_rocket::start(verifier),
+            Framework::Hyper => on_hyper::start(verifier),
+        };
+        Self { address }
     }
 }
 
@@ -50,7 +49,8 @@ mod on_axum {
     };
     use jwt_knox_axum::{KnoxRejection, RequireToken, ScopedToken, TokenClaims, VerifiedToken};
 
-    use super::{Admin, Role, SocketAddr, VerifierHttp, block_on, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{Admin, Role, SocketAddr, VerifierHttp, greeting, maybe_greeting, project_scope};
+    use crate::serve;
 
     async fn me(token: VerifiedToken) -> String {
         greeting(&token)
@@ -77,26 +77,22 @@ mod on_axum {
         Ok(greeting(&token))
     }
 
-    pub(super) fn run(verifier: VerifierHttp, address: mpsc::Sender<SocketAddr>) {
-        block_on(async move {
-            let hello = || Router::new().route("/hello", get(|| async { "hello" }));
-            let guard = RequireToken::new(verifier.clone());
-            let app = Router::new()
-                .route("/me", get(me))
-                .route("/change", post(me))
-                .route("/maybe", get(maybe))
-                .route("/admin", get(admin))
-                .route("/thrice", get(thrice))
-                .route("/role", get(role))
-                .route("/project", get(project))
-                .nest("/guarded", hello().layer(guard.clone()))
-                .nest("/guarded_admin", hello().layer(guard.clone().scope("admin").unwrap()))
-                .route("/guarded_me", get(me).layer(guard))
-                .with_state(verifier);
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            address.send(listener.local_addr().unwrap()).unwrap();
-            axum::serve(listener, app).await.unwrap();
-        });
+    pub(super) fn start(verifier: VerifierHttp) -> SocketAddr {
+        let hello = || Router::new().route("/hello", get(|| async { "hello" }));
+        let guard = RequireToken::new(verifier.clone());
+        let app = Router::new()
+            .route("/me", get(me))
+            .route("/change", post(me))
+            .route("/maybe", get(maybe))
+            .route("/admin", get(admin))
+            .route("/thrice", get(thrice))
+            .route("/role", get(role))
+            .route("/project", get(project))
+            .nest("/guarded", hello().layer(guard.clone()))
+            .nest("/guarded_admin", hello().layer(guard.clone().scope("admin").unwrap()))
+            .route("/guarded_me", get(me).layer(guard))
+            .with_state(verifier);
+        serve::axum(app)
     }
 }
 
@@ -107,7 +103,8 @@ mod on_actix {
     };
     use jwt_knox_actix::{KnoxRejection, MaybeToken, RequireToken, ScopedToken, TokenClaims, VerifiedToken};
 
-    use super::{Admin, Role, SocketAddr, VerifierHttp, greeting, maybe_greeting, mpsc, project_scope};
+    use super::{Admin, Role, SocketAddr, VerifierHttp, greeting, maybe_greeting, project_scope};
+    use crate::serve;
 
     async fn me(token: VerifiedToken) -> String {
         greeting(&token)
@@ -138,9 +135,9 @@ mod on_actix {
         Ok(greeting(&token))
     }
 
-    pub(super) fn run(verifier: VerifierHttp, address: mpsc::Sender<SocketAddr>) {
+    pub(super) fn start(verifier: VerifierHttp) -> SocketAddr {
         let hello = || web::get().to(|| async { "hello" });
-        let server = HttpServer::new(move || {
+        let app = move || {
             let guard = RequireToken::new(verifier.clone());
             App::new()
                 .app_data(Data::new(verifier.clone()))
@@ -155,21 +152,17 @@ mod on_actix {
                 .service(web::resource("/guarded_me").wrap(guard.clone()).route(web::get().to(me)))
                 .service(web::scope("/guarded").wrap(guard.clone()).route("/hello", hello()))
                 .service(web::scope("/guarded_admin").wrap(guard.with_scope::<Admin>()).route("/hello", hello()))
-        });
-        actix_web::rt::System::new().block_on(async {
-            let server = server.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
-            address.send(server.addrs()[0]).unwrap();
-            server.run().await.unwrap();
-        });
+        };
+        serve::actix(|listener| Ok(HttpServer::new(app).workers(2).disable_signals().listen(listener)?.run()))
     }
 }
 
 mod on_rocket {
     use jwt_knox_rocket::{KnoxRejection, MaybeToken, RequireToken, ScopedToken, TokenClaims, VerifiedToken, fairing};
-    use rocket::{State, fairing::AdHoc, get, post};
+    use rocket::{State, get, post};
 
-    use super::{Admin, Role, SocketAddr, VerifierHttp, block_on, greeting, maybe_greeting, mpsc, project_scope};
-    use crate::server::rocket_config;
+    use super::{Admin, Role, SocketAddr, VerifierHttp, greeting, maybe_greeting, project_scope};
+    use crate::serve;
 
     #[get("/me")]
     fn me(token: VerifiedToken) -> String {
@@ -222,19 +215,16 @@ mod on_rocket {
         "hello"
     }
 
-    pub(super) fn run(verifier: VerifierHttp, address: mpsc::Sender<SocketAddr>) {
+    pub(super) fn start(verifier: VerifierHttp) -> SocketAddr {
         let guard = RequireToken::new(verifier.clone());
-        let rocket = rocket::custom(rocket_config())
-            .attach(fairing(verifier))
-            .attach(AdHoc::on_liftoff("address", move |rocket| {
-                let (ip, port) = (rocket.config().address, rocket.config().port);
-                Box::pin(async move { address.send(SocketAddr::new(ip, port)).unwrap() })
-            }))
-            .mount("/", rocket::routes![me, change, maybe, swallow, admin, thrice, role, project])
-            .mount("/", guard.around(rocket::routes![guarded_me]))
-            .mount("/guarded", guard.around(rocket::routes![hello]))
-            .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]));
-        block_on(async move { drop(rocket.launch().await.unwrap()) });
+        serve::rocket(move |rocket| {
+            rocket
+                .attach(fairing(verifier))
+                .mount("/", rocket::routes![me, change, maybe, swallow, admin, thrice, role, project])
+                .mount("/", guard.around(rocket::routes![guarded_me]))
+                .mount("/guarded", guard.around(rocket::routes![hello]))
+                .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]))
+        })
     }
 }
 
@@ -247,8 +237,8 @@ mod on_hyper {
     };
     use jwt_knox_http::{AuthSlot, HttpRejection, Requirement};
 
-    use super::{Admin, Role, SocketAddr, VerifierHttp, greeting, maybe_greeting, mpsc, project_scope};
-    use crate::server::{serve_hyper, text};
+    use super::{Admin, Role, SocketAddr, VerifierHttp, greeting, maybe_greeting, project_scope};
+    use crate::{serve, server::text};
 
     async fn answer(
         verifier: &VerifierHttp,
@@ -292,12 +282,12 @@ mod on_hyper {
         Ok(text(body))
     }
 
-    pub(super) fn run(verifier: VerifierHttp, address: mpsc::Sender<SocketAddr>) {
-        serve_hyper(address, move |request| {
+    pub(super) fn start(verifier: VerifierHttp) -> SocketAddr {
+        serve::hyper(move |request| {
             let verifier = verifier.clone();
             async move {
                 answer(&verifier, request).await.unwrap_or_else(|rejection| translate_response(rejection.to_response()))
             }
-        });
+        })
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jwt_knox_http::VerifierHttp;
-use jwt_knox_tests::{Call, Framework, Server, StoreKind, VerifyingServer, World};
+use jwt_knox_tests::{Call, Framework, Server, StoreKind, VerifyingServer, World, serve};
 
 fn start(framework: Framework) -> (World, Server) {
     let world = World::new(StoreKind::Memory);
@@ -70,25 +70,18 @@ fn actix_without_a_handle_answers_a_clear_500() {
     use jwt_knox_actix::{KnoxAuth, MaybeAuth, MaybeToken, ScopedAuth, ScopedToken, TokenClaims, VerifiedToken};
     use jwt_knox_tests::server::Admin;
 
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        actix_web::rt::System::new().block_on(async {
-            let app = || {
-                App::new()
-                    .route("/me", web::get().to(|_: KnoxAuth| async { "in" }))
-                    .route("/maybe", web::get().to(|_: MaybeAuth| async { "in" }))
-                    .route("/admin", web::get().to(|_: ScopedAuth<Admin>| async { "in" }))
-                    .route("/token", web::get().to(|_: VerifiedToken| async { "in" }))
-                    .route("/maybe_token", web::get().to(|_: MaybeToken| async { "in" }))
-                    .route("/scoped_token", web::get().to(|_: ScopedToken<Admin>| async { "in" }))
-                    .route("/claims", web::get().to(|_: TokenClaims<()>| async { "in" }))
-            };
-            let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
-            sender.send(server.addrs()[0]).unwrap();
-            server.run().await.unwrap();
-        });
-    });
-    let address = receiver.recv().unwrap();
+    let app = || {
+        App::new()
+            .route("/me", web::get().to(|_: KnoxAuth| async { "in" }))
+            .route("/maybe", web::get().to(|_: MaybeAuth| async { "in" }))
+            .route("/admin", web::get().to(|_: ScopedAuth<Admin>| async { "in" }))
+            .route("/token", web::get().to(|_: VerifiedToken| async { "in" }))
+            .route("/maybe_token", web::get().to(|_: MaybeToken| async { "in" }))
+            .route("/scoped_token", web::get().to(|_: ScopedToken<Admin>| async { "in" }))
+            .route("/claims", web::get().to(|_: TokenClaims<()>| async { "in" }))
+    };
+    let address =
+        serve::actix(move |listener| Ok(HttpServer::new(app).workers(1).disable_signals().listen(listener)?.run()));
     for path in ["/me", "/maybe", "/admin", "/token", "/maybe_token", "/scoped_token", "/claims"] {
         let reply = Call::get(path).bearer("a.b.c").send(address);
         assert_eq!(reply.status, 500);
@@ -129,27 +122,7 @@ fn rocket_without_a_handle_does_not_ignite() {
 
 /// Starts a Rocket with these routes and the fairing, and says where it listens.
 fn start_rocket(handle: impl jwt_knox_http::Handle, routes: Vec<rocket::Route>) -> std::net::SocketAddr {
-    use rocket::{Config, config::LogLevel, config::Shutdown, fairing::AdHoc};
-
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let config = Config {
-            port: 0,
-            log_level: LogLevel::Off,
-            shutdown: Shutdown { ctrlc: false, ..Shutdown::default() },
-            ..Config::debug_default()
-        };
-        let rocket = rocket::custom(config)
-            .attach(jwt_knox_rocket::fairing(handle))
-            .attach(AdHoc::on_liftoff("port", move |rocket| {
-                let port = rocket.config().port;
-                Box::pin(async move { sender.send(port).unwrap() })
-            }))
-            .mount("/", routes);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        runtime.block_on(async { drop(rocket.launch().await.unwrap()) });
-    });
-    ([127, 0, 0, 1], receiver.recv().unwrap()).into()
+    serve::rocket(|rocket| rocket.attach(jwt_knox_rocket::fairing(handle)).mount("/", routes))
 }
 
 /// A handler that returns a bare 401 gets an answer of the contract's form from the catchers, and not another guard's.
