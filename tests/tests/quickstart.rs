@@ -4,41 +4,34 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
+use std::{net::SocketAddr, process::Command};
 
+use jwt_knox_test_program::Program;
 use jwt_knox_tests::{Call, forge, world::temporary_file};
 use serde_json::json;
 
 const PROGRAMS: [&str; 3] = ["axum", "actix", "rocket"];
 const SECRET: &str = "a secret of the quickstart tests";
 
-struct Program {
-    child: Child,
+struct Server {
+    program: Program,
     address: SocketAddr,
     output: String,
 }
 
-impl Program {
+impl Server {
     fn start(name: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = command(name, variables).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut program = Program::start(&mut command(name, variables));
         let mut output = String::new();
         let address = loop {
-            let line = lines.next().expect("the program ended before it listened").unwrap();
+            let line = program.line();
             output.push_str(&line);
             output.push('\n');
             if let Some(rest) = line.strip_prefix("Listening on http://") {
                 break rest.split(". ").next().unwrap().parse().unwrap();
             }
         };
-        // The rest of what it prints must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address, output }
+        Self { program, address, output }
     }
 
     fn login(&self, username: &str, password: &str) -> String {
@@ -51,33 +44,15 @@ impl Program {
 
     /// As Ctrl-C does. The program must end by itself, and well.
     fn interrupt(mut self) {
-        let pid = self.child.id().to_string();
+        let pid = self.program.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
+        let status = self.program.wait();
         assert!(status.success(), "{status}");
     }
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn command(name: &str, variables: &[(&str, &str)]) -> Command {
-    // target/debug/deps/quickstart-… is the test; target/debug/examples/… the programs.
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(name);
-    assert!(
-        path.exists(),
-        "{} is not built; run `cargo test --workspace`, or `cargo build --examples` before",
-        path.display()
-    );
-    let mut command = Command::new(path);
+    let mut command = jwt_knox_test_program::command(name);
     for variable in ["KNOX_SECRET", "KNOX_LIMIT", "KNOX_LIFETIME_SECONDS", "KNOX_DEBUG_VERIFY"] {
         command.env_remove(variable);
     }
@@ -105,7 +80,7 @@ fn a_login_lives_through_a_restart_and_ends_with_its_user() {
     for name in PROGRAMS {
         let url = database();
         let variables = [("DATABASE_URL", url.as_str()), ("KNOX_SECRET", SECRET)];
-        let program = Program::start(name, &variables);
+        let program = Server::start(name, &variables);
         assert!(!program.output.contains("random key"));
         let (alice, bob) = (program.login("alice", "wonderland"), program.login("bob", "builder"));
         let me = Call::get("/me").bearer(&alice).send(program.address);
@@ -117,7 +92,7 @@ fn a_login_lives_through_a_restart_and_ends_with_its_user() {
         assert_eq!(Call::get("/debug_verify").bearer(&alice).send(program.address).status, 404);
         program.interrupt();
 
-        let program = Program::start(name, &variables);
+        let program = Server::start(name, &variables);
         assert_eq!((program.verify(&alice), program.verify(&bob)), (204, 204), "{name}");
         sql(&url, "UPDATE users SET active = 0 WHERE username = 'alice'");
         sql(&url, "DELETE FROM users WHERE username = 'bob'");
@@ -134,7 +109,7 @@ fn a_login_lives_through_a_restart_and_ends_with_its_user() {
 fn the_database_holds_no_token() {
     let file = temporary_file();
     let url = format!("sqlite:{}", file.display());
-    let program = Program::start("axum", &[("DATABASE_URL", &url), ("KNOX_SECRET", SECRET)]);
+    let program = Server::start("axum", &[("DATABASE_URL", &url), ("KNOX_SECRET", SECRET)]);
     let token = program.login("alice", "wonderland");
     let secret = forge::claims(&token)["jti"].as_str().unwrap().to_owned();
     program.interrupt();
@@ -149,7 +124,7 @@ fn the_database_holds_no_token() {
 fn the_settings_do_what_they_say() {
     for name in PROGRAMS {
         let url = database();
-        let program = Program::start(
+        let program = Server::start(
             name,
             &[
                 ("DATABASE_URL", &url),
@@ -177,7 +152,7 @@ fn a_token_that_is_rotated_stays_valid_for_as_long_as_is_set() {
     for name in PROGRAMS {
         for (seconds, old_status) in [("60", 204), ("0", 401)] {
             let url = database();
-            let program = Program::start(name, &[("DATABASE_URL", &url), ("KNOX_ROTATION_GRACE_SECONDS", seconds)]);
+            let program = Server::start(name, &[("DATABASE_URL", &url), ("KNOX_ROTATION_GRACE_SECONDS", seconds)]);
             let old = program.login("alice", "wonderland");
             let new = Call::post("/rotate").bearer(&old).send(program.address).token();
             assert_eq!(program.verify(&new), 204, "{name}");
@@ -190,7 +165,7 @@ fn a_token_that_is_rotated_stays_valid_for_as_long_as_is_set() {
 fn a_program_may_read_and_not_look_after_sessions() {
     for name in PROGRAMS {
         let url = database();
-        let program = Program::start(name, &[("DATABASE_URL", &url)]);
+        let program = Server::start(name, &[("DATABASE_URL", &url)]);
         sql(&url, "UPDATE users SET username = 'svc-report' WHERE username = 'bob'");
         let token = program.login("svc-report", "builder");
         assert_eq!(forge::claims(&token)["scope"], "read");
@@ -240,7 +215,7 @@ fn sessions_may_be_in_redis_and_answers_be_remembered() {
                 ("KNOX_STORE_URL", &redis),
                 ("KNOX_CACHE_MAX_AGE_MS", max_age),
             ];
-            Program::start(name, &variables)
+            Server::start(name, &variables)
         };
         let (strict, lax) = (start("0"), start("3600000"));
         let token = strict.login("alice", "wonderland");

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{env, process::Command, thread};
+use std::thread;
+
+use jwt_knox_test_program::command;
 
 /// The program, with this environment variable.
 fn start_with(variable: &str, value: &str) -> String {
-    // target/debug/deps/start-… is the test; target/debug/examples/axum the program.
-    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-    let mut program = Command::new(folder.join(format!("axum{}", env::consts::EXE_SUFFIX)));
+    let mut program = command("axum");
     program.current_dir(env!("CARGO_TARGET_TMPDIR")).env("LISTEN", "127.0.0.1:0");
     for unset in [
         "DATABASE_URL",
@@ -20,6 +20,7 @@ fn start_with(variable: &str, value: &str) -> String {
         "KNOX_COOKIES",
         "KNOX_STORE_URL",
         "KNOX_CACHE_MAX_AGE_MS",
+        "KNOX_FEED",
     ] {
         program.env_remove(unset);
     }
@@ -41,6 +42,8 @@ fn a_wrong_setting_is_named() {
         ("KNOX_COOKIES", "on", "of the form 1"),
         ("KNOX_ROTATION_GRACE_SECONDS", "-1", "of the form 10"),
         ("KNOX_CACHE_MAX_AGE_MS", "1s", "of the form 1000"),
+        ("KNOX_FEED", "yes", "of the form 1"),
+        ("KNOX_FEED", "1", "PostgreSQL or Redis"),
         ("KNOX_STORE_URL", "nosuch://x", "redis://127.0.0.1:6379/"),
         ("LISTEN", "localhost", "127.0.0.1:8000"),
     ] {

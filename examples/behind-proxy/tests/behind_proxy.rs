@@ -5,41 +5,25 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    env,
-    io::{BufRead, BufReader, Lines, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    process::{Child, ChildStdout, Command, Stdio},
 };
 
+use jwt_knox_test_program::{Program, command};
+
 struct Servers {
-    process: Child,
-    /// It would end with an error if nobody read what it prints.
-    _output: Lines<BufReader<ChildStdout>>,
+    _program: Program,
     auth: SocketAddr,
     app: SocketAddr,
 }
 
 impl Servers {
     fn start() -> Self {
-        // target/debug/deps/… is the test; target/debug/examples/behind_proxy the program.
-        let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-        let mut process = Command::new(folder.join(format!("behind_proxy{}", env::consts::EXE_SUFFIX)))
-            .env("AUTH_LISTEN", "127.0.0.1:0")
-            .env("APP_LISTEN", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut address = |start: &str| lines.next().unwrap().unwrap().strip_prefix(start).unwrap().parse().unwrap();
+        let variables = [("AUTH_LISTEN", "127.0.0.1:0"), ("APP_LISTEN", "127.0.0.1:0")];
+        let mut program = Program::start(command("behind_proxy").envs(variables));
+        let mut address = |start: &str| program.line().strip_prefix(start).unwrap().parse().unwrap();
         let (auth, app) = (address("jwt-knox listens on "), address("the application listens on "));
-        Self { process, _output: lines, auth, app }
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        Self { _program: program, auth, app }
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use jwt_knox_test_program::command;
 use sea_orm::{ConnectionTrait, Database};
 
 const COMMANDS: [&[&str]; 5] = [&["whoami"], &["devices"], &["logout"], &["logout", "--others"], &["logout", "--all"]];
@@ -40,11 +41,7 @@ impl Home {
     }
 
     fn command(&self, device: &str, arguments: &[&str]) -> Command {
-        // target/debug/deps/cli-… is the test; target/debug/examples/cli the program.
-        let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-        let path = folder.join(format!("cli{}", env::consts::EXE_SUFFIX));
-        assert!(path.exists(), "{} is not built; run `cargo build --examples` before", path.display());
-        let mut command = Command::new(path);
+        let mut command = command("cli");
         command
             .args(arguments)
             .env("KNOX_SECRET", "a secret of the tests of the example")

@@ -4,14 +4,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{env, process::Command};
+use jwt_knox_test_program::command;
 
 #[test]
 fn the_worker_does_drops_and_keeps_jobs() {
-    // target/debug/deps/… is the test; target/debug/examples/job_worker the program.
-    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-    let path = folder.join(format!("job_worker{}", env::consts::EXE_SUFFIX));
-    let output = Command::new(path).output().unwrap();
+    let output = command("job_worker").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let lines: Vec<_> = str::from_utf8(&output.stdout).unwrap().lines().collect();
     assert_eq!(

@@ -4,14 +4,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{env, process::Command};
+use jwt_knox_test_program::command;
 
 #[test]
 fn the_metrics_count_what_happens() {
-    // target/debug/deps/… is the test; target/debug/examples/metrics the program.
-    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-    let path = folder.join(format!("metrics{}", env::consts::EXE_SUFFIX));
-    let output = Command::new(path).output().unwrap();
+    let output = command("metrics").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let lines: Vec<_> = str::from_utf8(&output.stdout).unwrap().lines().collect();
     assert_eq!(

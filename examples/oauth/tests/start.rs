@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
+use std::process::Command;
+
+use jwt_knox_test_program::{Program, command};
 
 const SETTINGS: [(&str, &str); 5] = [
     ("OAUTH_CLIENT_ID", "application"),
@@ -18,9 +16,7 @@ const SETTINGS: [(&str, &str); 5] = [
 
 /// The program with all settings that it needs.
 fn program() -> Command {
-    // target/debug/deps/start-… is the test; target/debug/examples/oauth the program.
-    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-    let mut program = Command::new(folder.join(format!("oauth{}", env::consts::EXE_SUFFIX)));
+    let mut program = command("oauth");
     program.env_remove("PUBLIC_URL").env("LISTEN", "127.0.0.1:0").envs(SETTINGS);
     program
 }
@@ -52,10 +48,6 @@ fn a_missing_or_wrong_setting_is_named() {
 
 #[test]
 fn with_all_settings_it_starts() {
-    let mut program = program().stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let _ = program.kill();
-    let _ = program.wait();
+    let line = Program::start(&mut program()).line();
     assert!(line.starts_with("Listening on 127.0.0.1:") && line.contains("http://127.0.0.1:8000/"), "{line}");
 }

@@ -5,10 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    env,
-    io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
@@ -26,6 +23,7 @@ use jwt_knox_axum::{
         async_trait,
     },
 };
+use jwt_knox_test_program::{Program, command};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -207,29 +205,10 @@ async fn without_a_user_from_the_check_nobody_has_a_role() {
     assert_eq!(server.log_in(BOB).await.is_rejected().await, (403, "forbidden".to_owned()));
 }
 
-/// The program, as a process.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test]
 async fn the_program_lets_its_users_log_in() {
-    // target/debug/deps/… is the test; target/debug/examples/roles the program.
-    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-    let mut child = Command::new(folder.join(format!("roles{}", env::consts::EXE_SUFFIX)))
-        .env("LISTEN", "127.0.0.1:0")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Open until the end: the program could not print the rest of its lines otherwise.
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let _program = Program(child);
-    let line = lines.next().unwrap().unwrap();
+    let mut program = Program::start(command("roles").env("LISTEN", "127.0.0.1:0"));
+    let line = program.line();
     let address = line.strip_prefix("Listening on http://").unwrap().split(". ").next().unwrap().parse().unwrap();
 
     // alice:wonderland, alice:builder, bob:builder

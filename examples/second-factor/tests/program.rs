@@ -4,42 +4,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
-
+use jwt_knox_test_program::{Program, command};
 use serde_json::{Value, json};
-
-struct Program(Child);
-
-impl Program {
-    fn command() -> Command {
-        // target/debug/deps/… is the test; target/debug/examples/second_factor the program.
-        let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-        Command::new(folder.join(format!("second_factor{}", env::consts::EXE_SUFFIX)))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[tokio::test]
 async fn what_the_program_prints_logs_in() {
-    let mut program = Program(Program::command().env("LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap());
-    let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut after = |start: &str| {
-        let line = lines.find(|line| line.starts_with(start)).unwrap();
-        line[start.len()..].trim_end_matches(". Ctrl-C ends it.").to_owned()
-    };
-    let url = after("Listening on ");
-    let secret = totp_rs::Secret::try_from_base32(after("The key for the authenticator app of alice: ")).unwrap();
-    let recovery_code = after("A recovery code of alice: ");
+    let mut program = Program::start(command("second_factor").env("LISTEN", "127.0.0.1:0"));
+    let url = program.after("Listening on ").trim_end_matches(". Ctrl-C ends it.").to_owned();
+    let secret = program.after("The key for the authenticator app of alice: ");
+    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
+    let recovery_code = program.after("A recovery code of alice: ");
 
     let client = reqwest::Client::new();
     // Both programs on one machine have one clock.
@@ -56,7 +30,7 @@ async fn what_the_program_prints_logs_in() {
 
 #[test]
 fn a_wrong_setting_is_named() {
-    let output = Program::command().env("LISTEN", "localhost").output().unwrap();
+    let output = command("second_factor").env("LISTEN", "localhost").output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("LISTEN must be of the form 127.0.0.1:8000"), "{said}");

@@ -5,10 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    env,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
@@ -18,6 +16,7 @@ use std::{
 
 use example_tcp_server::serve;
 use jwt_knox::{Knox, MemoryStore, SessionRecord, SigningKey, StoreError, SubjectCheck, SubjectStatus, async_trait};
+use jwt_knox_test_program::{Program, command};
 
 /// How long a test waits for what must come at once. A test that passes does not wait that long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,30 +25,17 @@ const RECHECK: Duration = Duration::from_millis(10);
 
 /// The TCP server as a process.
 struct Server {
-    child: Child,
+    _program: Program,
     address: SocketAddr,
 }
 
 impl Server {
     fn start() -> Self {
-        // target/debug/deps/… is the test; target/debug/examples/tcp_server the program.
-        let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-        let mut child = Command::new(folder.join(format!("tcp_server{}", env::consts::EXE_SUFFIX)))
-            .env("LISTEN", "127.0.0.1:0")
-            .env("RECHECK_MILLISECONDS", RECHECK.as_millis().to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
-        let address = line.strip_prefix("Listening on ").unwrap().parse().unwrap();
-        Self { child, address }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let milliseconds = RECHECK.as_millis().to_string();
+        let variables = [("LISTEN", "127.0.0.1:0"), ("RECHECK_MILLISECONDS", &*milliseconds)];
+        let mut program = Program::start(command("tcp_server").envs(variables));
+        let address = program.line().strip_prefix("Listening on ").unwrap().parse().unwrap();
+        Self { _program: program, address }
     }
 }
 

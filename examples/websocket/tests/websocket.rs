@@ -4,13 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     extract::ws::Utf8Bytes,
@@ -22,6 +16,7 @@ use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 use jwt_knox_axum::jwt_knox::{
     Knox, KnoxBuilder, Lifetime, ManualClock, MemoryStore, SessionRef, SigningKey, Timestamp,
 };
+use jwt_knox_test_program::{Program, command};
 use jwt_knox_testkit::app::Faults;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -379,29 +374,10 @@ async fn when_the_store_is_down_nobody_is_served() {
     server.join(&session).await.stays(&session).await;
 }
 
-/// The program, as a process.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test]
 async fn the_program_serves_the_page_and_its_connections() {
-    // target/debug/deps/… is the test; target/debug/examples/websocket the program.
-    let folder = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-    let mut child = Command::new(folder.join(format!("websocket{}", env::consts::EXE_SUFFIX)))
-        .env("LISTEN", "127.0.0.1:0")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Open until the end: the program could not print the rest of its lines otherwise.
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let _program = Program(child);
-    let line = lines.next().unwrap().unwrap();
+    let mut program = Program::start(command("websocket").env("LISTEN", "127.0.0.1:0"));
+    let line = program.line();
     let address = line.strip_prefix("Listening on http://").unwrap().split(". ").next().unwrap().parse().unwrap();
 
     for path in ["/", "/chat.js"] {
