@@ -11,6 +11,7 @@ mod random;
 mod store;
 mod subject;
 mod subject_check;
+mod sync;
 mod timer;
 mod token;
 mod verifier;

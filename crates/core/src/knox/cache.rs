@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -10,7 +10,12 @@ use jiff::Timestamp;
 use quick_cache::Weighter;
 use sha2::{Digest as _, Sha256};
 
-use crate::{store::record::SessionRecord, subject_check::SubjectUser, token::jwt::Verified};
+use crate::{
+    store::record::SessionRecord,
+    subject_check::SubjectUser,
+    sync::{Mutex, MutexGuard},
+    token::jwt::Verified,
+};
 
 /// How much a handle remembers of the tokens that were presented lately, and for how long; see
 /// [`KnoxBuilder::cache`](crate::KnoxBuilder::cache).
@@ -151,7 +156,7 @@ impl Entry {
         *self.lock() = Some(answer);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Answer>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Answer>> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

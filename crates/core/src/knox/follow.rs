@@ -61,7 +61,7 @@ impl Knox {
 
 impl KnoxAdmin {
     /// Forgets what may have changed, and wakes those who wait for the end of a session.
-    fn forget(&self, change: &Change) {
+    pub(super) fn forget(&self, change: &Change) {
         match change {
             Change::Of(subject) => {
                 self.epochs().changed(subject);

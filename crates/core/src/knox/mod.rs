@@ -10,6 +10,8 @@ mod epochs;
 mod follow;
 pub(crate) mod issue;
 mod purge;
+#[cfg(all(test, loom_model))]
+mod races;
 pub(crate) mod revocation;
 mod revoke;
 mod rotate;
