@@ -41,6 +41,10 @@ pub enum Rejection {
     /// The token was rotated away longer ago than the grace: two parties have it, and one of them should not.
     #[error("the token was replaced by a rotation and is used again")]
     Reused,
+    /// The issuer was asked, and calls the token inactive: forged, expired, revoked, or of an inactive subject. It does not
+    /// say which ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
+    #[error("the issuer calls the token inactive")]
+    Inactive,
     /// The application's [`SubjectCheck`](crate::SubjectCheck) calls the subject inactive.
     #[error("the subject is inactive")]
     SubjectInactive,
@@ -64,6 +68,7 @@ impl Rejection {
             Self::WrongAudience => "wrong_audience",
             Self::Revoked => "revoked",
             Self::Reused => "reused",
+            Self::Inactive => "inactive",
             Self::SubjectInactive => "subject_inactive",
             Self::SubjectUnknown => "subject_unknown",
         }
@@ -90,7 +95,8 @@ pub struct LoginTooOld {
     pub max_age: Duration,
 }
 
-/// A store, a check that reads from one, or the source of an issuer's keys could not tell: neither yes nor no.
+/// A store, a check that reads from one, the source of an issuer's keys, or the issuer itself could not tell: neither yes
+/// nor no.
 #[derive(thiserror::Error)]
 #[error("the {}store could not answer", name.map(|name| format!("{name} ")).unwrap_or_default())]
 pub struct StoreError {

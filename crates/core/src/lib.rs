@@ -2,6 +2,7 @@
 
 mod clock;
 mod error;
+mod introspection;
 mod keys;
 mod knox;
 mod lifetime;
@@ -26,6 +27,10 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{
     AuthenticateError, ClaimsError, ConfigError, IssueError, LoginTooOld, MissingScope, Rejection, StoreError,
     UnknownName,
+};
+pub use introspection::{
+    Introspector, IntrospectorBuilder,
+    endpoint::{IntrospectionEndpoint, IntrospectionReply, IntrospectionRequest, introspection_endpoint_fn},
 };
 pub use keys::{
     Algorithm, ExportedKey, FetchedJwks, JwksSource, KeyError, KeyFolderError, KeyInfo, KeyRing, KeyRingError, KeySet,

@@ -8,25 +8,30 @@ use serde::de::DeserializeOwned;
 use crate::{
     clock::{Clock, SystemClock},
     error::{AuthenticateError, ClaimsError, MissingScope, Rejection},
+    introspection::{Introspector, answer::Answer},
     keys::{KeySet, RemoteKeySet, VerifyingKeys},
     subject::Subject,
     token::{
         id::{SessionId, SessionRef},
-        jwt::{Jwt, Verified},
+        jwt::{Claimed, Jwt},
         profile::TokenProfile,
         scope::scopes,
     },
 };
 
-/// Verifies the signature and the claims of tokens, for a service that has the key and not the store.
+/// Verifies tokens for a service that has not the store: by the issuer's keys, by asking the issuer, or by both.
 ///
-/// **It does not see revocation.** A token that was logged out, rotated or evicted, and one of a user who was disabled,
-/// is valid here until its `exp`. So give tokens for such services a short [`Lifetime`](crate::Lifetime), and ask the
-/// server with the store, through [`Knox::authenticate`](crate::Knox::authenticate) or `/verify`, before anything that
-/// matters. A token without `exp` is rejected, unless [`allow_missing_exp`](Self::allow_missing_exp) says otherwise.
+/// **By keys alone, it does not see revocation.** A token that was logged out, rotated or evicted, and one of a user who
+/// was disabled, is valid here until its `exp`. So give tokens for such services a short
+/// [`Lifetime`](crate::Lifetime), and ask the server with the store before anything that matters: through an
+/// [`Introspector`], [`Knox::authenticate`](crate::Knox::authenticate) or `/verify`. A token without `exp` is rejected,
+/// unless [`allow_missing_exp`](Self::allow_missing_exp) says otherwise.
 ///
-/// A stolen signing key is enough to make tokens that are valid here, for any user, which is not so where the store is
-/// asked. Set an issuer and an audience, so that no other kind of JWT of the same key is taken for a session.
+/// There, a stolen signing key is enough to make tokens that are valid, for any user, which is not so where the store or
+/// the issuer is asked. Set an issuer and an audience, so that no other kind of JWT of the same key is taken for a
+/// session.
+///
+/// **With an [`Introspector`]**, for each token the issuer is asked whether it is active, or was a stated time ago.
 ///
 /// # Examples
 ///
@@ -53,9 +58,33 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Verifier {
-    keys: Arc<dyn VerifyingKeys>,
+    authority: Authority,
     jwt: Jwt,
     clock: Arc<dyn Clock>,
+}
+
+/// What says that a token is the issuer's.
+#[derive(Debug, Clone)]
+enum Authority {
+    Keys(Arc<dyn VerifyingKeys>),
+    Issuer(Introspector),
+    Both(Arc<dyn VerifyingKeys>, Introspector),
+}
+
+impl Authority {
+    fn keys(&self) -> Option<&dyn VerifyingKeys> {
+        match self {
+            Self::Keys(keys) | Self::Both(keys, _) => Some(&**keys),
+            Self::Issuer(_) => None,
+        }
+    }
+
+    fn introspector(&self) -> Option<&Introspector> {
+        match self {
+            Self::Keys(_) => None,
+            Self::Issuer(introspector) | Self::Both(_, introspector) => Some(introspector),
+        }
+    }
 }
 
 impl Verifier {
@@ -88,11 +117,51 @@ impl Verifier {
         Self::with_keys(Arc::new(keys), profile, Arc::new(SystemClock))
     }
 
-    pub(crate) fn with_keys(keys: Arc<dyn VerifyingKeys>, profile: TokenProfile, clock: Arc<dyn Clock>) -> Self {
-        Self { keys, jwt: Jwt { profile, require_exp: true, check_iat: true }, clock }
+    /// Verifies by asking the issuer whether a token is active, and without keys: what the issuer calls active is what it
+    /// has signed. Verify with [`authenticate`](Self::authenticate), as the guards of the adapters do.
+    ///
+    /// Anybody can invent a token that is worth a question. With keys at hand, take
+    /// [`with_introspector`](Self::with_introspector).
+    ///
+    /// # Examples
+    ///
+    /// See [`Introspector`].
+    #[must_use]
+    pub fn introspecting(introspector: Introspector, profile: TokenProfile) -> Self {
+        Self { authority: Authority::Issuer(introspector), jwt: Self::asking(profile), clock: Arc::new(SystemClock) }
     }
 
-    /// Accepts tokens without `exp`; such tokens never expire here. Default: they are rejected.
+    pub(crate) fn with_keys(keys: Arc<dyn VerifyingKeys>, profile: TokenProfile, clock: Arc<dyn Clock>) -> Self {
+        Self { authority: Authority::Keys(keys), jwt: Jwt { profile, require_exp: true, check_iat: true }, clock }
+    }
+
+    /// Asks the issuer as well, about tokens whose signature and claims are valid. So nobody can make a service ask who
+    /// has no token of the issuer, or the like of one of its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{IntrospectionEndpoint, Introspector, RemoteKeySet, TokenProfile, Verifier};
+    ///
+    /// fn verifier(keys: RemoteKeySet, endpoint: impl IntrospectionEndpoint, profile: TokenProfile) -> Verifier {
+    ///     Verifier::remote(keys, profile).with_introspector(Introspector::builder(endpoint).build())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_introspector(self, introspector: Introspector) -> Self {
+        let authority = match self.authority {
+            Authority::Keys(keys) | Authority::Both(keys, _) => Authority::Both(keys, introspector),
+            Authority::Issuer(_) => Authority::Issuer(introspector),
+        };
+        Self { authority, jwt: Self::asking(self.jwt.profile), ..self }
+    }
+
+    /// As where the store is asked: the issuer ends what has no `exp`, and knows that a session has begun.
+    fn asking(profile: TokenProfile) -> Jwt {
+        Jwt { profile, require_exp: false, check_iat: false }
+    }
+
+    /// Accepts tokens without `exp`; such tokens never expire here. Default: they are rejected, unless the issuer is asked.
     #[must_use]
     pub fn allow_missing_exp(mut self) -> Self {
         self.jwt.require_exp = false;
@@ -111,87 +180,121 @@ impl Verifier {
         self.jwt.profile.max_bytes()
     }
 
-    /// Verifies the signature and the claims of `token`, for keys of any kind. Whether the session was revoked in the
-    /// meantime is not seen.
+    /// Verifies `token`: its claims, its signature if there are keys, and whether it is active if there is an
+    /// [`Introspector`]. Without one, it is not seen whether the session was revoked in the meantime.
     ///
-    /// It waits only for the keys of a [`RemoteKeySet`], and only where they are fetched.
+    /// It waits for the keys of a [`RemoteKeySet`] where they are fetched, and for the issuer where that is asked.
     ///
     /// # Errors
     ///
-    /// [`AuthenticateError::Rejected`] if the signature or a claim is not valid; [`AuthenticateError::Store`] if the
-    /// issuer's keys cannot be fetched, and so nothing can be told.
+    /// [`AuthenticateError::Rejected`] if the signature or a claim is not valid, or the token not active;
+    /// [`AuthenticateError::Store`] if the issuer's keys cannot be fetched, or the issuer not be asked, and so nothing can
+    /// be told.
     pub async fn authenticate(&self, token: &str) -> Result<StatelessToken, AuthenticateError> {
-        let unverified = self.jwt.read_header(token)?;
-        let key = self.keys.fetch_verifying(unverified.key_id()).await.inspect_err(|error| {
+        let outcome = self.decide(token).await;
+        if let Err(AuthenticateError::Store(error)) = &outcome {
             let error = error as &dyn std::error::Error;
-            tracing::error!(error, "token verification failed: the issuer's keys are unavailable");
-        })?;
-        let verified = self.jwt.verify_by(key, &unverified, self.clock.now())?;
-        Ok(StatelessToken(Arc::new(verified)))
+            tracing::error!(error, "token verification failed: the issuer or its keys are unavailable");
+        }
+        outcome
+    }
+
+    async fn decide(&self, token: &str) -> Result<StatelessToken, AuthenticateError> {
+        let claimed = Arc::new(match self.authority.keys() {
+            Some(keys) => {
+                let unverified = self.jwt.read_header(token)?;
+                let key = keys.fetch_verifying(unverified.key_id()).await?;
+                self.jwt.verify_by(key, &unverified, self.clock.now())?.into_claimed()
+            }
+            None => self.jwt.read_unverified(token, self.clock.now())?,
+        });
+        let Some(introspector) = self.authority.introspector() else {
+            return Ok(StatelessToken { claimed, answer: None });
+        };
+        let check = |answer: &Answer| self.jwt.check_times(answer.starts_at, answer.expires_at, self.clock.now());
+        let answer = introspector.confirm(token, &claimed, &self.clock, |answer| check(answer).is_ok()).await?;
+        check(&answer)?;
+        Ok(StatelessToken { claimed, answer: Some(answer) })
     }
 
     /// As [`authenticate`](Self::authenticate), by the keys that are there: for fixed keys, of which there are no others.
     ///
-    /// With a [`RemoteKeySet`] nothing is fetched, and a token of a key that was not fetched before is rejected.
+    /// With a [`RemoteKeySet`] nothing is fetched, and a token of a key that was not fetched before is rejected. With an
+    /// [`Introspector`], whose answer would have to be waited for, every token is rejected.
     ///
     /// # Errors
     ///
     /// [`Rejection`] if the signature or a claim is not valid.
     pub fn verify(&self, token: &str) -> Result<StatelessToken, Rejection> {
-        let verified = self.jwt.verify(&*self.keys, token, self.clock.now())?;
-        Ok(StatelessToken(Arc::new(verified)))
+        let Authority::Keys(keys) = &self.authority else { return Err(Rejection::Inactive) };
+        let claimed = self.jwt.verify(&**keys, token, self.clock.now())?.into_claimed();
+        Ok(StatelessToken { claimed: Arc::new(claimed), answer: None })
     }
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Verifier").field("authority", &self.authority).finish_non_exhaustive()
     }
 }
 
-/// What a token says whose signature and claims are valid, and which may have been revoked.
+/// What a token says that a [`Verifier`] has found valid, and which may have been revoked: since its issuer was
+/// [asked](Self::active_at), or at any time if it was not.
 ///
 /// Not an [`Authenticated`](crate::Authenticated), which only the server with the store gives.
 #[derive(Debug, Clone)]
-pub struct StatelessToken(Arc<Verified>);
+pub struct StatelessToken {
+    claimed: Arc<Claimed>,
+    answer: Option<Answer>,
+}
 
 impl StatelessToken {
+    /// When the issuer was asked whether the token is active, which it was: no longer ago than the
+    /// [`max_age`](crate::IntrospectorBuilder::max_age) when the request came. `None`: it was not asked, and the token may
+    /// have been revoked at any time.
+    #[must_use]
+    pub fn active_at(&self) -> Option<Timestamp> {
+        self.answer.map(|answer| answer.asked_at)
+    }
+
     /// Who the session is for.
     #[must_use]
     pub fn subject(&self) -> &Subject {
-        &self.0.session().subject
+        &self.claimed.session().subject
     }
 
     /// Which of the subject's sessions it is.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
-        self.0.session().id
+        self.claimed.session().id
     }
 
     /// The primary key of the session.
     #[must_use]
     pub fn session_ref(&self) -> SessionRef {
-        self.0.session().clone()
+        self.claimed.session().clone()
     }
 
-    /// The claim `exp`. `None`: the token does not expire by itself.
+    /// The claim `exp`, or what the issuer has said, which is earlier where a session expires unless it is used. `None`: the
+    /// token does not expire by itself.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.0.expires_at
+        self.answer.and_then(|answer| answer.expires_at).or(self.claimed.expires_at)
     }
 
-    /// The claims of the token as a type of the application. The secret is not among them.
+    /// The claims of the token as a type of the application. The secret is not among them. Where the issuer was asked, they
+    /// are those of the token that it has called active.
     ///
     /// # Errors
     ///
     /// [`ClaimsError::Mismatch`] if the claims do not fit `T`.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        self.0.claims.read()
+        self.claimed.claims.read()
     }
 
     /// The scopes that the token claims.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        scopes(self.0.scope.as_deref())
+        scopes(self.claimed.scope.as_deref())
     }
 
     /// Whether the token claims `scope`.

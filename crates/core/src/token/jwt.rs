@@ -1,6 +1,6 @@
 //! Writing and reading the JWT: the signature by `jwt-simple`, the claims by the rules of RFC 7519 and one clock.
 
-use std::{fmt, sync::OnceLock};
+use std::{fmt, ops::Deref, sync::OnceLock};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use crate::{
         id::{SessionId, SessionRef},
         profile::TokenProfile,
         secret::Secret,
-        segment::{Header, decode, not_an_object},
+        segment::{Header, decode, decode_base64, not_an_object},
     },
 };
 
@@ -45,14 +45,9 @@ pub(crate) struct Payload<'a> {
     pub(crate) custom: &'a CustomClaims,
 }
 
-/// What a token says whose signature is valid and whose claims are those of a token of ours. Whether its time has come or
-/// gone, its key has been retired or its session has been revoked may change, and is not known yet.
+/// What a token says whose claims are those of a token of ours. Nothing says yet that the issuer has made it.
 #[derive(Debug)]
-pub(crate) struct Verified {
-    /// Which key has signed it. Not the key itself, which is to be wiped when it is retired.
-    key: Identity,
-    /// Whether the token names its key.
-    names_key: bool,
+pub(crate) struct Claimed {
     session: SessionRef,
     secret: Secret,
     pub(crate) digest: TokenDigest,
@@ -61,10 +56,9 @@ pub(crate) struct Verified {
     /// When it begins to be valid, give or take the leeway.
     starts_at: Option<Timestamp>,
     pub(crate) expires_at: Option<Timestamp>,
-    claims_digest: OnceLock<ClaimsDigest>,
 }
 
-impl Verified {
+impl Claimed {
     /// The key of the record that belongs to it.
     pub(crate) fn session(&self) -> &SessionRef {
         &self.session
@@ -74,7 +68,21 @@ impl Verified {
     pub(crate) fn secret(&self) -> &Secret {
         &self.secret
     }
+}
 
+/// What a token says whose signature is valid, too. Whether its time has come or gone, its key has been retired or its
+/// session has been revoked may change, and is not known yet.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    /// Which key has signed it. Not the key itself, which is to be wiped when it is retired.
+    key: Identity,
+    /// Whether the token names its key.
+    names_key: bool,
+    claimed: Claimed,
+    claims_digest: OnceLock<ClaimsDigest>,
+}
+
+impl Verified {
     /// How much memory it takes, in bytes, give or take.
     pub(crate) fn bytes(&self) -> u64 {
         let texts = self.session.subject.as_str().len() + self.secret.expose().len() + Self::MAX_DIGEST_BYTES;
@@ -82,6 +90,19 @@ impl Verified {
     }
 
     const MAX_DIGEST_BYTES: usize = 64;
+
+    /// What the token says.
+    pub(crate) fn into_claimed(self) -> Claimed {
+        self.claimed
+    }
+}
+
+impl Deref for Verified {
+    type Target = Claimed;
+
+    fn deref(&self) -> &Claimed {
+        &self.claimed
+    }
 }
 
 /// A token of which the header has been read, and of which nothing is verified.
@@ -90,6 +111,7 @@ pub(crate) struct Unverified<'a> {
     header: Header,
     /// The segment with the claims.
     payload: &'a str,
+    signature: &'a str,
 }
 
 impl Unverified<'_> {
@@ -165,7 +187,22 @@ impl Jwt {
     ) -> Result<Verified, Rejection> {
         let key = unverified.signed_by(key)?;
         key.verify_signature(unverified.token, self.profile.max_bytes()).map_err(rejection)?;
-        self.read_claims(&key, unverified.key_id().is_some(), decode(unverified.payload)?, now)
+        Ok(Verified {
+            key: key.identity().clone(),
+            names_key: unverified.key_id().is_some(),
+            claimed: self.read_claims(decode(unverified.payload)?, now)?,
+            claims_digest: OnceLock::new(),
+        })
+    }
+
+    /// What a token says that is a signed JWT by its form, with the claims of a token of ours, and whose time is now. Its
+    /// signature is not verified, so anybody may have made it. It has no characters but those of base64url and dots.
+    pub(crate) fn read_unverified(&self, token: &str, now: Timestamp) -> Result<Claimed, Rejection> {
+        let unverified = self.read_header(token)?;
+        if decode_base64(unverified.signature)?.is_empty() {
+            return Err(Rejection::Malformed("not a signed JWT"));
+        }
+        self.read_claims(decode(unverified.payload)?, now)
     }
 
     /// Whether what [`verify`](Self::verify) gave earlier is good now: keys may have been retired, and time has passed.
@@ -186,24 +223,18 @@ impl Jwt {
             return Err(Rejection::Malformed("too long"));
         }
         let mut segments = token.split('.');
-        let (Some(header), Some(payload), Some(_signature), None) =
+        let (Some(header), Some(payload), Some(signature), None) =
             (segments.next(), segments.next(), segments.next(), segments.next())
         else {
             return Err(Rejection::Malformed("not three segments"));
         };
         let header: Header = serde_json::from_value(Value::Object(decode(header)?)).map_err(|_| not_an_object())?;
         header.check()?;
-        Ok(Unverified { token, header, payload })
+        Ok(Unverified { token, header, payload, signature })
     }
 
-    /// Reads the claims of a token whose signature is valid.
-    fn read_claims(
-        &self,
-        key: &VerifyingKey,
-        names_key: bool,
-        mut claims: Map<String, Value>,
-        now: Timestamp,
-    ) -> Result<Verified, Rejection> {
+    /// Reads the claims of a token.
+    fn read_claims(&self, mut claims: Map<String, Value>, now: Timestamp) -> Result<Claimed, Rejection> {
         let format = self.profile.token_format();
         let secret = take_string(&mut claims, &format.names().secret)?;
         let secret = secret.ok_or(Rejection::Malformed("the secret is missing"))?;
@@ -250,9 +281,7 @@ impl Jwt {
             _ => digest.session_id(),
         };
         let scope = claims.string(&format.names().scope)?.map(str::to_owned);
-        Ok(Verified {
-            key: key.identity().clone(),
-            names_key,
+        Ok(Claimed {
             session: SessionRef::new(subject, session_id),
             secret,
             digest,
@@ -260,12 +289,11 @@ impl Jwt {
             claims,
             starts_at,
             expires_at,
-            claims_digest: OnceLock::new(),
         })
     }
 
     /// RFC 7519 §4.1.4 and §4.1.5: the current time must be before `exp`, and not before `nbf`.
-    fn check_times(
+    pub(crate) fn check_times(
         &self,
         starts_at: Option<Timestamp>,
         expires_at: Option<Timestamp>,
@@ -324,7 +352,7 @@ pub(crate) fn signature_of(keys: &dyn VerifyingKeys, token: &str) -> Result<(), 
     let unverified = jwt.read_header(token)?;
     let key = unverified.signed_by(keys.verifying(unverified.key_id()))?;
     // As `verify` does afterwards, which then wants JSON.
-    crate::token::segment::decode_base64(unverified.payload)?;
+    decode_base64(unverified.payload)?;
     jwt_simple::prelude::Token::decode_metadata(token).map_err(|error| rejection(error.into()))?;
     match key.verify_signature(token, jwt.profile.max_bytes()) {
         // The header is JSON, so it is the payload that is none; and that is read when the signature has been found

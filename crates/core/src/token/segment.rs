@@ -48,10 +48,14 @@ pub(crate) fn decode_base64(segment: &str) -> Result<Vec<u8>, Rejection> {
 }
 
 pub(crate) fn decode(segment: &str) -> Result<Map<String, Value>, Rejection> {
-    let json = decode_base64(segment)?;
+    read_object(&decode_base64(segment)?).ok_or_else(not_an_object)
+}
+
+/// A JSON object in UTF-8 that has each of its names once. `None`: it is something else.
+pub(crate) fn read_object(json: &[u8]) -> Option<Map<String, Value>> {
     // RFC 8725 §3.7. The JSON library does not look at strings that it skips.
-    let json = std::str::from_utf8(&json).map_err(|_| not_an_object())?;
-    serde_json::from_str(json).map(|UniqueNames(object)| object).map_err(|_| not_an_object())
+    let json = std::str::from_utf8(json).ok()?;
+    serde_json::from_str(json).map(|UniqueNames(object)| object).ok()
 }
 
 pub(crate) fn not_an_object() -> Rejection {

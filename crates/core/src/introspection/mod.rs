@@ -1,0 +1,263 @@
+//! Asking the issuer whether a token is active (RFC 7662).
+
+pub(crate) mod answer;
+pub(crate) mod endpoint;
+mod questions;
+
+use std::{error::Error, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use async_lock::Semaphore;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    clock::Clock,
+    error::{AuthenticateError, Rejection, StoreError},
+    introspection::{
+        answer::{Answer, Verdict, read},
+        endpoint::{IntrospectionEndpoint, IntrospectionRequest},
+        questions::{Asking, Key, Outcome, Questions, Start},
+    },
+    timer::TimeLimit,
+    token::jwt::Claimed,
+};
+
+/// Asks the issuer whether a token is active ([RFC 7662]), for a [`Verifier`](crate::Verifier) in a service without the
+/// store: so a session that has ended is noticed. A clone is the same introspector.
+///
+/// The issuer is one of this library, or answers as it does. [`IntrospectionEndpoint`] says how to reach it.
+///
+/// - **How late it may be is a setting**, [`max_age`](IntrospectorBuilder::max_age). Unless set, the issuer is asked for
+///   each request, after the request has come. That a token is not active is never remembered.
+/// - Requests that present one token at the same time wait for one question, if its answer is not too old for them: with a
+///   `max_age` of zero for the next one, since the one that is under way began before they came. So there is one question
+///   about a token at a time. A caller that goes away leaves it to the next.
+/// - If the issuer does not answer in [time](IntrospectorBuilder::time_limit), with 200, and with what RFC 7662 says, it
+///   cannot be told whether the token is valid: that is [`AuthenticateError::Store`], over HTTP a 503. It is not
+///   remembered.
+/// - What is no JWT of the profile by its form and its claims is rejected and not asked about.
+///
+/// No task has to be spawned, and no async runtime is needed.
+///
+/// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use jwt_knox::{IntrospectionReply, Introspector, TokenProfile, Verifier, introspection_endpoint_fn};
+/// # use jwt_knox::{Knox, MemoryStore, SigningKey};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+/// # let knox = Knox::builder(key).audience("api").store(MemoryStore::new()).build()?;
+/// # let issued = knox.issue(42).await?;
+/// # let jwt = issued.token.expose();
+/// // In earnest: a POST to `https://auth.example.com/introspect`.
+/// let endpoint = introspection_endpoint_fn(move |request| {
+///     let knox = knox.clone();
+///     async move {
+///         let token = request.body().trim_start_matches("token=");
+///         let answer = match knox.authenticate(token).await {
+///             Ok(auth) => format!(r#"{{"active":true,"sub":"{}"}}"#, auth.subject()),
+///             Err(_) => r#"{"active":false}"#.to_owned(),
+///         };
+///         Ok(IntrospectionReply::new(200, answer))
+///     }
+/// });
+/// let introspector = Introspector::builder(endpoint).max_age(Duration::from_secs(2)).build();
+///
+/// let verifier = Verifier::introspecting(introspector, TokenProfile::new().audience("api")?);
+/// let token = verifier.authenticate(jwt).await?;
+/// assert_eq!(*token.subject(), "42");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Introspector(Arc<Inner>);
+
+struct Inner {
+    asker: Arc<Asker>,
+    questions: Questions,
+}
+
+/// How to ask, and what is remembered.
+struct Asker {
+    endpoint: Arc<dyn IntrospectionEndpoint>,
+    token_type: String,
+    limit: TimeLimit,
+    max_age: Duration,
+    /// One for each question that may be under way at the same time.
+    turns: Arc<Semaphore>,
+    /// `None`: nothing is remembered.
+    answers: Option<quick_cache::sync::Cache<Key, Answer>>,
+}
+
+impl Introspector {
+    /// Starts an introspector that asks at `endpoint`.
+    pub fn builder(endpoint: impl IntrospectionEndpoint) -> IntrospectorBuilder {
+        IntrospectorBuilder {
+            endpoint: Arc::new(endpoint),
+            token_type: "Bearer".to_owned(),
+            limit: TimeLimit::default(),
+            max_age: Duration::ZERO,
+            max_entries: 10_000,
+            at_once: const { NonZeroUsize::new(64).unwrap() },
+        }
+    }
+
+    /// What the issuer says of `token`, which says `claimed` and has the form of one. An answer that is remembered counts
+    /// if `is_good`.
+    pub(crate) async fn confirm(
+        &self,
+        token: &str,
+        claimed: &Arc<Claimed>,
+        clock: &Arc<dyn Clock>,
+        is_good: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer, AuthenticateError> {
+        let Inner { asker, questions } = &*self.0;
+        // All of the token, so nothing that differs in one bit is taken for it.
+        let key: Key = Sha256::digest(token).into();
+        let now = clock.now();
+        if let Some(answer) = asker.remembered(&key, now).filter(is_good) {
+            return Ok(answer);
+        }
+        let caller = questions.join(
+            key,
+            |began_at| asker.is_recent(began_at, now),
+            |start| asker.asking(start, key, IntrospectionRequest::new(token), Arc::clone(claimed), Arc::clone(clock)),
+        );
+        let outcome = asker.limit.apply(async { Ok::<_, StoreError>(caller.outcome().await) }).await;
+        match outcome.unwrap_or_else(|timeout| Err(Arc::new(timeout))) {
+            Ok(Verdict::Active(answer)) => Ok(answer),
+            Ok(Verdict::Inactive) => Err(Rejection::Inactive.into()),
+            Err(source) => Err(StoreError::new(Unavailable { source }).in_store("introspection").into()),
+        }
+    }
+}
+
+impl Asker {
+    /// The question about a token. It does not hold the questions, which hold it.
+    fn asking(
+        self: &Arc<Self>,
+        start: Start,
+        key: Key,
+        request: IntrospectionRequest,
+        claimed: Arc<Claimed>,
+        clock: Arc<dyn Clock>,
+    ) -> Asking {
+        let asker = Arc::clone(self);
+        Box::pin(async move {
+            let _line = start.turn().await;
+            let _turn = asker.turns.acquire_arc().await;
+            let asked_at = clock.now();
+            start.begin(asked_at);
+            let outcome = asker.ask(request, &claimed, asked_at).await;
+            if let Some(answers) = &asker.answers {
+                match &outcome {
+                    Ok(Verdict::Active(answer)) => answers.insert(key, *answer),
+                    Ok(Verdict::Inactive) => drop(answers.remove(&key)),
+                    Err(_) => {}
+                }
+            }
+            outcome
+        })
+    }
+
+    async fn ask(&self, request: IntrospectionRequest, claimed: &Claimed, asked_at: Timestamp) -> Outcome {
+        let reply = self.limit.apply(self.endpoint.ask(request)).await?;
+        Ok(read(&reply, claimed, &self.token_type, asked_at).map_err(StoreError::new)?)
+    }
+
+    fn remembered(&self, key: &Key, now: Timestamp) -> Option<Answer> {
+        self.answers.as_ref()?.get(key).filter(|answer| self.is_recent(answer.asked_at, now))
+    }
+
+    /// Whether the answer to a question that was sent at that time is not too old.
+    fn is_recent(&self, asked_at: Timestamp, now: Timestamp) -> bool {
+        // A clock that was set back says nothing of how long ago it is.
+        Duration::try_from(now.duration_since(asked_at)).is_ok_and(|age| age < self.max_age)
+    }
+}
+
+impl fmt::Debug for Introspector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introspector").field("max_age", &self.0.asker.max_age).finish_non_exhaustive()
+    }
+}
+
+/// The settings of an [`Introspector`]. [`Introspector::builder`] starts one; none is required.
+#[must_use]
+pub struct IntrospectorBuilder {
+    endpoint: Arc<dyn IntrospectionEndpoint>,
+    token_type: String,
+    limit: TimeLimit,
+    max_age: Duration,
+    max_entries: u32,
+    at_once: NonZeroUsize,
+}
+
+impl IntrospectorBuilder {
+    /// How long it is remembered that a token was active, counted from before the question. Default: zero, the issuer is
+    /// asked for each request.
+    ///
+    /// **A session that has ended is noticed after `max_age` at the latest.** An answer is never used after the `exp` in
+    /// it. The issuer counts a question as a use of the session, and not what is answered from memory, so keep this well
+    /// below an idle timeout.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// How many tokens are remembered at most, each in less than 256 bytes. Only active ones are, so that invented tokens
+    /// do not push them out. Default: 10,000.
+    pub fn max_entries(mut self, max_entries: u32) -> Self {
+        self.max_entries = max_entries;
+        self
+    }
+
+    /// How many questions are under way at a time at most; others wait for their turn, within the
+    /// [time limit](Self::time_limit). Default: 64.
+    pub fn at_once(mut self, at_once: NonZeroUsize) -> Self {
+        self.at_once = at_once;
+        self
+    }
+
+    /// How long a question may take, and a caller waits for an answer. Default: 5 seconds.
+    pub fn time_limit(mut self, limit: TimeLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The `token_type` of the issuer's tokens, which is compared without regard to case: the scheme that it is set to. An
+    /// answer with another one is none. Default: `Bearer`.
+    pub fn token_type(mut self, token_type: impl Into<String>) -> Self {
+        self.token_type = token_type.into();
+        self
+    }
+
+    /// Makes the introspector, which asks nothing yet.
+    #[must_use]
+    pub fn build(self) -> Introspector {
+        let Self { endpoint, token_type, limit, max_age, max_entries, at_once } = self;
+        let remembers = max_entries > 0 && !max_age.is_zero();
+        let answers = remembers.then(|| quick_cache::sync::Cache::new(max_entries as usize));
+        let turns = Arc::new(Semaphore::new(at_once.get()));
+        let asker = Arc::new(Asker { endpoint, token_type, limit, max_age, turns, answers });
+        Introspector(Arc::new(Inner { asker, questions: Questions::default() }))
+    }
+}
+
+impl fmt::Debug for IntrospectorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntrospectorBuilder").field("max_age", &self.max_age).finish_non_exhaustive()
+    }
+}
+
+/// The issuer has not said anything of a token.
+#[derive(Debug, thiserror::Error)]
+#[error("the issuer could not be asked about a token")]
+struct Unavailable {
+    source: Arc<dyn Error + Send + Sync>,
+}
