@@ -46,8 +46,8 @@ use crate::{rejection::KnoxRejection, translate::authenticate};
 /// ```
 pub type RequireAuth = Require<KnoxHttp>;
 
-/// Guards everything behind it where there is no store: a request without a token that is valid by its signature and its
-/// claims is rejected. A revoked token is accepted until its `exp`.
+/// Guards everything behind it where there is no store: a request without a valid token is rejected. A revoked token is
+/// accepted until its `exp`, unless the handle asks the issuer.
 ///
 /// Handlers behind it take [`VerifiedToken`](crate::VerifiedToken) as usual; the request is still verified once.
 ///
@@ -67,8 +67,8 @@ pub type RequireAuth = Require<KnoxHttp>;
 /// ```
 pub type RequireToken = Require<VerifierHttp>;
 
-/// The layer behind [`RequireAuth`] and [`RequireToken`]. With a [`VerifierHttp`], a revoked token is accepted until its
-/// `exp`.
+/// The layer behind [`RequireAuth`] and [`RequireToken`]. With a [`VerifierHttp`], a revoked token is accepted until
+/// its `exp`, unless it asks the issuer.
 #[derive(Debug, Clone)]
 pub struct Require<H: Handle>(Requirement<H>);
 

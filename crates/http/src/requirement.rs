@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// A valid token and perhaps more: what an adapter's `RequireAuth` and extractors are made of. With a
-/// [`VerifierHttp`](crate::VerifierHttp) in place of a [`KnoxHttp`], a revoked token is accepted until its `exp`.
+/// [`VerifierHttp`](crate::VerifierHttp) in place of a [`KnoxHttp`], a revoked token is accepted until its `exp`,
+/// unless it asks the issuer.
 ///
 /// # Examples
 ///

@@ -15,13 +15,14 @@ use crate::{
     slot::AuthSlot,
 };
 
-/// The guards' part of the HTTP contract on top of a [`Verifier`]: for a service that has the issuer's public keys, or
-/// the shared key, and no store. It reads credentials and answers rejections as a [`KnoxHttp`](crate::KnoxHttp) does, and
-/// has no routes. Cheap to clone.
+/// The guards' part of the HTTP contract on top of a [`Verifier`]: for a service that has no store, and has the issuer's
+/// keys or asks the issuer. It reads credentials and answers rejections as a [`KnoxHttp`](crate::KnoxHttp) does, and has no
+/// routes. Cheap to clone.
 ///
-/// **It does not see revocation.** A token that was logged out, rotated away or evicted, and one of a user who was
-/// disabled, is accepted until its `exp`. So what it gives is a [`StatelessToken`] and never an
-/// [`Authenticated`](jwt_knox::Authenticated). Ask the issuer's `/verify` before anything that matters.
+/// **By keys alone, it does not see revocation.** A token that was logged out, rotated away or evicted, and one of a user
+/// who was disabled, is accepted until its `exp`. With an [`Introspector`](jwt_knox::Introspector), the issuer is asked,
+/// and such a token is accepted for the [`max_age`](jwt_knox::IntrospectorBuilder::max_age) of an answer at most. In both
+/// cases it gives a [`StatelessToken`] and never an [`Authenticated`](jwt_knox::Authenticated).
 ///
 /// It dereferences to the [`Verifier`] underneath.
 ///
@@ -71,12 +72,13 @@ impl VerifierHttp {
         self.0.protocol.request(method, path, header)
     }
 
-    /// Decides whether the bearer token of `request` is valid. A revoked one is accepted until its `exp`.
+    /// Decides whether the bearer token of `request` is valid. A revoked one is accepted until its `exp`, unless the issuer
+    /// is asked.
     ///
     /// # Errors
     ///
     /// [`HttpRejection`], with the response to send: 401 without a valid token, 503 if the keys of a
-    /// [`RemoteKeySet`](jwt_knox::RemoteKeySet) cannot be fetched.
+    /// [`RemoteKeySet`](jwt_knox::RemoteKeySet) cannot be fetched, or the issuer not be asked.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<StatelessToken, HttpRejection> {
         let decide = async |token: &str| {
             self.verifier().authenticate(token).await.map_err(|error| {
@@ -89,8 +91,8 @@ impl VerifierHttp {
         self.0.protocol.authenticate(request, self.verifier().max_token_bytes(), AuthSlot::token, decide).await
     }
 
-    /// Optional authentication: no credential is `None`; a bad one stays what it is. A revoked token is accepted until its
-    /// `exp`.
+    /// Optional authentication: no credential is `None`; a bad one stays what it is. A revoked token is accepted until
+    /// its `exp`, unless the handle asks the issuer.
     ///
     /// # Errors
     ///

@@ -35,8 +35,8 @@ use crate::translate::{authenticate, response};
 /// ```
 pub type RequireAuth = Require<KnoxHttp>;
 
-/// Guards routes where there is no store: a request without a token that is valid by its signature and its claims is
-/// rejected. A revoked token is accepted until its `exp`.
+/// Guards routes where there is no store: a request without a valid token is rejected. A revoked token is accepted
+/// until its `exp`, unless the handle asks the issuer.
 ///
 /// Handlers behind it take [`VerifiedToken`](crate::VerifiedToken) as usual; the request is still verified once.
 ///
@@ -60,7 +60,7 @@ pub type RequireAuth = Require<KnoxHttp>;
 pub type RequireToken = Require<VerifierHttp>;
 
 /// What is behind [`RequireAuth`] and [`RequireToken`]. With a [`VerifierHttp`], a revoked token is accepted until its
-/// `exp`.
+/// `exp`, unless it asks the issuer.
 #[derive(Debug, Clone)]
 pub struct Require<H: Handle>(Requirement<H>);
 

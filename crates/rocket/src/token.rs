@@ -16,11 +16,11 @@ use crate::{
     translate::{self, authenticate, configured, is_unconfigured},
 };
 
-/// What the bearer token of the request says, if its signature and its claims are valid: for a service that has the
-/// issuer's public keys, or the shared key, and no store. Without such a token the handler does not run.
+/// What the bearer token of the request says, if it is valid: for a service that has no store, and has the issuer's
+/// public keys or asks the issuer. Without such a token the handler does not run.
 ///
-/// **A revoked token is accepted until its `exp`.** This is no [`KnoxAuth`](crate::KnoxAuth), for which the store is
-/// asked.
+/// **A revoked token is accepted until its `exp`, unless the handle asks the issuer.** This is no
+/// [`KnoxAuth`](crate::KnoxAuth), for which the store is asked.
 ///
 /// The application must manage a [`VerifierHttp`], as [`fairing`](crate::fairing) does; a Rocket without one does not
 /// ignite.
@@ -79,8 +79,8 @@ impl<'r> FromRequest<'r> for VerifiedToken {
     }
 }
 
-/// Optional authentication that fails closed: no credential is `None`, but a bad token is 401. A revoked token is accepted
-/// until its `exp`.
+/// Optional authentication that fails closed: no credential is `None`, but a bad token is 401. A revoked token is
+/// accepted until its `exp`, unless the handle asks the issuer.
 ///
 /// # Examples
 ///
@@ -124,11 +124,11 @@ impl<'r> FromRequest<'r> for MaybeToken {
 }
 
 /// A [`VerifiedToken`] that has what `G` asks for: [`Scoped`], or a pair of them. A revoked token is accepted until its
-/// `exp`.
+/// `exp`, unless the handle asks the issuer.
 pub type GuardedToken<G> = GuardedAuth<G, VerifierHttp>;
 
-/// A [`VerifiedToken`] that claims the scope `S`. Otherwise: 403 `insufficient_scope`. A revoked token is accepted until
-/// its `exp`.
+/// A [`VerifiedToken`] that claims the scope `S`. Otherwise: 403 `insufficient_scope`. A revoked token is accepted
+/// until its `exp`, unless the handle asks the issuer.
 ///
 /// # Examples
 ///
@@ -146,7 +146,7 @@ pub type GuardedToken<G> = GuardedAuth<G, VerifierHttp>;
 pub type ScopedToken<S> = GuardedToken<Scoped<S>>;
 
 /// The claims of a [`VerifiedToken`] as a type of the application. A token whose claims do not fit the type is answered
-/// with 401. A revoked token is accepted until its `exp`.
+/// with 401. A revoked token is accepted until its `exp`, unless the handle asks the issuer.
 ///
 /// # Examples
 ///

@@ -261,3 +261,48 @@ impl fmt::Debug for IntrospectorBuilder {
 struct Unavailable {
     source: Arc<dyn Error + Send + Sync>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::pending,
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+    use crate::{
+        Verifier, introspection::endpoint::introspection_endpoint_fn, keys::SigningKey, knox::Knox,
+        store::memory::MemoryStore, token::profile::TokenProfile,
+    };
+
+    /// Otherwise whoever sends many tokens and hangs up would fill the memory.
+    #[tokio::test]
+    async fn a_question_for_which_nobody_waits_is_forgotten() {
+        let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
+        let (one, other) = (knox.issue(1).await.unwrap(), knox.issue(2).await.unwrap());
+        for max_age in [0, 1000] {
+            let introspector = Introspector::builder(introspection_endpoint_fn(|_| pending()));
+            let introspector = introspector.max_age(Duration::from_secs(max_age)).build();
+            let questions = &introspector.0.questions;
+            let verifier = Verifier::introspecting(introspector.clone(), TokenProfile::new());
+            let tokens = [&one, &one, &other, &one].map(|issued| issued.token.expose());
+            let mut requests: Vec<_> = tokens.map(|token| Box::pin(verifier.authenticate(token))).into();
+            for request in &mut requests {
+                assert!(request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            }
+            assert_eq!(questions.len(), 2);
+            drop(requests.remove(2));
+            assert_eq!(questions.len(), 1);
+            drop(requests.remove(0));
+            assert_eq!(questions.len(), 1);
+            requests.clear();
+            assert_eq!(questions.len(), 0);
+        }
+        let introspector = Introspector::builder(introspection_endpoint_fn(|_| async { Err(StoreError::new("down")) }));
+        let introspector = introspector.build();
+        let verifier = Verifier::introspecting(introspector.clone(), TokenProfile::new());
+        assert!(pin!(verifier.authenticate(one.token.expose())).await.is_err());
+        assert_eq!(introspector.0.questions.len(), 0);
+    }
+}

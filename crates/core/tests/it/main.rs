@@ -13,6 +13,7 @@ mod fixture;
 mod follow;
 mod forgery;
 mod format;
+mod introspection;
 mod issue;
 mod json;
 mod key_folder;
