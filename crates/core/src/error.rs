@@ -41,9 +41,10 @@ pub enum Rejection {
     /// The token was rotated away longer ago than the grace: two parties have it, and one of them should not.
     #[error("the token was replaced by a rotation and is used again")]
     Reused,
-    /// The issuer was asked, and calls the token inactive: forged, expired, revoked, or of an inactive subject. It does not
-    /// say which ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
-    #[error("the issuer calls the token inactive")]
+    /// The issuer was asked, and the token is inactive: forged, expired, revoked, or of an inactive subject. The issuer does
+    /// not say which ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)). Also where
+    /// [`Verifier::verify`](crate::Verifier::verify), which does not wait, would have to ask.
+    #[error("the issuer has not called the token active")]
     Inactive,
     /// The application's [`SubjectCheck`](crate::SubjectCheck) calls the subject inactive.
     #[error("the subject is inactive")]

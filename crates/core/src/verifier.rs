@@ -135,8 +135,7 @@ impl Verifier {
         Self { authority: Authority::Keys(keys), jwt: Jwt { profile, require_exp: true, check_iat: true }, clock }
     }
 
-    /// Asks the issuer as well, about tokens whose signature and claims are valid. So nobody can make a service ask who
-    /// has no token of the issuer, or the like of one of its own.
+    /// Asks the issuer as well, about tokens whose signature and claims are valid. So invented tokens make no questions.
     ///
     /// # Examples
     ///
@@ -168,7 +167,8 @@ impl Verifier {
         self
     }
 
-    /// Where the time comes from. Default: [`SystemClock`]. A [`RemoteKeySet`] has a clock of its own.
+    /// Where the time comes from. Default: [`SystemClock`]. A [`RemoteKeySet`] has a clock of its own; an [`Introspector`]
+    /// goes by this one.
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Arc::new(clock), ..self }

@@ -38,7 +38,7 @@ pub fn translate_response(response: jwt_knox_http::Response) -> Response<Full<By
 }
 
 /// The guard: who sends the request, decided once for each request. A `KnoxHttp` gives an `Authenticated`; a
-/// `VerifierHttp`, which has no store and does not see revocation, gives a `StatelessToken`.
+/// `VerifierHttp`, which has no store and may not see revocation, gives a `StatelessToken`.
 ///
 /// # Errors
 ///
