@@ -2004,11 +2004,11 @@ fn asking_the_issuer_that_cannot_tell_is_503_and_never_a_yes(fixture: &Fixture) 
 }
 
 fn asking_the_issuer_the_settings_are_the_same(fixture: &Fixture) {
-    let service = Service::with(fixture, |core| core, |http| http.scheme("Token").header("X-Auth-Token"));
+    let service = Service::with(fixture, |core| core, |http| http.scheme("Token").realm("my api"));
     let (send, _) =
-        introspecting(&service, |core| core.token_type("Token"), |http| http.scheme("Token").header("X-Auth-Token"));
+        introspecting(&service, |core| core.token_type("Token"), |http| http.scheme("Token").realm("my api"));
     let token = service.fixture.alice();
-    let call = |path: &str| Call::get(path).header("X-Auth-Token", format!("Token {token}"));
+    let call = |path: &str| Call::get(path).header("Authorization", format!("Token {token}"));
     for path in ["/me", "/maybe", "/guarded/hello", "/admin"] {
         assert_alike(&service.fixture, &send, &call(path));
     }
