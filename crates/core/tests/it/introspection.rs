@@ -511,6 +511,46 @@ fn a_caller_that_goes_away_leaves_the_question_to_the_next() {
     }
 }
 
+/// On several threads, in whatever order they get.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_that_come_and_go_keep_nobody_waiting() {
+    for max_age in [0, 5] {
+        let clock = ManualClock::new(at(START));
+        let issuer = Issuer::new(clock.clone());
+        let endpoint = introspection_endpoint_fn({
+            let issuer = issuer.clone();
+            move |request| {
+                let issuer = issuer.clone();
+                async move {
+                    for _ in 0..3 {
+                        tokio::task::yield_now().await;
+                    }
+                    issuer.ask(request).await
+                }
+            }
+        });
+        let introspector = Introspector::builder(endpoint).max_age(seconds(max_age)).at_once(NonZeroUsize::MIN);
+        let introspector = introspector.time_limit(TimeLimit::new(seconds(300)).unwrap()).build();
+        let verifier = Verifier::introspecting(introspector, profile()).clock(clock);
+        let tokens: Vec<String> = (0..3).map(|_| issuer.token()).collect();
+        let mut requests = Vec::new();
+        for number in 0..3000 {
+            let (verifier, token) = (verifier.clone(), tokens[number % 3].clone());
+            requests.push(tokio::spawn(async move { verdict(&verifier.authenticate(&token).await) }));
+            if number % 50 == 0 {
+                tokio::task::yield_now().await;
+            }
+            if number % 2 == 1 {
+                requests.swap_remove(number / 4).abort();
+            }
+        }
+        for request in requests {
+            assert_eq!(request.await.unwrap(), "valid");
+        }
+        assert!((3..3000).contains(&issuer.asked()), "{}", issuer.asked());
+    }
+}
+
 #[test]
 fn an_issuer_that_hangs_cannot_tell() {
     let world = World::new(5);
