@@ -40,6 +40,18 @@ impl<'a> TokenAnswer<'a> {
     }
 }
 
+/// The answer to a login for clients of drf-jwt-knox.
+#[derive(Serialize)]
+pub(crate) struct DrfJwtKnoxAnswer {
+    token: String,
+}
+
+impl DrfJwtKnoxAnswer {
+    pub(crate) fn new(issued: &Issued, scheme: &str) -> Self {
+        Self { token: format!("{scheme} {}", issued.token.expose()) }
+    }
+}
+
 /// One line of the list of sessions.
 #[derive(Serialize)]
 pub(crate) struct SessionAnswer {

@@ -1,6 +1,6 @@
 //! Putting a [`KnoxHttp`] together.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jwt_knox::{Issued, Knox, is_scope};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::{
     paths::Paths,
     protocol::Protocol,
     rejection::HttpRejection,
-    settings::Settings,
+    settings::{Settings, TokenResponse},
 };
 
 /// The settings of a [`KnoxHttp`]. [`KnoxHttp::builder`] starts one; none is required.
@@ -36,7 +36,7 @@ impl KnoxHttp {
             protocol: Protocol::new(),
             settings: Settings {
                 login: None,
-                token_response: None,
+                token_response: TokenResponse::Standard,
                 paths: Paths::default(),
                 debug_verify: false,
                 forward_auth: false,
@@ -152,17 +152,15 @@ impl KnoxHttpBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn token_response<T: Serialize>(mut self, response: impl Fn(&Issued) -> T + Send + Sync + 'static) -> Self {
-        self.settings.token_response = Some(Box::new(move |issued, _| serde_json::to_string(&response(issued))));
+        self.settings.token_response =
+            TokenResponse::Own(Box::new(move |issued| serde_json::to_string(&response(issued))));
         self
     }
 
     /// Answers a login with the body that clients of drf-jwt-knox read: `{"token":"Bearer …"}`, with the scheme of this
     /// handle.
     pub fn drf_jwt_knox_response(mut self) -> Self {
-        self.settings.token_response = Some(Box::new(|issued, scheme| {
-            let token = format!("{scheme} {}", issued.token.expose());
-            serde_json::to_string(&BTreeMap::from([("token", token)]))
-        }));
+        self.settings.token_response = TokenResponse::DrfJwtKnox;
         self
     }
 

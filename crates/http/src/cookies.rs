@@ -57,6 +57,11 @@ impl Cookies {
         Self { name: "session".into(), is_secure: false, ..self }
     }
 
+    #[cfg(feature = "openapi")]
+    pub(crate) fn cookie_name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn has_valid_name(&self) -> bool {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_|~".contains(&byte);
         let is_prefixed = self.name.len() > PREFIX.len() && self.name.starts_with(PREFIX);

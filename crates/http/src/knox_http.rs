@@ -6,7 +6,7 @@ use jwt_knox::{Authenticated, Issued, Knox, LoginTooOld, MissingScope, TimeLimit
 use serde::de::DeserializeOwned;
 
 use crate::{
-    answers::TokenAnswer,
+    answers::{DrfJwtKnoxAnswer, TokenAnswer},
     authorization::Values,
     client::Clients,
     cookies::Cookies,
@@ -18,7 +18,7 @@ use crate::{
     rejection::{Cause, HttpRejection},
     request::Request,
     response::Response,
-    settings::Settings,
+    settings::{Settings, TokenResponse},
     slot::AuthSlot,
 };
 
@@ -208,9 +208,11 @@ impl KnoxHttp {
 
     /// The answer that hands a new token out.
     pub(crate) fn token_response(&self, issued: &Issued) -> Result<Response, HttpRejection> {
-        let body = match &self.0.settings.token_response {
-            Some(body) => body(issued, self.protocol().scheme()),
-            None => serde_json::to_string(&TokenAnswer::new(issued, self.protocol().scheme())),
+        let scheme = self.protocol().scheme();
+        let body = match self.token_body() {
+            TokenResponse::Standard => serde_json::to_string(&TokenAnswer::new(issued, scheme)),
+            TokenResponse::DrfJwtKnox => serde_json::to_string(&DrfJwtKnoxAnswer::new(issued, scheme)),
+            TokenResponse::Own(body) => body(issued),
         };
         self.json(body)
     }
@@ -230,6 +232,11 @@ impl KnoxHttp {
     /// 200 with that body.
     pub(crate) fn json(&self, body: Result<String, serde_json::Error>) -> Result<Response, HttpRejection> {
         body.map(Response::json).map_err(|error| self.reject(Cause::Internal(error.into())))
+    }
+
+    /// What the body of [`token_response`](Self::token_response) is.
+    pub(crate) fn token_body(&self) -> &TokenResponse {
+        &self.0.settings.token_response
     }
 
     pub(crate) fn protocol(&self) -> &Protocol {

@@ -19,6 +19,8 @@ mod json_body;
 mod knox_http;
 mod log_in;
 mod login;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod passwords;
 mod paths;
 mod problem;

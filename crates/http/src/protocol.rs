@@ -152,6 +152,12 @@ impl Protocol {
         }
     }
 
+    /// Whether the application writes the bodies of problems.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn has_own_problems(&self) -> bool {
+        self.problem.is_some()
+    }
+
     /// The answer to an error as this handle gives it.
     pub(crate) fn reject(&self, error: impl Into<HttpRejection>) -> HttpRejection {
         error.into().with_style(&self.challenge, self.problem.as_ref())

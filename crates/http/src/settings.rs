@@ -9,7 +9,7 @@ use crate::{client::Clients, login::Login, paths::Paths};
 /// The settings of the built-in routes.
 pub(crate) struct Settings {
     pub(crate) login: Option<Arc<dyn Login>>,
-    pub(crate) token_response: Option<TokenResponse>,
+    pub(crate) token_response: TokenResponse,
     pub(crate) paths: Paths,
     pub(crate) debug_verify: bool,
     pub(crate) forward_auth: bool,
@@ -18,5 +18,14 @@ pub(crate) struct Settings {
     pub(crate) clients: Option<Clients>,
 }
 
-/// Writes the body of the answer to a login, from the token and the scheme to send it with.
-pub(crate) type TokenResponse = Box<dyn Fn(&Issued, &str) -> Result<String, serde_json::Error> + Send + Sync>;
+/// What the body of the answer to a login is.
+pub(crate) enum TokenResponse {
+    /// In the words of RFC 6749.
+    Standard,
+    /// What clients of drf-jwt-knox read.
+    DrfJwtKnox,
+    /// Whatever the application makes of it.
+    Own(OwnResponse),
+}
+
+pub(crate) type OwnResponse = Box<dyn Fn(&Issued) -> Result<String, serde_json::Error> + Send + Sync>;

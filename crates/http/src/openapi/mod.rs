@@ -1,0 +1,78 @@
+//! The built-in routes as an OpenAPI document.
+//!
+//! Which routes, paths and methods there are is what [`Endpoint`] and the settings say, and statuses are those of
+//! [`ProblemCode`](crate::ProblemCode). What a route may answer is described in one place, `operation`, by matches
+//! without a wildcard, so that a new route or code does not compile without a description.
+
+mod operation;
+mod response;
+mod schema;
+mod security;
+
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, tag::TagBuilder};
+
+use crate::{endpoint::Endpoint, knox_http::KnoxHttp};
+
+/// The group of all operations. A document must not have two of one name, so an application should not have one like it.
+const TAG: &str = "jwt-knox";
+
+impl KnoxHttp {
+    /// The [built-in routes that are on](Self::endpoints), at the [paths where they are](Self::path), as an OpenAPI 3.1
+    /// document: each with all that it may answer. For [`OpenApi::merge`] or [`OpenApi::nest`] into the document of the
+    /// application, as the routes are mounted.
+    ///
+    /// Names of schemas and security schemes begin with `Knox` and `knox`, so that they meet no others. Where the
+    /// application writes a body itself, by [`token_response`](crate::KnoxHttpBuilder::token_response) or
+    /// [`problem`](crate::KnoxHttpBuilder::problem), the schema `KnoxToken` or `KnoxProblem` allows anything; replace
+    /// it.
+    ///
+    /// HEAD is not described where there is GET: the answer is the same without its body.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    /// use jwt_knox_http::{Endpoint, KnoxHttp};
+    /// use utoipa::openapi::{Info, OpenApi, Paths};
+    ///
+    /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
+    /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
+    /// let knox = KnoxHttp::builder(knox).route(Endpoint::Sessions, "/devices").build()?;
+    /// let application = OpenApi::new(Info::new("Orders", "1.0.0"), Paths::new());
+    /// let document = application.nest("/auth", knox.openapi()).merge_from(knox.jwks_openapi());
+    /// assert!(document.paths.get_path_item("/auth/devices").is_some());
+    /// assert!(document.paths.get_path_item("/.well-known/jwks.json").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn openapi(&self) -> OpenApi {
+        self.document(self.endpoints())
+    }
+
+    /// The route of the public keys as an OpenAPI 3.1 document: it is mounted separately, at the root of the site.
+    #[must_use]
+    pub fn jwks_openapi(&self) -> OpenApi {
+        self.document([Endpoint::Jwks])
+    }
+
+    fn document(&self, endpoints: impl IntoIterator<Item = Endpoint>) -> OpenApi {
+        let endpoints: Vec<_> = endpoints.into_iter().collect();
+        let paths = endpoints.iter().fold(PathsBuilder::new(), |paths, endpoint| {
+            paths.path(self.path(*endpoint), operation::path_item(self, *endpoint))
+        });
+        let mut components = ComponentsBuilder::new();
+        for (name, schema) in schema::all(self, &endpoints) {
+            components = components.schema(name, schema);
+        }
+        for (name, scheme) in security::all(self, &endpoints) {
+            components = components.security_scheme(name, scheme);
+        }
+        let tag = TagBuilder::new().name(TAG).description(Some("Logging in and out, and the sessions of a user."));
+        OpenApiBuilder::new()
+            .info(InfoBuilder::new().title("jwt-knox").version(env!("CARGO_PKG_VERSION")))
+            .paths(paths)
+            .components(Some(components.build()))
+            .tags(Some([tag.build()]))
+            .build()
+    }
+}

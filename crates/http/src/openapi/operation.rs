@@ -1,0 +1,226 @@
+//! What each built-in route does, and what it may answer.
+
+use utoipa::openapi::{
+    ContentBuilder, HttpMethod, RefOr, Required, Schema,
+    path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem, PathItemBuilder},
+    request_body::{RequestBody, RequestBodyBuilder},
+};
+
+use super::{
+    TAG,
+    response::{Body, Presence, Success, responses},
+    schema::{self, Named},
+    security,
+};
+use crate::{endpoint::Endpoint, knox_http::KnoxHttp, problem::ProblemCode};
+
+/// All operations at the path of `endpoint`.
+pub(super) fn path_item(knox: &KnoxHttp, endpoint: Endpoint) -> PathItem {
+    let methods = methods(endpoint);
+    let item = methods.into_iter().fold(PathItemBuilder::new(), |item, method| {
+        let operation = operation(knox, endpoint, &method);
+        item.operation(method, operation)
+    });
+    let others = endpoint.allow().map(|allow| {
+        let code = ProblemCode::MethodNotAllowed;
+        format!("Other methods are answered with {}, `{}` and `Allow: {allow}`.", code.status(), code.as_str())
+    });
+    let parameters = (endpoint == Endpoint::Session).then(|| [session_parameter()]);
+    item.description(others).parameters(parameters).build()
+}
+
+/// The methods that are described: those that are answered, but for HEAD, which is as GET; and GET where all are, since that
+/// is what proxies send.
+fn methods(endpoint: Endpoint) -> Vec<HttpMethod> {
+    let method = |name| match name {
+        "GET" => Some(HttpMethod::Get),
+        "POST" => Some(HttpMethod::Post),
+        "DELETE" => Some(HttpMethod::Delete),
+        "PATCH" => Some(HttpMethod::Patch),
+        _ => None,
+    };
+    endpoint.allow().unwrap_or("GET").split(", ").filter_map(method).collect()
+}
+
+fn operation(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Operation {
+    let Description { id, summary, details, body, success } = describe(knox, endpoint, method);
+    let problems = problems(knox, endpoint, method);
+    let parameters = (endpoint == Endpoint::ForwardAuth).then(|| [scope_parameter()]);
+    OperationBuilder::new()
+        .tag(TAG)
+        .operation_id(Some(id))
+        .summary(Some(summary))
+        .description(details)
+        .parameters(parameters)
+        .request_body(body)
+        .responses(responses(knox, endpoint, success, &problems))
+        .securities(Some(security::requirements(knox, endpoint)))
+        .build()
+}
+
+struct Description {
+    /// Stays as it is: generators make names of functions of it.
+    id: &'static str,
+    summary: &'static str,
+    details: Option<&'static str>,
+    body: Option<RequestBody>,
+    success: Success,
+}
+
+impl Description {
+    fn new(id: &'static str, summary: &'static str, success: Success) -> Self {
+        Self { id, summary, details: None, body: None, success }
+    }
+
+    fn details(self, details: &'static str) -> Self {
+        Self { details: Some(details), ..self }
+    }
+
+    fn body(self, media_type: &str, schema: RefOr<Schema>, required: Required) -> Self {
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        Self {
+            body: Some(RequestBodyBuilder::new().content(media_type, content).required(Some(required)).build()),
+            ..self
+        }
+    }
+
+    fn json(self, schema: RefOr<Schema>, required: Required) -> Self {
+        self.body("application/json", schema, required)
+    }
+
+    fn form(self, schema: RefOr<Schema>) -> Self {
+        self.body("application/x-www-form-urlencoded", schema, Required::True)
+    }
+}
+
+fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Description {
+    const SCOPED: &str = "A token with scopes needs the scope for sessions.";
+    match (endpoint, method) {
+        (Endpoint::GetToken, _) => {
+            let success = Success::new(200, "The token.", Body::Json(Named::Token.reference()));
+            Description::new("getToken", "Log in", success)
+                .details("The user name and the password are sent by HTTP Basic, or in the body.")
+                .json(Named::Credentials.reference(), Required::False)
+        }
+        (Endpoint::Login, _) => {
+            let success = Success::new(200, "The session.", Body::Json(Named::BrowserSession.reference()));
+            Description::new("login", "Log a browser in", success.with_cookie(Presence::Always))
+                .details("The token is in a cookie. A page of another origin cannot send this.")
+                .json(Named::Credentials.reference(), Required::True)
+        }
+        (Endpoint::Verify, HttpMethod::Get) => Description::new("verify", "Say whether the token is valid", valid()),
+        (Endpoint::Verify, _) => Description::new("verifyPost", "Say whether the token is valid", valid()),
+        (Endpoint::Logout, _) => {
+            let success = Success::new(204, "The session has ended.", Body::None);
+            Description::new("logout", "Log out", success.with_cookie(Presence::Sometimes))
+        }
+        (Endpoint::LogoutOther, _) => {
+            let success = Success::new(200, "How many there were.", Body::Json(schema::deleted_sessions()));
+            Description::new("logoutOther", "End the user's other sessions", success).details(SCOPED)
+        }
+        (Endpoint::LogoutAll, _) => {
+            let success = Success::new(204, "All sessions have ended.", Body::None);
+            Description::new("logoutAll", "End all sessions of the user", success.with_cookie(Presence::Sometimes))
+                .details(SCOPED)
+        }
+        (Endpoint::Rotate, _) => {
+            let success = Success::new(200, "The new token.", Body::Json(schema::rotated(knox)));
+            Description::new("rotate", "Exchange the token for a new one", success.with_cookie(Presence::Sometimes))
+                .details("The session stays. The old token stays valid for a short while.")
+        }
+        (Endpoint::DebugVerify, _) => {
+            let success = Success::new(200, "The claims and the record.", Body::Json(schema::debug()));
+            Description::new("debugVerify", "Show what a token holds", success).details(SCOPED)
+        }
+        (Endpoint::ForwardAuth, _) => {
+            let identity = Success::new(200, "Who sends the request, in headers.", Body::None).with_identity();
+            Description::new("forwardAuth", "Tell a reverse proxy who sends a request", identity)
+                .details("All methods are answered alike.")
+        }
+        (Endpoint::Sessions, _) => {
+            let success = Success::new(200, "Newest first.", Body::Json(schema::listed_sessions()));
+            Description::new("listSessions", "List the user's sessions", success).details(SCOPED)
+        }
+        (Endpoint::Session, HttpMethod::Patch) => {
+            let success = Success::new(200, "The session.", Body::Json(Named::ListedSession.reference()));
+            Description::new("labelSession", "Give a session another label", success)
+                .details(SCOPED)
+                .json(schema::label(), Required::True)
+        }
+        (Endpoint::Session, _) => {
+            let success = Success::new(204, "The session has ended.", Body::None);
+            Description::new("endSession", "End a session", success.with_cookie(Presence::Sometimes)).details(SCOPED)
+        }
+        (Endpoint::Jwks, _) => {
+            let keys = Success::new(200, "A JWK Set.", Body::KeySet(schema::key_set()));
+            Description::new("listKeys", "List the public keys", keys.cached_for(knox.jwks_max_age()))
+        }
+        (Endpoint::Introspect, _) => {
+            let success = Success::new(200, "What is known of it.", Body::Json(schema::introspection(knox)));
+            Description::new("introspect", "Say whether a token is active (RFC 7662)", success)
+                .form(schema::token_form())
+        }
+        (Endpoint::Revoke, _) => {
+            let success = Success::new(200, "The token has no session any more.", Body::None);
+            Description::new("revoke", "End the session of a token (RFC 7009)", success).form(schema::token_form())
+        }
+    }
+}
+
+fn valid() -> Success {
+    Success::new(204, "It is.", Body::None)
+}
+
+/// The problems that an operation may answer. Those of the application's `Login` come on top.
+fn problems(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Vec<ProblemCode> {
+    use ProblemCode::*;
+
+    const BODY: [ProblemCode; 4] = [InvalidRequest, RequestTimeout, ContentTooLarge, UnsupportedMediaType];
+    const TOKEN: [ProblemCode; 2] = [MissingToken, InvalidToken];
+    let mut problems = match endpoint {
+        Endpoint::Jwks => return Vec::new(),
+        Endpoint::GetToken | Endpoint::Login => {
+            let login = [MissingCredentials, InvalidCredentials, LimitReached, InternalError];
+            [login.as_slice(), &BODY].concat()
+        }
+        Endpoint::Verify
+        | Endpoint::Logout
+        | Endpoint::LogoutOther
+        | Endpoint::LogoutAll
+        | Endpoint::DebugVerify
+        | Endpoint::Sessions => TOKEN.to_vec(),
+        Endpoint::Rotate => [TOKEN.as_slice(), &[InternalError]].concat(),
+        Endpoint::Session if *method == HttpMethod::Patch => [TOKEN.as_slice(), &[NotFound], &BODY].concat(),
+        Endpoint::Session => [TOKEN.as_slice(), &[NotFound]].concat(),
+        Endpoint::ForwardAuth => [TOKEN.as_slice(), &[InvalidRequest, InsufficientScope]].concat(),
+        Endpoint::Introspect => [[InvalidClient, InvalidToken, InsufficientScope].as_slice(), &BODY].concat(),
+        Endpoint::Revoke => [[InvalidClient].as_slice(), &BODY].concat(),
+    };
+    if endpoint.is_about_sessions() {
+        problems.push(InsufficientScope);
+    }
+    if knox.cookies().is_some() {
+        problems.push(CrossOrigin);
+    }
+    problems.push(Unavailable);
+    problems
+}
+
+fn session_parameter() -> Parameter {
+    ParameterBuilder::new()
+        .name("id")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .schema(Some(schema::session_id()))
+        .build()
+}
+
+fn scope_parameter() -> Parameter {
+    ParameterBuilder::new()
+        .name("scope")
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some("The scopes that the token needs, one in each or several with spaces in between."))
+        .schema(Some(schema::scopes()))
+        .build()
+}

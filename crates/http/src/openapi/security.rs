@@ -1,0 +1,104 @@
+//! What a client proves who it is with.
+
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+
+use crate::{challenge::AUTHORIZATION, endpoint::Endpoint, knox_http::KnoxHttp};
+
+/// The name of a security scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Token,
+    Cookie,
+    Password,
+    Client,
+}
+
+impl Scheme {
+    const ALL: [Self; 4] = [Self::Token, Self::Cookie, Self::Password, Self::Client];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Token => "knoxToken",
+            Self::Cookie => "knoxCookie",
+            Self::Password => "knoxPassword",
+            Self::Client => "knoxClient",
+        }
+    }
+}
+
+/// What may be sent to `endpoint`: one of these, or nothing for `None`.
+fn accepted(knox: &KnoxHttp, endpoint: Endpoint) -> Vec<Option<Scheme>> {
+    match endpoint {
+        Endpoint::Login | Endpoint::Jwks => Vec::new(),
+        // Or the user name and the password are in the body.
+        Endpoint::GetToken => vec![Some(Scheme::Password), None],
+        Endpoint::Verify
+        | Endpoint::Logout
+        | Endpoint::LogoutOther
+        | Endpoint::LogoutAll
+        | Endpoint::Rotate
+        | Endpoint::DebugVerify
+        | Endpoint::ForwardAuth
+        | Endpoint::Sessions
+        | Endpoint::Session => {
+            let cookie = knox.cookies().map(|_| Some(Scheme::Cookie));
+            [Some(Scheme::Token)].into_iter().chain(cookie).collect()
+        }
+        Endpoint::Introspect => vec![Some(Scheme::Client), Some(Scheme::Token)],
+        Endpoint::Revoke => vec![Some(Scheme::Client)],
+    }
+}
+
+/// What an operation of `endpoint` asks for. It is never left open, so that what a document asks for on all its routes
+/// does not count here.
+pub(super) fn requirements(knox: &KnoxHttp, endpoint: Endpoint) -> Vec<SecurityRequirement> {
+    let requirement = |scheme: Option<Scheme>| match scheme {
+        Some(scheme) => SecurityRequirement::new(scheme.name(), [""; 0]),
+        None => SecurityRequirement::default(),
+    };
+    accepted(knox, endpoint).into_iter().map(requirement).collect()
+}
+
+/// The schemes that `endpoints` name.
+pub(super) fn all(knox: &KnoxHttp, endpoints: &[Endpoint]) -> impl Iterator<Item = (&'static str, SecurityScheme)> {
+    let is_named =
+        |scheme: &Scheme| endpoints.iter().any(|endpoint| accepted(knox, *endpoint).contains(&Some(*scheme)));
+    Scheme::ALL.into_iter().filter(is_named).map(|scheme| (scheme.name(), definition(knox, scheme)))
+}
+
+fn definition(knox: &KnoxHttp, scheme: Scheme) -> SecurityScheme {
+    match scheme {
+        Scheme::Token => {
+            let word = knox.protocol().scheme();
+            let is_bearer = word.eq_ignore_ascii_case("Bearer");
+            in_header(knox, word, is_bearer.then_some(HttpAuthScheme::Bearer), "the access token of a session")
+        }
+        Scheme::Cookie => {
+            let name = knox.cookies().map(|cookies| cookies.cookie_name()).unwrap_or_default();
+            let description = "The session of a browser. It counts where there is no token in the header.";
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(name, description)))
+        }
+        Scheme::Password => in_header(knox, "Basic", Some(HttpAuthScheme::Basic), "the user name and the password"),
+        Scheme::Client => in_header(knox, "Basic", Some(HttpAuthScheme::Basic), "the id and the secret of a client"),
+    }
+}
+
+/// A credential in the header that this handle reads, behind `word`. OpenAPI has a name for a scheme of HTTP only if
+/// the header is `Authorization`.
+fn in_header(knox: &KnoxHttp, word: &str, known: Option<HttpAuthScheme>, what: &str) -> SecurityScheme {
+    let header = &*knox.protocol().challenge.header;
+    match known.filter(|_| header.eq_ignore_ascii_case(AUTHORIZATION)) {
+        Some(known) => {
+            let description = format!("With {what}.");
+            SecurityScheme::Http(
+                HttpBuilder::new().scheme(known).bearer_format("JWT").description(Some(description)).build(),
+            )
+        }
+        None => {
+            let description = format!("`{word}`, a space, and {what}.");
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(header, &description)))
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The document of the built-in routes says which of them there are, where, and what they answer.
+
+#![cfg(feature = "openapi")]
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jwt_knox::{Knox, MemoryStore, SigningKey};
+use jwt_knox_http::{
+    Client, ClientSecret, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder, LoginError, ProblemCode, login_fn,
+};
+use serde_json::{Value, json};
+use utoipa::openapi::{Info, OpenApi, Paths};
+
+fn builder() -> KnoxHttpBuilder {
+    let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
+    KnoxHttp::builder(knox).login(login_fn(|_| async { Err(LoginError::InvalidCredentials) }))
+}
+
+/// With all routes on.
+fn everything() -> KnoxHttpBuilder {
+    let client = Client::new("orders", &ClientSecret::generate().unwrap().hash()).unwrap();
+    builder().cookies(Cookies::new()).clients([client]).debug_verify(true).forward_auth(true)
+}
+
+fn document(builder: KnoxHttpBuilder) -> Value {
+    serde_json::to_value(builder.build().unwrap().openapi()).unwrap()
+}
+
+/// The operations of a document: `GET /verify`, and what is said of it.
+fn operations(document: &Value) -> BTreeMap<String, &Value> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let of_path = |(path, item): (&String, &'_ Value)| {
+        let methods = item.as_object().unwrap().iter().filter(|(_, operation)| operation["operationId"].is_string());
+        methods.map(|(method, _)| (path.clone(), method.clone())).collect::<Vec<_>>()
+    };
+    let names = paths.flat_map(of_path);
+    names
+        .map(|(path, method)| (format!("{} {path}", method.to_uppercase()), &document["paths"][&path][&method]))
+        .collect()
+}
+
+fn routes(document: &Value) -> Vec<String> {
+    operations(document).into_keys().collect()
+}
+
+fn components<'a>(document: &'a Value, kind: &str) -> BTreeSet<&'a str> {
+    document["components"][kind].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+}
+
+/// All values below a member of that name.
+fn below<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
+    match value {
+        Value::Object(members) => {
+            let of_name = members.iter().filter(|(member, _)| *member == name).map(|(_, value)| value);
+            of_name.chain(members.values().flat_map(|value| below(value, name))).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(|value| below(value, name)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The codes that a response, or all of an operation, may have.
+fn codes(value: &Value) -> BTreeSet<&str> {
+    let lists = below(value, "code").into_iter().flat_map(|code| below(code, "enum"));
+    lists.flat_map(|list| list.as_array().unwrap()).map(|code| code.as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_routes_of_the_document_are_those_that_are_on() {
+    let default = [
+        "DELETE /sessions/{id}",
+        "GET /sessions",
+        "GET /verify",
+        "PATCH /sessions/{id}",
+        "POST /get_token",
+        "POST /logout",
+        "POST /logout_all",
+        "POST /logout_other",
+        "POST /rotate",
+        "POST /verify",
+    ];
+    assert_eq!(routes(&document(builder())), default);
+
+    let knox = builder().build().unwrap();
+    let without_login = KnoxHttp::builder(knox.knox().clone());
+    assert!(!routes(&document(without_login)).contains(&"POST /get_token".to_owned()));
+
+    let changed = builder()
+        .without(Endpoint::LogoutAll)
+        .without(Endpoint::GetToken)
+        .route(Endpoint::Sessions, "/devices")
+        .route(Endpoint::Session, "/my/devices/{id}")
+        .route(Endpoint::Verify, "/a/check");
+    let expected = [
+        "DELETE /my/devices/{id}",
+        "GET /a/check",
+        "GET /devices",
+        "PATCH /my/devices/{id}",
+        "POST /a/check",
+        "POST /logout",
+        "POST /logout_other",
+        "POST /rotate",
+    ];
+    assert_eq!(routes(&document(changed)), expected);
+
+    let all = document(everything());
+    for route in ["POST /login", "GET /debug_verify", "GET /forward_auth", "POST /introspect", "POST /revoke"] {
+        assert!(routes(&all).contains(&route.to_owned()), "{route}");
+    }
+    let jwks = serde_json::to_value(knox.jwks_openapi()).unwrap();
+    assert_eq!(routes(&jwks), ["GET /.well-known/jwks.json"]);
+}
+
+/// A route that is missing here is described by nothing.
+#[test]
+fn every_route_is_described() {
+    let knox = everything().build().unwrap();
+    let document = serde_json::to_value(knox.openapi().merge_from(knox.jwks_openapi())).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    for endpoint in Endpoint::ALL {
+        let operations = operations(&document);
+        assert!(operations.keys().any(|route| route.ends_with(knox.path(*endpoint))), "{endpoint:?}");
+    }
+    let mut ids = BTreeSet::new();
+    for (route, operation) in operations(&document) {
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{route}: its id is there twice");
+        assert!(operation["summary"].is_string() && operation["security"].is_array(), "{route}");
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            assert_eq!(response["headers"]["Cache-Control"]["required"], true, "{route} {status}");
+            let challenge = &response["headers"]["WWW-Authenticate"]["required"];
+            assert_eq!(status == "401", *challenge == true, "{route} {status}");
+            assert_eq!(status == "503", response["headers"]["Retry-After"]["required"] == true, "{route} {status}");
+        }
+    }
+}
+
+/// A code that is missing here is described by nothing.
+#[test]
+fn every_code_is_described() {
+    let document = document(everything());
+    let described = codes(&document);
+    // Handlers of the application may answer these; the built-in routes do not.
+    let of_handlers = [ProblemCode::LoginTooOld, ProblemCode::LoginSuperseded, ProblemCode::Forbidden];
+    for code in ProblemCode::ALL {
+        if *code == ProblemCode::MethodNotAllowed {
+            let logout = document["paths"]["/logout"]["description"].as_str().unwrap();
+            assert_eq!(logout, "Other methods are answered with 405, `method_not_allowed` and `Allow: POST`.");
+        } else {
+            assert_eq!(described.contains(code.as_str()), !of_handlers.contains(code), "{code:?}");
+        }
+    }
+    for (route, operation) in operations(&document) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            for code in codes(response) {
+                let known = ProblemCode::ALL.iter().find(|known| known.as_str() == code).unwrap();
+                assert_eq!(known.status().to_string(), *status, "{route} {code}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_document_refers_to_is_in_it_and_nothing_else() {
+    let knox = everything().build().unwrap();
+    let documents = [everything(), builder(), builder().without(Endpoint::GetToken)].map(document);
+    for document in documents.into_iter().chain([serde_json::to_value(knox.jwks_openapi()).unwrap()]) {
+        let referred = below(&document, "$ref").into_iter().map(|reference| reference.as_str().unwrap());
+        let referred: BTreeSet<_> =
+            referred.map(|reference| reference.strip_prefix("#/components/schemas/").unwrap()).collect();
+        assert_eq!(referred, components(&document, "schemas"));
+        let asked = below(&document["paths"], "security").into_iter().flat_map(|list| list.as_array().unwrap());
+        let asked: BTreeSet<_> = asked.flat_map(|one| one.as_object().unwrap().keys()).map(String::as_str).collect();
+        assert_eq!(asked, components(&document, "securitySchemes"));
+        let names = components(&document, "schemas").into_iter().chain(components(&document, "securitySchemes"));
+        assert!(names.into_iter().all(|name| name.to_lowercase().starts_with("knox")));
+    }
+}
+
+#[test]
+fn cookies_are_there_where_they_are_on() {
+    let (off, on) = (document(builder()), document(builder().cookies(Cookies::new().name("__Host-me"))));
+    assert!(below(&off, "Set-Cookie").is_empty() && !codes(&off).contains("cross_origin"));
+    let scheme = &on["components"]["securitySchemes"]["knoxCookie"];
+    assert_eq!((&scheme["in"], &scheme["name"]), (&json!("cookie"), &json!("__Host-me")));
+    for (route, operation) in operations(&on) {
+        assert!(codes(&operation["responses"]["403"]).contains("cross_origin"), "{route}");
+    }
+    let operations = operations(&on);
+    assert_eq!(operations["GET /verify"]["security"], json!([{"knoxToken": []}, {"knoxCookie": []}]));
+    assert_eq!(operations["POST /login"]["security"], json!([]));
+    let cookie = |route: &str, status: &str| {
+        operations[route]["responses"][status]["headers"]["Set-Cookie"]["required"].as_bool()
+    };
+    assert_eq!(cookie("POST /login", "200"), Some(true));
+    for (route, status) in [
+        ("POST /rotate", "200"),
+        ("POST /logout", "204"),
+        ("POST /logout", "401"),
+        ("POST /logout_all", "204"),
+        ("DELETE /sessions/{id}", "204"),
+    ] {
+        assert_eq!(cookie(route, status), Some(false), "{route} {status}");
+    }
+    assert_eq!(cookie("GET /verify", "204"), None);
+}
+
+#[test]
+fn credentials_are_where_they_are_read() {
+    let schemes = |builder| document(builder)["components"]["securitySchemes"].clone();
+    let default = schemes(everything());
+    assert_eq!((&default["knoxToken"]["type"], &default["knoxToken"]["scheme"]), (&json!("http"), &json!("bearer")));
+    assert_eq!(default["knoxToken"]["bearerFormat"], "JWT");
+    for scheme in ["knoxPassword", "knoxClient"] {
+        assert_eq!((&default[scheme]["type"], &default[scheme]["scheme"]), (&json!("http"), &json!("basic")));
+    }
+    let moved = schemes(everything().header("X-Auth-Token"));
+    for scheme in ["knoxToken", "knoxPassword", "knoxClient"] {
+        assert_eq!((&moved[scheme]["in"], &moved[scheme]["name"]), (&json!("header"), &json!("X-Auth-Token")));
+    }
+    let renamed = schemes(everything().scheme("Token"));
+    assert_eq!(
+        (&renamed["knoxToken"]["in"], &renamed["knoxToken"]["name"]),
+        (&json!("header"), &json!("Authorization"))
+    );
+    assert_eq!(renamed["knoxClient"]["scheme"], "basic");
+}
+
+#[test]
+fn bodies_of_the_application_are_not_guessed() {
+    let of_drf = document(builder().drf_jwt_knox_response());
+    assert_eq!(of_drf["components"]["schemas"]["KnoxToken"]["required"], json!(["token"]));
+    let own = document(builder().token_response(|_| "x").problem(|_| "y"));
+    for schema in ["KnoxToken", "KnoxProblem"] {
+        let members: Vec<_> = own["components"]["schemas"][schema].as_object().unwrap().keys().collect();
+        assert_eq!(members, ["description"], "{schema}");
+    }
+    assert!(codes(&own).is_empty());
+}
+
+#[test]
+fn it_goes_into_the_document_of_the_application() {
+    let application = || OpenApi::new(Info::new("Orders", "1.2.3"), Paths::new());
+    let knox = everything().build().unwrap();
+    let merged = serde_json::to_value(application().merge_from(knox.openapi())).unwrap();
+    assert_eq!(routes(&merged), routes(&document(everything())));
+    assert_eq!((&merged["info"]["title"], &merged["info"]["version"]), (&json!("Orders"), &json!("1.2.3")));
+    let nested = application().nest("/auth", knox.openapi()).merge_from(knox.jwks_openapi());
+    let nested = serde_json::to_value(nested).unwrap();
+    assert_eq!(components(&nested, "schemas"), components(&merged, "schemas"));
+    let routes = routes(&nested);
+    assert!(routes.contains(&"DELETE /auth/sessions/{id}".to_owned()), "{routes:?}");
+    assert!(routes.contains(&"GET /.well-known/jwks.json".to_owned()), "{routes:?}");
+    let is_outside = |route: &&String| !route.contains(" /auth/");
+    assert_eq!(routes.iter().filter(is_outside).count(), 1, "{routes:?}");
+}
