@@ -9,6 +9,8 @@ use std::{
 use base64ct::{Base64, Encoding};
 use serde_json::Value;
 
+use crate::document;
+
 /// A request, byte for byte.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -16,12 +18,19 @@ pub struct Call {
     target: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
+    is_described: bool,
 }
 
 impl Call {
     /// A request without headers or body.
     pub fn new(method: &str, target: &str) -> Self {
-        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            is_described: true,
+        }
     }
 
     /// `GET`.
@@ -88,7 +97,13 @@ impl Call {
         self
     }
 
-    /// Sends the request and reads the whole answer.
+    /// Does not hold the answer against the OpenAPI document: for a request that the framework changes or answers itself.
+    #[must_use]
+    pub fn undescribed(self) -> Self {
+        Self { is_described: false, ..self }
+    }
+
+    /// Sends the request and reads the whole answer. One of a built-in route is held against the OpenAPI document.
     pub fn send(&self, address: SocketAddr) -> Reply {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -109,7 +124,11 @@ impl Call {
         let mut answer = Vec::new();
         let outcome = stream.read_to_end(&mut answer);
         assert!(outcome.is_ok() || !answer.is_empty(), "no answer to {self:?}: {outcome:?}");
-        Reply::parse(&answer, &self.method)
+        let reply = Reply::parse(&answer, &self.method);
+        if self.is_described {
+            document::check(address, &self.method, &self.target, &reply);
+        }
+        reply
     }
 }
 

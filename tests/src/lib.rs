@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod databases;
+mod document;
 pub mod forge;
 pub mod interop;
 pub mod log;

@@ -6,6 +6,8 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use jwt_knox_http::{KnoxHttp, PendingLogin, scopes};
 
+use crate::document;
+
 scopes! {
     /// A scope that some routes need.
     pub Admin = "admin";
@@ -63,12 +65,14 @@ pub struct Server {
 impl Server {
     /// Starts the application on a port that is free.
     pub fn start(framework: Framework, knox: KnoxHttp) -> Self {
+        let documented = knox.clone();
         let address = match framework {
             Framework::Axum => on_axum::start(knox),
             Framework::Actix => on_actix::start(knox),
             Framework::Rocket => on_rocket::start(knox),
             Framework::Hyper => on_hyper::start(knox),
         };
+        document::register(address, &documented);
         Self { address }
     }
 }

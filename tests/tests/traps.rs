@@ -216,7 +216,10 @@ fn rocket_rewrites_the_method_of_a_form() {
             .bearer(&token)
             .header("Content-Type", "application/x-www-form-urlencoded")
             .body("_method=delete");
-        assert_eq!(form.send(server.address).status, if framework == Framework::Rocket { 405 } else { 204 });
+        assert_eq!(
+            form.undescribed().send(server.address).status,
+            if framework == Framework::Rocket { 405 } else { 204 }
+        );
     }
 }
 
@@ -226,7 +229,7 @@ fn an_unknown_method_gets_nowhere() {
     for framework in Framework::ALL {
         let (_, server) = start(framework);
         let token = Call::login("alice", "wonderland").send(server.address).token();
-        let reply = Call::new("BREW", "/verify").bearer(&token).send(server.address);
+        let reply = Call::new("BREW", "/verify").bearer(&token).undescribed().send(server.address);
         assert_eq!(reply.status, if framework == Framework::Rocket { 400 } else { 405 }, "{framework:?}");
     }
 }

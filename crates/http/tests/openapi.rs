@@ -126,6 +126,8 @@ fn every_route_is_described() {
     for (route, operation) in operations(&document) {
         assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{route}: its id is there twice");
         assert!(operation["summary"].is_string() && operation["security"].is_array(), "{route}");
+        // Tools would show that of the path.
+        assert!(operation["description"].is_string(), "{route}");
         for (status, response) in operation["responses"].as_object().unwrap() {
             assert_eq!(response["headers"]["Cache-Control"]["required"], true, "{route} {status}");
             let challenge = &response["headers"]["WWW-Authenticate"]["required"];

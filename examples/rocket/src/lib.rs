@@ -15,8 +15,8 @@ use std::{error::Error, fmt, io::Cursor};
 
 use jwt_knox_rocket::{Cookies, KnoxAuth, KnoxHttp, fairing, jwks_route, jwt_knox::Knox, routes};
 use rocket::{
-    Build, Config, Data, Request, Response, Rocket, Route, get,
-    http::Method,
+    Build, Config, Data, Request, Response, Rocket, Route, State, get,
+    http::{Method, Status},
     response::content::RawJson,
     route::{Handler, Outcome},
 };
@@ -28,6 +28,13 @@ use crate::{passwords::passwords, settings::Settings, users::Users};
 #[get("/me")]
 fn me(auth: KnoxAuth) -> RawJson<String> {
     RawJson(json!({"subject": auth.subject().as_str(), "session_id": auth.session_id().as_str()}).to_string())
+}
+
+/// What the routes are and what they answer, for generators of clients. An application merges this into its own document.
+#[get("/openapi.json")]
+fn openapi(knox: &State<KnoxHttp>) -> Result<RawJson<String>, Status> {
+    let document = knox.openapi().merge_from(knox.jwks_openapi());
+    document.to_json().map(RawJson).map_err(|_| Status::InternalServerError)
 }
 
 /// A file of the page for browsers.
@@ -55,7 +62,7 @@ pub fn app(config: Config, knox: KnoxHttp) -> Rocket<Build> {
         .mount("/", pages.collect::<Vec<_>>())
         // The handle for the guards, and catchers that answer for them.
         .attach(fairing(knox.clone()))
-        .mount("/", rocket::routes![me])
+        .mount("/", rocket::routes![me, openapi])
         // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
         .mount("/", routes(knox.clone()))
         // /.well-known/jwks.json: an empty list, since this server signs with HMAC

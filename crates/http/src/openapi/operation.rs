@@ -44,13 +44,18 @@ fn methods(endpoint: Endpoint) -> Vec<HttpMethod> {
 
 fn operation(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Operation {
     let Description { id, summary, details, body, success } = describe(knox, endpoint, method);
+    let details = if endpoint.is_about_sessions() {
+        format!("{details} A token with scopes needs the scope `{}`.", knox.session_scope())
+    } else {
+        details.to_owned()
+    };
     let problems = problems(knox, endpoint, method);
     let parameters = (endpoint == Endpoint::ForwardAuth).then(|| [scope_parameter()]);
     OperationBuilder::new()
         .tag(TAG)
         .operation_id(Some(id))
         .summary(Some(summary))
-        .description(details)
+        .description(Some(details))
         .parameters(parameters)
         .request_body(body)
         .responses(responses(knox, endpoint, success, &problems))
@@ -62,18 +67,14 @@ struct Description {
     /// Stays as it is: generators make names of functions of it.
     id: &'static str,
     summary: &'static str,
-    details: Option<&'static str>,
+    details: &'static str,
     body: Option<RequestBody>,
     success: Success,
 }
 
 impl Description {
-    fn new(id: &'static str, summary: &'static str, success: Success) -> Self {
-        Self { id, summary, details: None, body: None, success }
-    }
-
-    fn details(self, details: &'static str) -> Self {
-        Self { details: Some(details), ..self }
+    fn new(id: &'static str, summary: &'static str, details: &'static str, success: Success) -> Self {
+        Self { id, summary, details, body: None, success }
     }
 
     fn body(self, media_type: &str, schema: RefOr<Schema>, required: Required) -> Self {
@@ -94,81 +95,139 @@ impl Description {
 }
 
 fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Description {
-    const SCOPED: &str = "A token with scopes needs the scope for sessions.";
+    const VERIFY: &str = "It counts as a use of the session.";
     match (endpoint, method) {
         (Endpoint::GetToken, _) => {
             let success = Success::new(200, "The token.", Body::Json(Named::Token.reference()));
-            Description::new("getToken", "Log in", success)
-                .details("The user name and the password are sent by HTTP Basic, or in the body.")
-                .json(Named::Credentials.reference(), Required::False)
+            Description::new(
+                "getToken",
+                "Log in",
+                "The user name and the password are sent by HTTP Basic, or in the body.",
+                success,
+            )
+            .json(Named::Credentials.reference(), Required::False)
         }
         (Endpoint::Login, _) => {
             let success = Success::new(200, "The session.", Body::Json(Named::BrowserSession.reference()));
-            Description::new("login", "Log a browser in", success.with_cookie(Presence::Always))
-                .details("The token is in a cookie. A page of another origin cannot send this.")
-                .json(Named::Credentials.reference(), Required::True)
+            Description::new(
+                "login",
+                "Log a browser in",
+                "The token is in a cookie. A page of another origin cannot send this.",
+                success.with_cookie(Presence::Always),
+            )
+            .json(Named::Credentials.reference(), Required::True)
         }
-        (Endpoint::Verify, HttpMethod::Get) => Description::new("verify", "Say whether the token is valid", valid()),
-        (Endpoint::Verify, _) => Description::new("verifyPost", "Say whether the token is valid", valid()),
+        (Endpoint::Verify, HttpMethod::Get) => {
+            Description::new("verify", "Say whether the token is valid", VERIFY, valid())
+        }
+        (Endpoint::Verify, _) => Description::new("verifyPost", "Say whether the token is valid", VERIFY, valid()),
         (Endpoint::Logout, _) => {
             let success = Success::new(204, "The session has ended.", Body::None);
-            Description::new("logout", "Log out", success.with_cookie(Presence::Sometimes))
+            Description::new(
+                "logout",
+                "Log out",
+                "All tokens of this session become invalid at once.",
+                success.with_cookie(Presence::Sometimes),
+            )
         }
         (Endpoint::LogoutOther, _) => {
             let success = Success::new(200, "How many there were.", Body::Json(schema::deleted_sessions()));
-            Description::new("logoutOther", "End the user's other sessions", success).details(SCOPED)
+            Description::new("logoutOther", "End the user's other sessions", "This session stays.", success)
         }
         (Endpoint::LogoutAll, _) => {
             let success = Success::new(204, "All sessions have ended.", Body::None);
-            Description::new("logoutAll", "End all sessions of the user", success.with_cookie(Presence::Sometimes))
-                .details(SCOPED)
+            Description::new(
+                "logoutAll",
+                "End all sessions of the user",
+                "This session too, and logins that are under way get none.",
+                success.with_cookie(Presence::Sometimes),
+            )
         }
         (Endpoint::Rotate, _) => {
             let success = Success::new(200, "The new token.", Body::Json(schema::rotated(knox)));
-            Description::new("rotate", "Exchange the token for a new one", success.with_cookie(Presence::Sometimes))
-                .details("The session stays. The old token stays valid for a short while.")
+            Description::new(
+                "rotate",
+                "Exchange the token for a new one",
+                "The session stays. The old token stays valid for a short while.",
+                success.with_cookie(Presence::Sometimes),
+            )
         }
         (Endpoint::DebugVerify, _) => {
             let success = Success::new(200, "The claims and the record.", Body::Json(schema::debug()));
-            Description::new("debugVerify", "Show what a token holds", success).details(SCOPED)
+            Description::new(
+                "debugVerify",
+                "Show what a token holds",
+                "The secret and its digest are left out.",
+                success,
+            )
         }
         (Endpoint::ForwardAuth, _) => {
             let identity = Success::new(200, "Who sends the request, in headers.", Body::None).with_identity();
-            Description::new("forwardAuth", "Tell a reverse proxy who sends a request", identity)
-                .details("All methods are answered alike.")
+            Description::new(
+                "forwardAuth",
+                "Tell a reverse proxy who sends a request",
+                "All methods are answered alike.",
+                identity,
+            )
         }
         (Endpoint::Sessions, _) => {
-            let success = Success::new(200, "Newest first.", Body::Json(schema::listed_sessions()));
-            Description::new("listSessions", "List the user's sessions", success).details(SCOPED)
+            let success =
+                Success::new(200, "The active sessions, newest first.", Body::Json(schema::listed_sessions()));
+            Description::new("listSessions", "List the user's sessions", "At most 1,000.", success)
         }
         (Endpoint::Session, HttpMethod::Patch) => {
             let success = Success::new(200, "The session.", Body::Json(Named::ListedSession.reference()));
-            Description::new("labelSession", "Give a session another label", success)
-                .details(SCOPED)
-                .json(schema::label(), Required::True)
+            Description::new(
+                "labelSession",
+                "Give a session another label",
+                "The answer has the label that is left of it.",
+                success,
+            )
+            .json(schema::label(), Required::True)
         }
         (Endpoint::Session, _) => {
             let success = Success::new(204, "The session has ended.", Body::None);
-            Description::new("endSession", "End a session", success.with_cookie(Presence::Sometimes)).details(SCOPED)
+            Description::new(
+                "endSession",
+                "End a session",
+                "It may be the one that asks.",
+                success.with_cookie(Presence::Sometimes),
+            )
         }
         (Endpoint::Jwks, _) => {
             let keys = Success::new(200, "A JWK Set.", Body::KeySet(schema::key_set()));
-            Description::new("listKeys", "List the public keys", keys.cached_for(knox.jwks_max_age()))
+            Description::new(
+                "listKeys",
+                "List the public keys",
+                "For services that verify tokens themselves. They do not see revocation.",
+                keys.cached_for(knox.jwks_max_age()),
+            )
         }
         (Endpoint::Introspect, _) => {
             let success = Success::new(200, "What is known of it.", Body::Json(schema::introspection(knox)));
-            Description::new("introspect", "Say whether a token is active (RFC 7662)", success)
-                .form(schema::token_form())
+            Description::new(
+                "introspect",
+                "Say whether a token is active (RFC 7662)",
+                "Whatever the reason is that a token is not active, the answer is the same.",
+                success,
+            )
+            .form(schema::token_form())
         }
         (Endpoint::Revoke, _) => {
             let success = Success::new(200, "The token has no session any more.", Body::None);
-            Description::new("revoke", "End the session of a token (RFC 7009)", success).form(schema::token_form())
+            Description::new(
+                "revoke",
+                "End the session of a token (RFC 7009)",
+                "A token that is not valid is as good as revoked.",
+                success,
+            )
+            .form(schema::token_form())
         }
     }
 }
 
 fn valid() -> Success {
-    Success::new(204, "It is.", Body::None)
+    Success::new(204, "The token is valid.", Body::None)
 }
 
 /// The problems that an operation may answer. Those of the application's `Login` come on top.
