@@ -1,4 +1,5 @@
-//! The programs that the interoperability tests talk to: PyJWT, jose, and a Django site with the real drf-jwt-knox.
+//! The programs that the interoperability tests talk to: PyJWT, jose, a Django site with the real drf-jwt-knox, and those
+//! that read OpenAPI documents.
 
 use std::{
     env,
@@ -6,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
 };
 
 use jiff::Timestamp;
@@ -141,8 +142,69 @@ impl Drop for Program {
     }
 }
 
+/// Has openapi-spec-validator read a document.
+pub fn validate_openapi(document: &Path) -> Output {
+    let mut command = interpreter(venv("python"), "python.stamp");
+    command.args(["-m", "openapi_spec_validator", "--schema", "3.1"]).arg(document).output().unwrap()
+}
+
+/// Has schemathesis hold that server against a document. It keeps its files in that folder.
+pub fn schemathesis(document: &Path, server: SocketAddr, folder: &Path) -> Output {
+    let mut command = interpreter(venv("python"), "python.stamp");
+    command
+        .args(["-c", "from schemathesis.cli import schemathesis; schemathesis()", "--no-color", "--config-file"])
+        .arg(source("schemathesis.toml"))
+        .arg("run")
+        .arg(document)
+        .args(["--url", &format!("http://{server}")])
+        .env("PYTHONPATH", source(""))
+        .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(folder);
+    command.output().unwrap()
+}
+
+/// A client that @hey-api/openapi-ts has made of a document, and what it does, compiled by tsc.
+#[derive(Debug)]
+pub struct GeneratedClient(PathBuf);
+
+impl GeneratedClient {
+    /// Makes it, in a folder of `target/interop`.
+    ///
+    /// # Errors
+    ///
+    /// What the generator or the compiler says.
+    pub fn new(document: &Path) -> Result<Self, Output> {
+        let folder = installed().join("openapi_client");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let run = |program: &str, arguments: &[&OsStr]| {
+            let mut command = interpreter("node".into(), "node.stamp");
+            command.arg(installed().join("node_modules").join(program)).args(arguments).current_dir(&folder);
+            let output = command.output().unwrap();
+            if output.status.success() { Ok(()) } else { Err(output) }
+        };
+        let document = document.as_os_str();
+        let generate = ["--input".as_ref(), document, "--output".as_ref(), "generated".as_ref()];
+        run(
+            "@hey-api/openapi-ts/bin/run.js",
+            &[&generate[..], &["--client".as_ref(), "@hey-api/client-fetch".as_ref()]].concat(),
+        )?;
+        std::fs::copy(source("openapi_client.ts"), folder.join("client.ts")).unwrap();
+        let options = "--strict --target es2022 --module commonjs client.ts";
+        run("typescript/bin/tsc", &options.split(' ').map(OsStr::new).collect::<Vec<_>>())?;
+        Ok(Self(folder.join("client.js")))
+    }
+
+    /// Lets it talk to that server.
+    pub fn run(&self, server: SocketAddr) -> Output {
+        let mut command = interpreter("node".into(), "node.stamp");
+        command.arg(&self.0).arg(format!("http://{server}")).output().unwrap()
+    }
+}
+
 fn python(script: &str) -> Command {
-    program(installed().join("venv/bin/python"), "python.stamp", script)
+    program(venv("python"), "python.stamp", script)
 }
 
 fn node(script: &str) -> Command {
@@ -150,10 +212,24 @@ fn node(script: &str) -> Command {
 }
 
 fn program(interpreter: PathBuf, stamp: &str, script: &str) -> Command {
-    assert!(installed().join(stamp).exists(), "tests/interop/install.sh has not been run");
-    let mut command = Command::new(interpreter);
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(script));
+    let mut command = self::interpreter(interpreter, stamp);
+    command.arg(source(script));
     command
+}
+
+fn interpreter(interpreter: PathBuf, stamp: &str) -> Command {
+    assert!(installed().join(stamp).exists(), "tests/interop/install.sh has not been run");
+    Command::new(interpreter)
+}
+
+/// A program for Python.
+fn venv(name: &str) -> PathBuf {
+    installed().join("venv/bin").join(name)
+}
+
+/// A file of `tests/interop`.
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(name)
 }
 
 /// Where `tests/interop/install.sh` installs.

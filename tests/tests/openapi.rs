@@ -1,0 +1,161 @@
+//! Programs of others read the OpenAPI documents: a validator, a tester that looks for answers which they do not have,
+//! and a generator of clients.
+//!
+//! `crates/http/tests/openapi.rs` has what is in them.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Output,
+    thread,
+};
+
+use jwt_knox_http::{Client, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder};
+use jwt_knox_test_program::{Program, command};
+use jwt_knox_tests::{
+    Call, Framework, Server, StoreKind, World,
+    interop::{GeneratedClient, schemathesis, validate_openapi},
+    world::temporary_file,
+};
+
+/// The SHA-256 of `the secret of the client`.
+const CLIENT: &str = "sha256:e8911ce137230d25308512613b989f8be321e9ee15405a001c113d5df47beb54";
+
+/// With all routes on.
+fn everything(http: KnoxHttpBuilder) -> KnoxHttpBuilder {
+    let client = Client::new("orders", CLIENT).unwrap();
+    http.cookies(Cookies::new()).clients([client]).debug_verify(true).forward_auth(true)
+}
+
+fn world(settings: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder) -> World {
+    World::with(StoreKind::Memory, |core| core, settings)
+}
+
+/// A new folder for the files of a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn write(folder: &Path, document: impl AsRef<[u8]>) -> PathBuf {
+    let file = folder.join("openapi.json");
+    fs::write(&file, document).unwrap();
+    file
+}
+
+fn document(knox: &KnoxHttp) -> String {
+    knox.openapi().merge_from(knox.jwks_openapi()).to_pretty_json().unwrap()
+}
+
+fn succeeded(what: &str, output: &Output) {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{what}: {}{}", text(&output.stdout), text(&output.stderr));
+}
+
+/// An example server, as a reader starts it.
+struct Example {
+    _program: Program,
+    address: SocketAddr,
+}
+
+impl Example {
+    const ALL: [&str; 3] = ["axum", "actix", "rocket"];
+
+    fn start(name: &str) -> Self {
+        let mut command = command(name);
+        for unset in ["KNOX_SECRET", "KNOX_COOKIES", "KNOX_LIFETIME_SECONDS", "KNOX_STORE_URL"] {
+            command.env_remove(unset);
+        }
+        command
+            .env("LISTEN", "127.0.0.1:0")
+            .env("DATABASE_URL", format!("sqlite:{}", temporary_file().display()))
+            .env("KNOX_DEBUG_VERIFY", "1")
+            // A tester logs in often, and lists of sessions are long then.
+            .env("KNOX_LIMIT", "evict:20");
+        let mut program = Program::start(&mut command);
+        let address = program.after("Listening on http://").split(". ").next().unwrap().parse().unwrap();
+        Self { _program: program, address }
+    }
+
+    fn document(&self) -> String {
+        let reply = Call::get("/openapi.json").send(self.address);
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{reply:?}");
+        reply.body
+    }
+}
+
+#[test]
+#[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
+fn a_validator_accepts_the_documents() {
+    let configurations: [fn(KnoxHttpBuilder) -> KnoxHttpBuilder; 5] = [
+        |http| http,
+        everything,
+        |http| everything(http).scheme("Token").header("X-Auth-Token"),
+        |http| http.without(Endpoint::GetToken).route(Endpoint::Session, "/devices/{id}"),
+        |http| everything(http).problem(|_| "x").token_response(|_| "y"),
+    ];
+    let folder = folder("validator");
+    for settings in configurations {
+        let file = write(&folder, document(&world(settings).knox));
+        succeeded(&fs::read_to_string(&file).unwrap(), &validate_openapi(&file));
+    }
+    // It does say no.
+    let file = write(&folder, document(&world(everything).knox).replace("\"description\"", "\"descriptoin\""));
+    assert!(!validate_openapi(&file).status.success());
+}
+
+#[test]
+#[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
+fn the_example_servers_answer_what_their_document_has() {
+    thread::scope(|scope| {
+        for name in Example::ALL {
+            scope.spawn(move || {
+                let (example, folder) = (Example::start(name), folder(name));
+                let document = write(&folder, example.document());
+                succeeded(name, &schemathesis(&document, example.address, &folder));
+            });
+        }
+    });
+}
+
+#[test]
+#[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
+fn servers_with_all_routes_answer_what_their_document_has() {
+    thread::scope(|scope| {
+        for framework in [Framework::Axum, Framework::Actix, Framework::Rocket] {
+            scope.spawn(move || {
+                let folder = folder(&format!("all-{framework:?}"));
+                let world = World::with(StoreKind::Memory, evict, everything);
+                let document = write(&folder, document(&world.knox));
+                let server = Server::start(framework, world.knox);
+                succeeded(&format!("{framework:?}"), &schemathesis(&document, server.address, &folder));
+            });
+        }
+    });
+}
+
+fn evict(core: jwt_knox::KnoxBuilder) -> jwt_knox::KnoxBuilder {
+    core.limit(jwt_knox::SessionLimit::evict_oldest(20).unwrap())
+}
+
+/// One for all three, since they have the same document.
+#[test]
+#[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
+fn a_generated_client_logs_in_and_out() {
+    let examples = Example::ALL.map(Example::start);
+    let documents: Vec<_> = examples.iter().map(Example::document).collect();
+    assert!(documents.iter().all(|document| *document == documents[0]));
+    let file = write(&folder("client"), &documents[0]);
+    let client = GeneratedClient::new(&file).unwrap_or_else(|output| {
+        succeeded("the generator or the compiler", &output);
+        unreachable!()
+    });
+    for example in examples {
+        succeeded("the client", &client.run(example.address));
+    }
+}
