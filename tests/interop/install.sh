@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the interoperability tests talk to, into target/interop. For Python: `venv` (PyJWT, Django, drf-jwt-knox,
-# Knox 5, Valkey) and `knox4` (Knox 4, to be put in front by PYTHONPATH). For Node: `node_modules` (jose). What is there already is
-# left alone. Where only one of the two can be installed it is, and the script fails at its end.
+# Knox 5, Valkey, openapi-spec-validator, schemathesis) and `knox4` (Knox 4, to be put in front by PYTHONPATH). For Node:
+# `node_modules` (jose, @hey-api/openapi-ts, TypeScript). What is there already is left alone. Where only one of the two can
+# be installed it is, and the script fails at its end.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 knox4=django-rest-knox==4.2.0

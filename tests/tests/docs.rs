@@ -31,7 +31,7 @@ fn the_guide_quotes_the_redb_store() {
     );
 }
 
-/// What the guide shows of CORS and uploads is what `tests/cors.rs` and `tests/uploads.rs` run.
+/// What the guide shows of CORS, uploads and documents is what `tests/cors.rs`, `tests/uploads.rs` and `tests/openapi.rs` run.
 #[test]
 fn the_guide_quotes_the_code_of_the_tests() {
     macro_rules! quoted {
@@ -42,7 +42,8 @@ fn the_guide_quotes_the_code_of_the_tests() {
     let cors = quoted!("browsers.md" quotes "cors/on_axum.rs" "cors/on_actix.rs" "cors/on_rocket.rs");
     let uploads =
         quoted!("choosing-an-adapter.md" quotes "uploads/on_axum.rs" "uploads/on_actix.rs" "uploads/on_rocket.rs");
-    for (page, guide, file, text) in cors.into_iter().chain(uploads) {
+    let openapi = quoted!("http-api.md" quotes "openapi/on_axum.rs" "openapi/on_actix.rs" "openapi/on_rocket.rs");
+    for (page, guide, file, text) in cors.into_iter().chain(uploads).chain(openapi) {
         let code = &text[text.find("use ").unwrap_or_default()..];
         let block = format!("```rust\n{}\n```\n", code.trim_end());
         assert!(guide.contains(&block), "docs/{page} must quote tests/tests/{file} as it is");

@@ -3,7 +3,15 @@
 //!
 //! `crates/http/tests/openapi.rs` has what is in them.
 
-#![allow(clippy::unwrap_used)]
+// The guide shows its functions as `pub`.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+#[path = "openapi/on_actix.rs"]
+mod on_actix;
+#[path = "openapi/on_axum.rs"]
+mod on_axum;
+#[path = "openapi/on_rocket.rs"]
+mod on_rocket;
 
 use std::{
     fs,
@@ -18,6 +26,7 @@ use jwt_knox_test_program::{Program, command};
 use jwt_knox_tests::{
     Call, Framework, Server, StoreKind, World,
     interop::{GeneratedClient, schemathesis, validate_openapi},
+    serve,
     world::temporary_file,
 };
 
@@ -157,5 +166,57 @@ fn a_generated_client_logs_in_and_out() {
     });
     for example in examples {
         succeeded("the client", &client.run(example.address));
+    }
+}
+
+/// The applications of the guide, which have their own route in the document, and ours where they have mounted them.
+fn applications() -> [SocketAddr; 3] {
+    let knox = || world(|http| http).knox;
+    let (second, third) = (knox(), knox());
+    let app = move || actix_web::App::new().configure(|config| on_actix::configure(config, second.clone()));
+    [
+        serve::axum(on_axum::app(knox())),
+        serve::actix(|listener| Ok(actix_web::HttpServer::new(app).disable_signals().listen(listener)?.run())),
+        serve::rocket(|rocket| on_rocket::app(rocket, third).unwrap()),
+    ]
+}
+
+#[test]
+fn an_application_has_one_document_for_its_routes_and_ours() {
+    for address in applications() {
+        let document = Call::get("/openapi.json").send(address).json();
+        assert_eq!(document["info"]["title"], "Orders");
+        let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+        assert_eq!(
+            paths,
+            [
+                "/.well-known/jwks.json",
+                "/auth/get_token",
+                "/auth/logout",
+                "/auth/logout_all",
+                "/auth/logout_other",
+                "/auth/rotate",
+                "/auth/sessions",
+                "/auth/sessions/{id}",
+                "/auth/verify",
+                "/me",
+            ]
+        );
+        for path in paths {
+            let item = &document["paths"][path];
+            let method = ["get", "post", "delete"].into_iter().find(|method| !item[method].is_null()).unwrap();
+            let reply = Call::new(&method.to_uppercase(), &path.replace("{id}", "1")).send(address);
+            let described = &item[method]["responses"][reply.status.to_string()];
+            assert!(described.is_object(), "{path}: {reply:?}");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
+fn a_validator_accepts_the_documents_of_applications() {
+    for address in applications() {
+        let reply = Call::get("/openapi.json").send(address);
+        succeeded(&reply.body, &validate_openapi(&write(&folder("applications"), &reply.body)));
     }
 }

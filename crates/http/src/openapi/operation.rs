@@ -29,17 +29,20 @@ pub(super) fn path_item(knox: &KnoxHttp, endpoint: Endpoint) -> PathItem {
     item.description(others).parameters(parameters).build()
 }
 
-/// The methods that are described: those that are answered, but for HEAD, which is as GET; and GET where all are, since that
-/// is what proxies send.
+/// The methods that are described: those that are answered, but for HEAD, which is as GET.
 fn methods(endpoint: Endpoint) -> Vec<HttpMethod> {
     let method = |name| match name {
         "GET" => Some(HttpMethod::Get),
+        "PUT" => Some(HttpMethod::Put),
         "POST" => Some(HttpMethod::Post),
         "DELETE" => Some(HttpMethod::Delete),
+        "OPTIONS" => Some(HttpMethod::Options),
         "PATCH" => Some(HttpMethod::Patch),
+        "TRACE" => Some(HttpMethod::Trace),
         _ => None,
     };
-    endpoint.allow().unwrap_or("GET").split(", ").filter_map(method).collect()
+    let all = "GET, PUT, POST, DELETE, OPTIONS, PATCH, TRACE";
+    endpoint.allow().unwrap_or(all).split(", ").filter_map(method).collect()
 }
 
 fn operation(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Operation {
@@ -161,14 +164,19 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
                 success,
             )
         }
-        (Endpoint::ForwardAuth, _) => {
+        (Endpoint::ForwardAuth, method) => {
+            let id = match method {
+                HttpMethod::Get | HttpMethod::Head => "forwardAuth",
+                HttpMethod::Put => "forwardAuthPut",
+                HttpMethod::Post => "forwardAuthPost",
+                HttpMethod::Delete => "forwardAuthDelete",
+                HttpMethod::Options => "forwardAuthOptions",
+                HttpMethod::Patch => "forwardAuthPatch",
+                HttpMethod::Trace => "forwardAuthTrace",
+            };
             let identity = Success::new(200, "Who sends the request, in headers.", Body::None).with_identity();
-            Description::new(
-                "forwardAuth",
-                "Tell a reverse proxy who sends a request",
-                "All methods are answered alike.",
-                identity,
-            )
+            let details = "With the method of that request, or with GET. All methods are answered alike.";
+            Description::new(id, "Tell a reverse proxy who sends a request", details, identity)
         }
         (Endpoint::Sessions, _) => {
             let success =
