@@ -76,6 +76,38 @@ pub(crate) fn check(address: SocketAddr, method: &str, target: &str, reply: &Rep
         let is_listed = codes.as_array().unwrap().contains(&reply.json()["code"]);
         assert!(is_open || is_listed, "the document does not have the code of {answer}");
     }
+    if let Some((_, content)) = described
+        && !is_empty
+    {
+        check_members(document, &content["schema"], &reply.json(), &answer);
+    }
+}
+
+/// Panics if a body has members that the document does not have, which a schema by itself allows.
+fn check_members(document: &Value, schema: &Value, body: &Value, answer: &str) {
+    let described = members(document, schema);
+    match body {
+        Value::Array(items) => items.iter().for_each(|item| check_members(document, &schema["items"], item, answer)),
+        // One without any may have all, as the claims of a token.
+        Value::Object(found) if !described.is_empty() => {
+            for (name, value) in found {
+                let schema = described.get(name.as_str());
+                let schema =
+                    schema.unwrap_or_else(|| panic!("the document does not have the member {name} of {answer}"));
+                check_members(document, schema, value, answer);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The members of an object of that schema.
+fn members<'d>(document: &'d Value, schema: &'d Value) -> HashMap<&'d str, &'d Value> {
+    let own = schema["properties"].as_object().into_iter().flatten().map(|(name, schema)| (&**name, schema));
+    let referred = schema["$ref"].as_str().map(|reference| document.pointer(&reference[1..]).unwrap());
+    let parts = ["allOf", "anyOf"].into_iter().filter_map(|kind| schema[kind].as_array()).flatten();
+    let inherited = parts.chain(referred).flat_map(|part| members(document, part));
+    inherited.chain(own).collect()
 }
 
 /// Whether a path is one that the document has: `{id}` stands for a segment.

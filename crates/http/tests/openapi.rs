@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jwt_knox::{Knox, MemoryStore, SigningKey};
+use jwt_knox::{Algorithm, Knox, MemoryStore, SigningKey};
 use jwt_knox_http::{
     Client, ClientSecret, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder, LoginError, ProblemCode, login_fn,
 };
@@ -226,6 +226,23 @@ fn credentials_are_where_they_are_read() {
         (&json!("header"), &json!("Authorization"))
     );
     assert_eq!(renamed["knoxClient"]["scheme"], "basic");
+}
+
+#[test]
+fn public_keys_have_the_members_that_are_described() {
+    let jwks = serde_json::to_value(builder().build().unwrap().jwks_openapi()).unwrap();
+    let described = below(&jwks, "items")[0];
+    // Those of one type have the same members.
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::MlDsa44] {
+        let key = SigningKey::generate(algorithm).unwrap().verifying_key().to_jwk().unwrap();
+        let key: BTreeMap<String, Value> = serde_json::from_str(&key).unwrap();
+        for name in key.keys() {
+            assert!(described["properties"][name].is_object(), "{algorithm}: {name}");
+        }
+        for name in described["required"].as_array().unwrap() {
+            assert!(key.contains_key(name.as_str().unwrap()), "{algorithm}: {name}");
+        }
+    }
 }
 
 #[test]

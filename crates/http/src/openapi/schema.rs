@@ -230,7 +230,11 @@ pub(super) fn debug() -> RefOr<Schema> {
 }
 
 pub(super) fn key_set() -> RefOr<Schema> {
-    let key = object().property("kty", string()).required("kty");
+    let named = ["kty", "kid", "alg", "use"]
+        .into_iter()
+        .fold(object(), |key, name| key.property(name, string()).required(name));
+    // Which of these there are depends on the type.
+    let key = ["crv", "x", "y", "n", "e", "pub"].into_iter().fold(named, |key, name| key.property(name, string()));
     object()
         .description(Some("A JWK Set (RFC 7517)."))
         .property("keys", ArrayBuilder::new().items(key))
