@@ -369,7 +369,7 @@ impl Knox {
     ) -> Result<(Arc<SessionRecord>, Option<SubjectUser>), AuthenticateError> {
         let record = self.find_vouched(session, verified, now, on_reuse).await?;
         let user = self.check_record(&record, now).await?;
-        Ok((Arc::new(record), user))
+        Ok((record, user))
     }
 
     /// The record of a session, if it vouches for all that the token says.
@@ -379,8 +379,9 @@ impl Knox {
         verified: &Verified,
         now: Timestamp,
         on_reuse: OnReuse,
-    ) -> Result<SessionRecord, AuthenticateError> {
-        let record = self.find_record(session).await?;
+    ) -> Result<Arc<SessionRecord>, AuthenticateError> {
+        // A record is large, and each step on its way out would move it.
+        let record = Arc::new(self.find_record(session).await?);
         if record.digest != verified.digest {
             self.check_previous(&record, verified, now, on_reuse).await?;
         }

@@ -116,7 +116,7 @@ impl TokenDigest {
 
 impl PartialEq for TokenDigest {
     fn eq(&self, other: &Self) -> bool {
-        self.algorithm == other.algorithm && bool::from(self.bytes.ct_eq(&other.bytes))
+        self.algorithm == other.algorithm && bool::from(self.bytes().ct_eq(other.bytes()))
     }
 }
 
