@@ -3,7 +3,7 @@
 use jwt_knox::Rejection;
 
 /// The values of something of which there may be one at most, as of the `Authorization` header (RFC 9110 §11.6.2).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Values<'a> {
     None,
     One(&'a [u8]),
@@ -23,7 +23,7 @@ impl<'a> Values<'a> {
 }
 
 /// What a request presents to be authenticated by.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Credential<'a> {
     None,
     /// The header, which counts if there is one, whatever is in it.
@@ -61,7 +61,8 @@ pub(crate) fn bearer<'a>(
     if token.is_empty() {
         return Err(Rejection::Malformed("no token after the scheme"));
     }
-    if token.iter().any(|&byte| is_blank(byte)) {
+    // Counted to the end, as a loop that may stop early looks at one byte after the other.
+    if token.iter().filter(|&&byte| is_blank(byte)).count() > 0 {
         return Err(Rejection::Malformed("spaces in the token"));
     }
     std::str::from_utf8(token).map(Some).map_err(|_| Rejection::Malformed("not UTF-8"))

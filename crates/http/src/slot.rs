@@ -1,15 +1,16 @@
 //! What was decided of a request, kept with it.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock},
+};
 
 use async_lock::OnceCell;
 use jwt_knox::{Authenticated, StatelessToken};
-use zeroize::Zeroizing;
 
-use crate::{
-    authorization::{Credential, Values},
-    rejection::HttpRejection,
-};
+use crate::{authorization::Credential, rejection::HttpRejection};
 
 /// A place that an adapter keeps with each request and never looks into: the first guard that asks who sends the
 /// request fills it, and the others, also those that ask at the same time, get the same answer. Clones share it.
@@ -30,7 +31,7 @@ pub(crate) struct Slot<A>(OnceCell<Decision<A>>);
 
 struct Decision<A> {
     handle: u64,
-    credential: Kept,
+    credential: u64,
     outcome: Result<A, HttpRejection>,
 }
 
@@ -55,9 +56,10 @@ impl<A: Clone> Slot<A> {
         credential: Credential<'_>,
         decide: impl Future<Output = Result<A, HttpRejection>>,
     ) -> Option<Result<A, HttpRejection>> {
-        let fill = async { Decision { handle, credential: credential.into(), outcome: decide.await } };
+        let credential = fingerprint(credential);
+        let fill = async { Decision { handle, credential, outcome: decide.await } };
         let decision = self.0.get_or_init(|| fill).await;
-        (decision.handle == handle && decision.credential.is(credential)).then(|| decision.outcome.clone())
+        (decision.handle == handle && decision.credential == credential).then(|| decision.outcome.clone())
     }
 
     fn outcome(&self) -> Option<&Result<A, HttpRejection>> {
@@ -80,47 +82,9 @@ impl fmt::Debug for AuthSlot {
     }
 }
 
-/// A copy of a credential.
-struct Kept {
-    is_cookie: bool,
-    value: KeptValue,
-}
-
-enum KeptValue {
-    None,
-    One(Zeroizing<Box<[u8]>>),
-    Several,
-}
-
-/// Where a credential was, and what.
-fn parts(credential: Credential<'_>) -> (bool, Values<'_>) {
-    match credential {
-        Credential::None => (false, Values::None),
-        Credential::Header(values) => (false, values),
-        Credential::Cookie(values) => (true, values),
-    }
-}
-
-impl Kept {
-    fn is(&self, credential: Credential<'_>) -> bool {
-        let (is_cookie, values) = parts(credential);
-        self.is_cookie == is_cookie
-            && match (&self.value, values) {
-                (KeptValue::None, Values::None) | (KeptValue::Several, Values::Several) => true,
-                (KeptValue::One(kept), Values::One(value)) => ***kept == *value,
-                _ => false,
-            }
-    }
-}
-
-impl From<Credential<'_>> for Kept {
-    fn from(credential: Credential<'_>) -> Self {
-        let (is_cookie, values) = parts(credential);
-        let value = match values {
-            Values::None => KeptValue::None,
-            Values::One(value) => KeptValue::One(Zeroizing::new(value.into())),
-            Values::Several => KeptValue::Several,
-        };
-        Self { is_cookie, value }
-    }
+/// Tells a credential from others, without keeping it. The key is random and stays in this process, so nobody can look
+/// for two that are taken for each other.
+fn fingerprint(credential: Credential<'_>) -> u64 {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEY.hash_one(credential)
 }
