@@ -2,9 +2,15 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use std::{
+    cell::LazyCell,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use criterion::{Bencher, BenchmarkId, Criterion, criterion_group, criterion_main};
 use jsonwebtoken::{DecodingKey, Validation};
-use jwt_knox::{Algorithm, Cache, MemoryStore};
+use jwt_knox::{Algorithm, Cache, Knox, MemoryStore, SessionRecord, Subject, TokenDigest, TokenStore};
 use jwt_knox_benches::{ALGORITHMS, KEY, issue, key, knox};
 use jwt_simple::prelude::{HS256Key, MACLike, NoCustomClaims};
 use serde::Deserialize;
@@ -24,12 +30,28 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().build().unwrap()
 }
 
+/// Measures checks of `token`, within one call of the runtime, whose own cost is none of theirs.
+fn checks(bencher: &mut Bencher<'_>, knox: &Knox, token: &str) {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    bencher.iter_custom(|count| {
+        runtime.block_on(async {
+            let start = Instant::now();
+            for _ in 0..count {
+                let _ = black_box(knox.authenticate(black_box(token)).await);
+            }
+            start.elapsed()
+        })
+    });
+}
+
 /// HS256, beside the checks of others.
 fn hs256(criterion: &mut Criterion) {
     let runtime = runtime();
     let store = MemoryStore::new();
     let hot = knox(key(Algorithm::Hs256), store.clone(), Cache::default());
-    let cold = knox(key(Algorithm::Hs256), store, Cache::off());
+    let cold = knox(key(Algorithm::Hs256), store.clone(), Cache::off());
+    let hour = Duration::from_secs(3600);
+    let remembered = knox(key(Algorithm::Hs256), store, Cache::default().max_age(hour));
     let issued = runtime.block_on(issue(&hot));
     let token = issued.token.expose();
     let simple = HS256Key::from_bytes(KEY);
@@ -44,16 +66,11 @@ fn hs256(criterion: &mut Criterion) {
     group.bench_function("jwt-simple verify", |bencher| {
         bencher.iter(|| simple.verify_token::<NoCustomClaims>(token, None).unwrap());
     });
-    group.bench_function("Knox hot", |bencher| {
-        bencher.iter(|| runtime.block_on(hot.authenticate(token)).unwrap());
-    });
-    group.bench_function("Knox cold", |bencher| {
-        bencher.iter(|| runtime.block_on(cold.authenticate(token)).unwrap());
-    });
+    group.bench_function("Knox hot", |bencher| checks(bencher, &hot, token));
+    group.bench_function("Knox, max_age", |bencher| checks(bencher, &remembered, token));
+    group.bench_function("Knox cold", |bencher| checks(bencher, &cold, token));
     let invalid = format!("{}A", &token[..token.len() - 1]);
-    group.bench_function("Knox, wrong signature", |bencher| {
-        bencher.iter(|| runtime.block_on(hot.authenticate(&invalid)).unwrap_err());
-    });
+    group.bench_function("Knox, wrong signature", |bencher| checks(bencher, &hot, &invalid));
     group.finish();
 }
 
@@ -67,15 +84,44 @@ fn algorithms(criterion: &mut Criterion) {
         let cold = knox(key, store, Cache::off());
         let issued = runtime.block_on(issue(&hot));
         let token = issued.token.expose();
-        group.bench_function(BenchmarkId::new("hot", algorithm), |bencher| {
-            bencher.iter(|| runtime.block_on(hot.authenticate(token)).unwrap());
-        });
-        group.bench_function(BenchmarkId::new("cold", algorithm), |bencher| {
-            bencher.iter(|| runtime.block_on(cold.authenticate(token)).unwrap());
-        });
+        group.bench_function(BenchmarkId::new("hot", algorithm), |bencher| checks(bencher, &hot, token));
+        group.bench_function(BenchmarkId::new("cold", algorithm), |bencher| checks(bencher, &cold, token));
     }
     group.finish();
 }
 
-criterion_group!(group, hs256, algorithms);
+/// With more and more sessions in the store: each of another subject, and all of one.
+fn sessions(criterion: &mut Criterion) {
+    for (name, one_subject, counts) in [
+        ("sessions in the store", false, &[1, 10, 100, 1_000, 10_000, 100_000, 1_000_000][..]),
+        ("sessions of one subject", true, &[1, 10, 100, 1_000, 5_000]),
+    ] {
+        let mut group = criterion.benchmark_group(name);
+        for &count in counts {
+            // Only if this one is to be measured.
+            let store = LazyCell::new(|| store_of(count, one_subject));
+            group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+                let (knox, token) = &*store;
+                checks(bencher, knox, token);
+            });
+        }
+        group.finish();
+    }
+}
+
+/// A handle with so many sessions, and the token of one of them.
+fn store_of(count: u64, one_subject: bool) -> (Knox, String) {
+    let (runtime, store) = (runtime(), MemoryStore::new());
+    let knox = knox(key(Algorithm::Hs256), store.clone(), Cache::default());
+    let issued = runtime.block_on(issue(&knox));
+    for number in 1..count {
+        let subject = if one_subject { issued.session.subject.clone() } else { Subject::from(number) };
+        let digest: TokenDigest = format!("sha256:{number:032x}{number:032x}").parse().unwrap();
+        let session = SessionRecord::new(subject, digest, issued.session.created_at);
+        let _ = runtime.block_on(store.insert(session, None, issued.session.created_at)).unwrap();
+    }
+    (knox, issued.token.expose().to_owned())
+}
+
+criterion_group!(group, hs256, algorithms, sessions);
 criterion_main!(group);

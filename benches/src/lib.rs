@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod load;
+pub mod serve;
+
 use std::time::Duration;
 
-use jwt_knox::{Algorithm, Cache, Issued, Knox, Lifetime, MemoryStore, NewSession, SigningKey};
+use jwt_knox::{Algorithm, Cache, Issued, Knox, Lifetime, NewSession, SigningKey, TokenStore};
 
 /// The secret of HMAC.
 pub const KEY: &[u8] = b"a key of the benchmarks, long enough";
@@ -22,9 +25,9 @@ pub fn key(algorithm: Algorithm) -> SigningKey {
     if algorithm == Algorithm::Hs256 { SigningKey::hs256(KEY) } else { SigningKey::generate(algorithm) }.unwrap()
 }
 
-/// A handle with sessions in memory, whose tokens expire in a day.
+/// A handle whose tokens expire in a day.
 #[must_use]
-pub fn knox(key: SigningKey, store: MemoryStore, cache: Cache) -> Knox {
+pub fn knox(key: SigningKey, store: impl TokenStore, cache: Cache) -> Knox {
     let day = Lifetime::expires_after(Duration::from_secs(24 * 3600)).unwrap();
     Knox::builder(key).lifetime(day).store(store).cache(cache).build().unwrap()
 }
