@@ -19,21 +19,30 @@ install_python() {
 
 install_node() {
     rm -rf node_modules &&
-        cp "$here/package.json" . &&
-        npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+        cp "$here/package.json" "$here/package-lock.json" . &&
+        npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
-part() { # name, interpreter, file with the pinned versions
-    command -v "$2" >/dev/null || { say "$2 is not installed" >&2; return 1; }
-    # The version of the interpreter too: what is installed does not outlive it.
-    local pins
-    pins=$(cat "$here/install.sh" "$here/$3" <("$2" --version) | sha256sum)
-    if [ "$(cat "$1.stamp" 2>/dev/null)" != "$pins" ]; then
-        rm -f "$1.stamp"
-        "install_$1" || { say "what is for $1 could not be installed" >&2; return 1; }
-        echo "$pins" >"$1.stamp"
+# What is too old would be installed, or not, and fail with a message about something else.
+is_old_python3() { ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; }
+is_old_node() { ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; }
+
+part() { # name, interpreter, the oldest version that does, files with the pinned versions
+    local name=$1 interpreter=$2 oldest=$3 pins
+    shift 3
+    command -v "$interpreter" >/dev/null || { say "$interpreter is not installed" >&2; return 1; }
+    if "is_old_$interpreter"; then
+        say "$interpreter is $("$interpreter" --version); it must be $oldest or later" >&2
+        return 1
     fi
-    say "what is for $1 is installed"
+    # The version of the interpreter too: what is installed does not outlive it.
+    pins=$(cat "$here/install.sh" "${@/#/$here/}" <("$interpreter" --version) | sha256sum)
+    if [ "$(cat "$name.stamp" 2>/dev/null)" != "$pins" ]; then
+        rm -f "$name.stamp"
+        "install_$name" || { say "what is for $name could not be installed" >&2; return 1; }
+        echo "$pins" >"$name.stamp"
+    fi
+    say "what is for $name is installed"
 }
 
 mkdir -p "$here/../../target/interop"
@@ -41,8 +50,8 @@ cd "$here/../../target/interop"
 exec 9>lock
 flock 9
 outcome=0
-part python python3 requirements.txt || outcome=1
-part node node package.json || outcome=1
+part python python3 3.10 requirements.txt || outcome=1
+part node node 20.19 package.json package-lock.json || outcome=1
 # The build script looks again.
 touch "$here/../build.rs"
 exit $outcome
