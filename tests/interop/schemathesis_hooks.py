@@ -9,10 +9,12 @@ from schemathesis import GenerationMode
 
 USER = {"username": "alice", "password": "wonderland"}
 CLIENT = "orders:the secret of the client"
+# In seconds.
+TIMEOUT = 60
 
 
 def log_in(base):
-    answer = requests.post(f"{base}/get_token", json=USER, timeout=10)
+    answer = requests.post(f"{base}/get_token", json=USER, timeout=TIMEOUT)
     answer.raise_for_status()
     return answer.json()["access_token"]
 
@@ -29,7 +31,7 @@ class Token:
 
     def get(self, case, context):
         base, headers = base_of(case), {"Authorization": f"Bearer {Token.current}"}
-        if requests.get(f"{base}/verify", headers=headers, timeout=10).status_code != 204:
+        if requests.get(f"{base}/verify", headers=headers, timeout=TIMEOUT).status_code != 204:
             Token.current = log_in(base)
         return Token.current
 

@@ -4,16 +4,28 @@
 use std::{
     env,
     ffi::OsStr,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStdin, Command, Output, Stdio},
+    sync::{
+        Mutex,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{Call, Reply, forge};
+
+/// How long one of these programs may take to do what it is there for.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// How long one of them may take to answer a line.
+const LINE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Another library of JSON Web Tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +99,7 @@ impl DjangoSite {
         }
         let mut program = Program::start(command);
         let line = program.read_line();
-        let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("no address: {line}"));
+        let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("no address: {line}"));
         Self { address: address.parse().unwrap(), _program: program }
     }
 
@@ -114,13 +126,17 @@ pub fn drf_jwt_knox_token(reply: &Reply) -> String {
 struct Program {
     child: Child,
     stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    /// Behind a lock only so that threads may share what holds this.
+    lines: Mutex<Receiver<String>>,
 }
 
 impl Program {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        Self { stdin: child.stdin.take().unwrap(), stdout: BufReader::new(child.stdout.take().unwrap()), child }
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { stdin: child.stdin.take().unwrap(), lines: Mutex::new(lines), child }
     }
 
     fn write_line(&mut self, line: &str) {
@@ -128,10 +144,11 @@ impl Program {
     }
 
     fn read_line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "{:?} has ended", self.child);
-        line
+        let line = self.lines.get_mut().unwrap().recv_timeout(LINE_LIMIT);
+        line.unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => panic!("{:?} has not answered within {LINE_LIMIT:?}", self.child),
+            RecvTimeoutError::Disconnected => panic!("{:?} has ended", self.child),
+        })
     }
 }
 
@@ -145,7 +162,8 @@ impl Drop for Program {
 /// Has openapi-spec-validator read a document.
 pub fn validate_openapi(document: &Path) -> Output {
     let mut command = interpreter(venv("python"), "python.stamp");
-    command.args(["-m", "openapi_spec_validator", "--schema", "3.1"]).arg(document).output().unwrap()
+    command.args(["-m", "openapi_spec_validator", "--schema", "3.1"]).arg(document);
+    output(command, LIMIT)
 }
 
 /// Has schemathesis hold that server against a document. It keeps its files in that folder.
@@ -161,7 +179,7 @@ pub fn schemathesis(document: &Path, server: SocketAddr, folder: &Path) -> Outpu
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(folder);
-    command.output().unwrap()
+    output(command, LIMIT)
 }
 
 /// A client that @hey-api/openapi-ts has made of a document, and what it does, compiled by tsc.
@@ -181,7 +199,7 @@ impl GeneratedClient {
         let run = |program: &str, arguments: &[&OsStr]| {
             let mut command = interpreter("node".into(), "node.stamp");
             command.arg(installed().join("node_modules").join(program)).args(arguments).current_dir(&folder);
-            let output = command.output().unwrap();
+            let output = output(command, LIMIT);
             if output.status.success() { Ok(()) } else { Err(output) }
         };
         let document = document.as_os_str();
@@ -199,8 +217,42 @@ impl GeneratedClient {
     /// Lets it talk to that server.
     pub fn run(&self, server: SocketAddr) -> Output {
         let mut command = interpreter("node".into(), "node.stamp");
-        command.arg(&self.0).arg(format!("http://{server}")).output().unwrap()
+        command.arg(&self.0).arg(format!("http://{server}"));
+        output(command, LIMIT)
     }
+}
+
+/// Runs a program to its end. Ends it and panics with what it has written if that takes longer.
+fn output(mut command: Command, limit: Duration) -> Output {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    forward(child.stdout.take().unwrap(), 0, sender.clone());
+    forward(child.stderr.take().unwrap(), 1, sender);
+    let (mut written, end) = ([Vec::new(), Vec::new()], Instant::now() + limit);
+    loop {
+        match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok((stream, bytes)) => written[stream].extend(bytes),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let [stdout, stderr] = written.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                panic!("{command:?} has not ended within {limit:?}: {stdout}{stderr}");
+            }
+        }
+    }
+    let [stdout, stderr] = written;
+    Output { status: child.wait().unwrap(), stdout, stderr }
+}
+
+/// Sends what a program writes to one of its streams, with the number of that.
+fn forward(mut stream: impl Read + Send + 'static, number: usize, sender: Sender<(usize, Vec<u8>)>) {
+    thread::spawn(move || {
+        let mut bytes = [0; 8192];
+        while let Ok(count @ 1..) = stream.read(&mut bytes)
+            && sender.send((number, bytes[..count].to_vec())).is_ok()
+        {}
+    });
 }
 
 fn python(script: &str) -> Command {
@@ -235,4 +287,28 @@ fn source(name: &str) -> PathBuf {
 /// Where `tests/interop/install.sh` installs.
 fn installed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn what_a_program_writes_is_kept() {
+        let output = output(shell("echo yes; echo no >&2; exit 3"), LIMIT);
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!((&*output.stdout, &*output.stderr), (&b"yes\n"[..], &b"no\n"[..]));
+    }
+
+    #[test]
+    #[should_panic(expected = "has not ended within 5s: begun")]
+    fn a_program_that_does_not_end_fails_with_what_it_has_written() {
+        output(shell("echo begun; exec sleep 600"), Duration::from_secs(5));
+    }
 }

@@ -18,7 +18,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Output,
-    thread,
 };
 
 use jwt_knox_http::{Client, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder};
@@ -121,31 +120,23 @@ fn a_validator_accepts_the_documents() {
 #[test]
 #[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
 fn the_example_servers_answer_what_their_document_has() {
-    thread::scope(|scope| {
-        for name in Example::ALL {
-            scope.spawn(move || {
-                let (example, folder) = (Example::start(name), folder(name));
-                let document = write(&folder, example.document());
-                succeeded(name, &schemathesis(&document, example.address, &folder));
-            });
-        }
-    });
+    for name in Example::ALL {
+        let (example, folder) = (Example::start(name), folder(name));
+        let document = write(&folder, example.document());
+        succeeded(name, &schemathesis(&document, example.address, &folder));
+    }
 }
 
 #[test]
 #[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
 fn servers_with_all_routes_answer_what_their_document_has() {
-    thread::scope(|scope| {
-        for framework in [Framework::Axum, Framework::Actix, Framework::Rocket] {
-            scope.spawn(move || {
-                let folder = folder(&format!("all-{framework:?}"));
-                let world = World::with(StoreKind::Memory, evict, everything);
-                let document = write(&folder, document(&world.knox));
-                let server = Server::start(framework, world.knox);
-                succeeded(&format!("{framework:?}"), &schemathesis(&document, server.address, &folder));
-            });
-        }
-    });
+    for framework in [Framework::Axum, Framework::Actix, Framework::Rocket] {
+        let folder = folder(&format!("all-{framework:?}"));
+        let world = World::with(StoreKind::Memory, evict, everything);
+        let document = write(&folder, document(&world.knox));
+        let server = Server::start(framework, world.knox);
+        succeeded(&format!("{framework:?}"), &schemathesis(&document, server.address, &folder));
+    }
 }
 
 fn evict(core: jwt_knox::KnoxBuilder) -> jwt_knox::KnoxBuilder {
