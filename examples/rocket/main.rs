@@ -26,7 +26,7 @@ async fn main() -> Result<(), Failure> {
     let announce = AdHoc::on_liftoff("announce", |rocket| {
         Box::pin(async { announce(SocketAddr::new(rocket.config().address, rocket.config().port)) })
     });
-    app(config, knox).attach(announce).launch().await?;
+    app(config, knox)?.attach(announce).launch().await?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ pub mod users;
 use std::{error::Error, fmt};
 
 use actix_web::{
-    HttpResponse, Responder,
+    HttpResponse,
     web::{self, ServiceConfig},
 };
 use jwt_knox_actix::{Cookies, KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
@@ -25,11 +25,6 @@ use crate::{passwords::passwords, settings::Settings, users::Users};
 /// Who sends the request? Without a valid token this does not run, and the client gets a 401.
 async fn me(auth: KnoxAuth) -> web::Json<Value> {
     web::Json(json!({"subject": auth.subject().as_str(), "session_id": auth.session_id().as_str()}))
-}
-
-/// What the routes are and what they answer, for generators of clients. An application merges this into its own document.
-async fn openapi(knox: web::Data<KnoxHttp>) -> impl Responder {
-    web::Json(knox.openapi().merge_from(knox.jwks_openapi()))
 }
 
 /// A file of the page for browsers.
@@ -43,6 +38,8 @@ async fn file(content_type: &'static str, text: &'static str) -> HttpResponse {
 
 /// The routes of the application.
 pub fn configure(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
+    // What the routes are and what they answer, for generators of clients. An application merges this into its own.
+    let document = web::Data::new(knox.openapi().merge_from(knox.jwks_openapi()));
     move |config| {
         for &(path, content_type, text) in example_page::files(&knox) {
             config.route(path, web::get().to(move || file(content_type, text)));
@@ -51,7 +48,7 @@ pub fn configure(knox: KnoxHttp) -> impl FnOnce(&mut ServiceConfig) {
             // Where the guards look for it.
             .app_data(web::Data::new(knox.clone()))
             .route("/me", web::get().to(me))
-            .route("/openapi.json", web::get().to(openapi))
+            .route("/openapi.json", web::get().to(move || std::future::ready(web::Json(document.clone()))))
             // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
             .configure(routes(knox.clone()))
             // /.well-known/jwks.json: an empty list, since this server signs with HMAC

@@ -13,13 +13,7 @@ pub mod users;
 
 use std::{error::Error, fmt};
 
-use axum::{
-    Json, Router,
-    extract::{FromRef, State},
-    http::header::CONTENT_TYPE,
-    response::{AppendHeaders, IntoResponse},
-    routing::get,
-};
+use axum::{Json, Router, extract::FromRef, http::header::CONTENT_TYPE, response::AppendHeaders, routing::get};
 use jwt_knox_axum::{Cookies, KnoxAuth, KnoxHttp, jwks_route, jwt_knox::Knox, routes};
 use serde_json::{Value, json};
 
@@ -36,11 +30,6 @@ async fn me(auth: KnoxAuth) -> Json<Value> {
     Json(json!({"subject": auth.subject().as_str(), "session_id": auth.session_id().as_str()}))
 }
 
-/// What the routes are and what they answer, for generators of clients. An application merges this into its own document.
-async fn openapi(State(knox): State<KnoxHttp>) -> impl IntoResponse {
-    Json(knox.openapi().merge_from(knox.jwks_openapi()))
-}
-
 /// The page for browsers, if they can log in.
 fn pages(knox: &KnoxHttp) -> Router<AppState> {
     example_page::files(knox).iter().fold(Router::new(), |router, &(path, content_type, text)| {
@@ -51,10 +40,12 @@ fn pages(knox: &KnoxHttp) -> Router<AppState> {
 
 /// The routes of the application.
 pub fn app(knox: KnoxHttp) -> Router {
+    // What the routes are and what they answer, for generators of clients. An application merges this into its own.
+    let document = knox.openapi().merge_from(knox.jwks_openapi());
     Router::new()
         .merge(pages(&knox))
         .route("/me", get(me))
-        .route("/openapi.json", get(openapi))
+        .route("/openapi.json", get(|| async { Json(document) }))
         // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
         .merge(routes(knox.clone()))
         // /.well-known/jwks.json: an empty list, since this server signs with HMAC

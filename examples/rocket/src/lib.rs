@@ -16,7 +16,7 @@ use std::{error::Error, fmt, io::Cursor};
 use jwt_knox_rocket::{Cookies, KnoxAuth, KnoxHttp, fairing, jwks_route, jwt_knox::Knox, routes};
 use rocket::{
     Build, Config, Data, Request, Response, Rocket, Route, State, get,
-    http::{Method, Status},
+    http::Method,
     response::content::RawJson,
     route::{Handler, Outcome},
 };
@@ -31,10 +31,11 @@ fn me(auth: KnoxAuth) -> RawJson<String> {
 }
 
 /// What the routes are and what they answer, for generators of clients. An application merges this into its own document.
+struct Document(String);
+
 #[get("/openapi.json")]
-fn openapi(knox: &State<KnoxHttp>) -> Result<RawJson<String>, Status> {
-    let document = knox.openapi().merge_from(knox.jwks_openapi());
-    document.to_json().map(RawJson).map_err(|_| Status::InternalServerError)
+fn openapi(document: &State<Document>) -> RawJson<&str> {
+    RawJson(&document.0)
 }
 
 /// A file of the page for browsers.
@@ -55,10 +56,15 @@ impl Handler for File {
 }
 
 /// The routes of the application.
-#[must_use]
-pub fn app(config: Config, knox: KnoxHttp) -> Rocket<Build> {
+///
+/// # Errors
+///
+/// [`Failure`] if the document of the routes does not serialize.
+pub fn app(config: Config, knox: KnoxHttp) -> Result<Rocket<Build>, Failure> {
+    let document = knox.openapi().merge_from(knox.jwks_openapi()).to_json()?;
     let pages = example_page::files(&knox).iter().map(|&file| Route::new(Method::Get, file.0, File(file)));
-    rocket::custom(config)
+    Ok(rocket::custom(config)
+        .manage(Document(document))
         .mount("/", pages.collect::<Vec<_>>())
         // The handle for the guards, and catchers that answer for them.
         .attach(fairing(knox.clone()))
@@ -66,7 +72,7 @@ pub fn app(config: Config, knox: KnoxHttp) -> Rocket<Build> {
         // /get_token, /verify, /logout, /logout_other, /logout_all, /rotate, /sessions
         .mount("/", routes(knox.clone()))
         // /.well-known/jwks.json: an empty list, since this server signs with HMAC
-        .mount("/", jwks_route(knox))
+        .mount("/", jwks_route(knox)))
 }
 
 /// Opens the database, with its tables and users, and makes the handle for the routes and guards.

@@ -41,7 +41,7 @@ async fn a_session_lasts_from_the_login_to_the_logout() {
         debug_verify: false,
     });
     let config = Config { log_level: LogLevel::Off, ..Config::debug_default() };
-    let client = Client::tracked(app(config, knox.await.unwrap())).await.unwrap();
+    let client = Client::tracked(app(config, knox.await.unwrap()).unwrap()).await.unwrap();
 
     let login = |password| {
         let body = json!({"username": "alice", "password": password});
