@@ -54,4 +54,7 @@ pub use requirement::Requirement;
 pub use response::Response;
 pub use scope::Scope;
 pub use slot::AuthSlot;
+/// The crate that OpenAPI documents are of, in the version that [`KnoxHttp::openapi`] answers. With the feature `openapi`.
+#[cfg(feature = "openapi")]
+pub use utoipa;
 pub use verifier_http::{VerifierHttp, VerifierHttpBuilder};

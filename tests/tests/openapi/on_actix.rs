@@ -1,8 +1,11 @@
 //! The document of an Actix Web application, as docs/http-api.md shows it.
 
 use actix_web::web::{Data, Json, ServiceConfig, get, scope};
-use jwt_knox_actix::{KnoxAuth, KnoxHttp, jwks_route, routes};
-use utoipa::OpenApi;
+use jwt_knox_actix::{
+    KnoxAuth, KnoxHttp,
+    http::utoipa::{self, OpenApi},
+    jwks_route, routes,
+};
 
 /// Who sends the request
 #[utoipa::path(

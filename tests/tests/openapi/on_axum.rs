@@ -1,8 +1,11 @@
 //! The document of an Axum application, as docs/http-api.md shows it.
 
 use axum::{Json, Router, routing::get};
-use jwt_knox_axum::{KnoxAuth, KnoxHttp, jwks_route, routes};
-use utoipa::OpenApi;
+use jwt_knox_axum::{
+    KnoxAuth, KnoxHttp,
+    http::utoipa::{self, OpenApi},
+    jwks_route, routes,
+};
 
 /// Who sends the request
 #[utoipa::path(

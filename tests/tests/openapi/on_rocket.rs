@@ -1,8 +1,11 @@
 //! The document of a Rocket application, as docs/http-api.md shows it.
 
-use jwt_knox_rocket::{KnoxAuth, KnoxHttp, fairing, jwks_route, routes};
+use jwt_knox_rocket::{
+    KnoxAuth, KnoxHttp, fairing,
+    http::utoipa::{self, OpenApi},
+    jwks_route, routes,
+};
 use rocket::{Build, Rocket, State, get, response::content::RawJson};
-use utoipa::OpenApi;
 
 /// Who sends the request
 #[utoipa::path(
