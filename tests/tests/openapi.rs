@@ -20,7 +20,10 @@ use std::{
     process::Output,
 };
 
-use jwt_knox_http::{Client, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder};
+use jwt_knox_http::{
+    Client, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder,
+    utoipa::openapi::{Info, OpenApi, Paths},
+};
 use jwt_knox_test_program::{Program, command};
 use jwt_knox_tests::{
     Call, Framework, Server, StoreKind, World,
@@ -108,15 +111,23 @@ fn a_validator_accepts_the_documents() {
         |http| everything(http).problem(|_| "x").token_response(|_| "y"),
     ];
     let folder = folder("validator");
-    for settings in configurations {
-        let file = write(&folder, document(&world(settings).knox));
-        succeeded(&fs::read_to_string(&file).unwrap(), &validate_openapi(&file));
+    let documents = configurations.into_iter().map(|settings| document(&world(settings).knox));
+    for document in documents.chain([two_handles()]) {
+        succeeded(&document, &validate_openapi(&write(&folder, &document)));
     }
     // It does say no.
     let file = write(&folder, document(&world(everything).knox).replace("\"description\"", "\"descriptoin\""));
     assert!(!validate_openapi(&file).status.success());
 }
 
+/// The document of an application with two kinds of users.
+fn two_handles() -> String {
+    let [customers, staff] = [world(everything).knox, world(|http| everything(http).openapi_prefix("staff")).knox];
+    let shop = OpenApi::new(Info::new("Orders", "1.0.0"), Paths::new()).nest("/shop", customers.openapi());
+    shop.nest("/office", staff.openapi()).to_pretty_json().unwrap()
+}
+
+/// One after the other: each keeps a processor busy, and so does the server.
 #[test]
 #[cfg_attr(not(knox_interop), ignore = "tests/interop/install.sh has not been run")]
 fn the_example_servers_answer_what_their_document_has() {

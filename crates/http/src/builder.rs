@@ -43,6 +43,8 @@ impl KnoxHttp {
                 session_scope: "sessions".into(),
                 jwks_max_age: Duration::from_secs(300),
                 clients: None,
+                #[cfg(feature = "openapi")]
+                openapi_prefix: None,
             },
         }
     }
@@ -261,6 +263,40 @@ impl KnoxHttpBuilder {
         self
     }
 
+    /// Puts a word in front of all names in the OpenAPI documents of this handle, so that those of another one can be in
+    /// the same document: with `staff`, the operation `getToken` is `staffGetToken`, the schema `KnoxToken` is
+    /// `StaffKnoxToken`, the security scheme `knoxToken` is `staffKnoxToken`, and the tag `jwt-knox` is `staff-jwt-knox`.
+    /// Default: none.
+    ///
+    /// A prefix is made of ASCII letters and digits, and begins with a lower-case letter. It needs the feature `openapi`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Knox, MemoryStore, SigningKey};
+    /// use jwt_knox_http::{
+    ///     KnoxHttp,
+    ///     utoipa::openapi::{Info, OpenApi, Paths},
+    /// };
+    ///
+    /// # let knox = |key: &str| Knox::builder(SigningKey::hs256(key).unwrap()).store(MemoryStore::new()).build();
+    /// # let customers = knox("an example key, 32 bytes or more!")?;
+    /// # let staff = knox("another example key, 32 bytes or more!")?;
+    /// let customers = KnoxHttp::builder(customers).build()?;
+    /// let staff = KnoxHttp::builder(staff).openapi_prefix("staff").build()?;
+    /// let document = OpenApi::new(Info::new("Orders", "1.0.0"), Paths::new())
+    ///     .nest("/shop", customers.openapi())
+    ///     .nest("/office", staff.openapi());
+    /// let schemes = document.components.unwrap_or_default().security_schemes;
+    /// assert!(schemes.contains_key("knoxToken") && schemes.contains_key("staffKnoxToken"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "openapi")]
+    pub fn openapi_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.settings.openapi_prefix = Some(prefix.into());
+        self
+    }
+
     /// Makes the handle.
     ///
     /// # Errors
@@ -273,6 +309,10 @@ impl KnoxHttpBuilder {
         }
         if self.settings.jwks_max_age > Duration::from_secs(24 * 3600) {
             return Err(HttpConfigError::JwksMaxAge);
+        }
+        #[cfg(feature = "openapi")]
+        if !self.settings.openapi_prefix.as_deref().is_none_or(is_openapi_prefix) {
+            return Err(HttpConfigError::OpenApiPrefix);
         }
         let paths = &self.settings.paths;
         let mounted = Endpoint::ALL.iter().copied().filter(|endpoint| !paths.is_left_out(*endpoint));
@@ -287,6 +327,13 @@ impl KnoxHttpBuilder {
             settings: self.settings,
         }))
     }
+}
+
+/// Whether it can begin the names of functions and of components (OpenAPI 3.1 §4.8.7.1).
+#[cfg(feature = "openapi")]
+fn is_openapi_prefix(prefix: &str) -> bool {
+    prefix.starts_with(|first: char| first.is_ascii_lowercase())
+        && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 impl std::fmt::Debug for KnoxHttpBuilder {
@@ -326,6 +373,11 @@ mod tests {
         assert!(builder().without(Endpoint::Logout).route(Endpoint::Verify, "/logout").build().is_ok());
         for realm in ["a\"b", "a\\", "a\r\nSet-Cookie: x", "é"] {
             assert_eq!(builder().realm(realm).build().err(), Some(HttpConfigError::Realm), "{realm:?}");
+        }
+        #[cfg(feature = "openapi")]
+        for prefix in ["", "Staff", "2fa", "my staff", "staff-", "büro"] {
+            let error = builder().openapi_prefix(prefix).build().err();
+            assert_eq!(error, Some(HttpConfigError::OpenApiPrefix), "{prefix:?}");
         }
         let too_long = Duration::from_secs(24 * 3600 + 1);
         assert_eq!(builder().jwks_max_age(too_long).build().err(), Some(HttpConfigError::JwksMaxAge));

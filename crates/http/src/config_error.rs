@@ -43,6 +43,10 @@ pub enum HttpConfigError {
     /// The session scope is not a scope.
     #[error("`session_scope` must be printable ASCII without spaces, quotes and backslashes")]
     SessionScope,
+    /// The prefix of names in OpenAPI documents cannot be a part of them.
+    #[cfg(feature = "openapi")]
+    #[error("`openapi_prefix` must be ASCII letters and digits that begin with a lower-case letter, such as `staff`")]
+    OpenApiPrefix,
     /// A login that may take no time at all.
     #[error("`login_time_limit` must be longer than 0")]
     LoginTimeLimit,

@@ -266,6 +266,11 @@ impl KnoxHttp {
         scope.is_none_or(|scopes| scopes.split(' ').any(|scope| scope == self.session_scope()))
     }
 
+    #[cfg(feature = "openapi")]
+    pub(crate) fn openapi_prefix(&self) -> Option<&str> {
+        self.0.settings.openapi_prefix.as_deref()
+    }
+
     /// In seconds.
     pub(crate) fn jwks_max_age(&self) -> u64 {
         self.0.settings.jwks_max_age.as_secs()

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) session_scope: Cow<'static, str>,
     pub(crate) jwks_max_age: Duration,
     pub(crate) clients: Option<Clients>,
+    #[cfg(feature = "openapi")]
+    pub(crate) openapi_prefix: Option<Cow<'static, str>>,
 }
 
 /// What the body of the answer to a login is.

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jwt_knox::{Algorithm, Knox, MemoryStore, SigningKey};
 use jwt_knox_http::{
     Client, ClientSecret, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder, LoginError, ProblemCode, login_fn,
+    utoipa::openapi::{ComponentsBuilder, Info, ObjectBuilder, OpenApi, Paths},
 };
 use serde_json::{Value, json};
-use utoipa::openapi::{Info, OpenApi, Paths};
 
 fn builder() -> KnoxHttpBuilder {
     let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
@@ -180,6 +180,8 @@ fn what_a_document_refers_to_is_in_it_and_nothing_else() {
 }
 
 #[test]
+        let tags = below(&document["paths"], "tags").into_iter().flat_map(|list| list.as_array().unwrap());
+        assert!(tags.into_iter().all(|tag| *tag == document["tags"][0]["name"]));
 fn cookies_are_there_where_they_are_on() {
     let (off, on) = (document(builder()), document(builder().cookies(Cookies::new().name("__Host-me"))));
     assert!(below(&off, "Set-Cookie").is_empty() && !codes(&off).contains("cross_origin"));
@@ -272,4 +274,58 @@ fn it_goes_into_the_document_of_the_application() {
     assert!(routes.contains(&"GET /.well-known/jwks.json".to_owned()), "{routes:?}");
     let is_outside = |route: &&String| !route.contains(" /auth/");
     assert_eq!(routes.iter().filter(is_outside).count(), 1, "{routes:?}");
+}
+
+/// Customers and staff, say, each with a handle of their own.
+#[test]
+fn two_handles_have_one_document() {
+    let [customers, staff] = [everything(), everything().header("X-Staff-Token").openapi_prefix("staff")];
+    let [customers, staff] = [customers, staff].map(|builder| builder.build().unwrap());
+    let document = OpenApi::new(Info::new("Orders", "1.2.3"), Paths::new())
+        .nest("/shop", customers.openapi().merge_from(customers.jwks_openapi()))
+        .nest("/office", staff.openapi().merge_from(staff.jwks_openapi()));
+    let document = serde_json::to_value(document).unwrap();
+
+    let (all, mut ids) = (operations(&document), BTreeSet::new());
+    for (route, operation) in &all {
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{route}: its id is there twice");
+    }
+    assert!(ids.contains("getToken") && ids.contains("staffGetToken") && ids.contains("staffListKeys"), "{ids:?}");
+
+    let [schemes, schemas] = ["securitySchemes", "schemas"].map(|kind| components(&document, kind));
+    for (names, name, prefixed) in
+        [(&schemes, "knoxToken", "staffKnoxToken"), (&schemas, "KnoxToken", "StaffKnoxToken")]
+    {
+        assert!(names.contains(name) && names.contains(prefixed), "{names:?}");
+        let of_staff = names.iter().filter(|name| name.to_lowercase().starts_with("staff"));
+        assert_eq!(of_staff.count() * 2, names.len(), "{names:?}");
+    }
+    let header = &document["components"]["securitySchemes"]["staffKnoxToken"]["name"];
+    assert_eq!(header, "X-Staff-Token", "each has its own");
+    assert_eq!(document["tags"].as_array().unwrap().len(), 2);
+
+    // Neither names what is of the other one.
+    for (route, operation) in all {
+        let is_staff = route.contains(" /office/");
+        let schemes = operation["security"].as_array().unwrap().iter().flat_map(|one| one.as_object().unwrap().keys());
+        let schemas = below(operation, "$ref").into_iter().map(|reference| reference.as_str().unwrap());
+        let schemas = schemas.map(|reference| reference.strip_prefix("#/components/schemas/").unwrap());
+        let tags = operation["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap());
+        for name in schemes.map(String::as_str).chain(schemas).chain(tags) {
+            assert_eq!(name.to_lowercase().starts_with("staff"), is_staff, "{route}: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_schema_of_the_application_takes_the_place_of_ours() {
+    let own = ObjectBuilder::new().property("message", ObjectBuilder::new()).build();
+    let mut application = OpenApi::new(Info::new("Orders", "1.2.3"), Paths::new());
+    application.components = Some(ComponentsBuilder::new().schema("KnoxProblem", own).build());
+    let knox = builder().problem(|problem| json!({"message": problem.detail()})).build().unwrap();
+    for document in [application.clone().merge_from(knox.openapi()), application.nest("/auth", knox.openapi())] {
+        let document = serde_json::to_value(document).unwrap();
+        assert!(document["components"]["schemas"]["KnoxProblem"]["properties"]["message"].is_object());
+        assert!(components(&document, "schemas").contains("KnoxToken"));
+    }
 }

@@ -4,6 +4,7 @@
 //! [`ProblemCode`](crate::ProblemCode). What a route may answer is described in one place, `operation`, by matches
 //! without a wildcard, so that a new route or code does not compile without a description.
 
+mod names;
 mod operation;
 mod response;
 mod schema;
@@ -13,18 +14,20 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, P
 
 use crate::{endpoint::Endpoint, knox_http::KnoxHttp};
 
-/// The group of all operations. A document must not have two of one name, so an application should not have one like it.
-const TAG: &str = "jwt-knox";
-
 impl KnoxHttp {
     /// The [built-in routes that are on](Self::endpoints), at the [paths where they are](Self::path), as an OpenAPI 3.1
     /// document: each with all that it may answer. For [`OpenApi::merge`] or [`OpenApi::nest`] into the document of the
     /// application, as the routes are mounted.
     ///
-    /// Names of schemas and security schemes begin with `Knox` and `knox`, so that they meet no others. Where the
-    /// application writes a body itself, by [`token_response`](crate::KnoxHttpBuilder::token_response) or
-    /// [`problem`](crate::KnoxHttpBuilder::problem), the schema `KnoxToken` or `KnoxProblem` allows anything; replace
-    /// it.
+    /// It is of `utoipa` 6, which this crate re-exports as [`utoipa`](crate::utoipa).
+    ///
+    /// Names of schemas and security schemes begin with `Knox` and `knox`, so that they meet no others; all operations
+    /// have the tag `jwt-knox`, which an application should not have with another description, or it is there twice. A
+    /// second handle in one document needs a [prefix](crate::KnoxHttpBuilder::openapi_prefix).
+    ///
+    /// Where the application writes a body itself, by [`token_response`](crate::KnoxHttpBuilder::token_response) or
+    /// [`problem`](crate::KnoxHttpBuilder::problem), the schema `KnoxToken` or `KnoxProblem` allows anything. A schema of
+    /// that name in the document of the application takes its place when this one is merged or nested into it.
     ///
     /// HEAD is not described where there is GET: the answer is the same without its body.
     ///
@@ -32,8 +35,10 @@ impl KnoxHttp {
     ///
     /// ```
     /// use jwt_knox::{Knox, MemoryStore, SigningKey};
-    /// use jwt_knox_http::{Endpoint, KnoxHttp};
-    /// use utoipa::openapi::{Info, OpenApi, Paths};
+    /// use jwt_knox_http::{
+    ///     Endpoint, KnoxHttp,
+    ///     utoipa::openapi::{Info, OpenApi, Paths},
+    /// };
     ///
     /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
     /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
@@ -67,7 +72,8 @@ impl KnoxHttp {
         for (name, scheme) in security::all(self, &endpoints) {
             components = components.security_scheme(name, scheme);
         }
-        let tag = TagBuilder::new().name(TAG).description(Some("Logging in and out, and the sessions of a user."));
+        let tag = TagBuilder::new().name(names::tag(self));
+        let tag = tag.description(Some("Logging in and out, and the sessions of a user."));
         OpenApiBuilder::new()
             .info(InfoBuilder::new().title("jwt-knox").version(env!("CARGO_PKG_VERSION")))
             .paths(paths)

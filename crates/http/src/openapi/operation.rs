@@ -7,7 +7,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    TAG,
+    names,
     response::{Body, Presence, Success, responses},
     schema::{self, Named},
     security,
@@ -55,8 +55,8 @@ fn operation(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Operat
     let problems = problems(knox, endpoint, method);
     let parameters = (endpoint == Endpoint::ForwardAuth).then(|| [scope_parameter()]);
     OperationBuilder::new()
-        .tag(TAG)
-        .operation_id(Some(id))
+        .tag(names::tag(knox))
+        .operation_id(Some(names::lower(knox, id)))
         .summary(Some(summary))
         .description(Some(details))
         .parameters(parameters)
@@ -101,24 +101,24 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
     const VERIFY: &str = "It counts as a use of the session.";
     match (endpoint, method) {
         (Endpoint::GetToken, _) => {
-            let success = Success::new(200, "The token.", Body::Json(Named::Token.reference()));
+            let success = Success::new(200, "The token.", Body::Json(Named::Token.reference(knox)));
             Description::new(
                 "getToken",
                 "Log in",
                 "The user name and the password are sent by HTTP Basic, or in the body.",
                 success,
             )
-            .json(Named::Credentials.reference(), Required::False)
+            .json(Named::Credentials.reference(knox), Required::False)
         }
         (Endpoint::Login, _) => {
-            let success = Success::new(200, "The session.", Body::Json(Named::BrowserSession.reference()));
+            let success = Success::new(200, "The session.", Body::Json(Named::BrowserSession.reference(knox)));
             Description::new(
                 "login",
                 "Log a browser in",
                 "The token is in a cookie. A page of another origin cannot send this.",
                 success.with_cookie(Presence::Always),
             )
-            .json(Named::Credentials.reference(), Required::True)
+            .json(Named::Credentials.reference(knox), Required::True)
         }
         (Endpoint::Verify, HttpMethod::Get) => {
             Description::new("verify", "Say whether the token is valid", VERIFY, valid())
@@ -156,7 +156,7 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
             )
         }
         (Endpoint::DebugVerify, _) => {
-            let success = Success::new(200, "The claims and the record.", Body::Json(schema::debug()));
+            let success = Success::new(200, "The claims and the record.", Body::Json(schema::debug(knox)));
             Description::new(
                 "debugVerify",
                 "Show what a token holds",
@@ -180,11 +180,11 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
         }
         (Endpoint::Sessions, _) => {
             let success =
-                Success::new(200, "The active sessions, newest first.", Body::Json(schema::listed_sessions()));
+                Success::new(200, "The active sessions, newest first.", Body::Json(schema::listed_sessions(knox)));
             Description::new("listSessions", "List the user's sessions", "At most 1,000.", success)
         }
         (Endpoint::Session, HttpMethod::Patch) => {
-            let success = Success::new(200, "The session.", Body::Json(Named::ListedSession.reference()));
+            let success = Success::new(200, "The session.", Body::Json(Named::ListedSession.reference(knox)));
             Description::new(
                 "labelSession",
                 "Give a session another label",

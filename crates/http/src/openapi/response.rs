@@ -8,7 +8,7 @@ use utoipa::openapi::{
     response::{Response, Responses},
 };
 
-use super::schema::{self, integer, string};
+use super::schema::{self, Named, integer, string};
 use crate::{endpoint::Endpoint, knox_http::KnoxHttp, problem::ProblemCode};
 
 /// The answer if all goes well.
@@ -85,7 +85,7 @@ pub(super) fn responses(knox: &KnoxHttp, endpoint: Endpoint, success: Success, p
     if is_login {
         let own = ResponseBuilder::new().description("The application's login needs something else.");
         let own = header(own, &CACHE_CONTROL, Some("no-store"));
-        responses.response("4XX", problem(own, schema::problem_with(knox, &[], true))).build()
+        responses.response("4XX", problem(own, Named::Problem.reference(knox))).build()
     } else {
         responses.build()
     }

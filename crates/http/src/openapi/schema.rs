@@ -5,6 +5,7 @@ use utoipa::openapi::{
     schema::{AnyOfBuilder, SchemaType, Type},
 };
 
+use super::names;
 use crate::{endpoint::Endpoint, knox_http::KnoxHttp, problem::ProblemCode, settings::TokenResponse};
 
 /// A schema that has a name.
@@ -22,19 +23,20 @@ impl Named {
     const ALL: [Self; 6] =
         [Self::Credentials, Self::Token, Self::BrowserSession, Self::Session, Self::ListedSession, Self::Problem];
 
-    pub(super) fn name(self) -> &'static str {
-        match self {
+    fn name(self, knox: &KnoxHttp) -> String {
+        let name = match self {
             Self::Credentials => "KnoxCredentials",
             Self::Token => "KnoxToken",
             Self::BrowserSession => "KnoxBrowserSession",
             Self::Session => "KnoxSession",
             Self::ListedSession => "KnoxListedSession",
             Self::Problem => "KnoxProblem",
-        }
+        };
+        names::upper(knox, name)
     }
 
-    pub(super) fn reference(self) -> RefOr<Schema> {
-        Ref::from_schema_name(self.name()).into()
+    pub(super) fn reference(self, knox: &KnoxHttp) -> RefOr<Schema> {
+        Ref::from_schema_name(self.name(knox)).into()
     }
 
     /// Whether a document with `endpoint` names it.
@@ -57,16 +59,16 @@ impl Named {
             Self::Token => token(knox),
             Self::BrowserSession => browser_session().into(),
             Self::Session => session().into(),
-            Self::ListedSession => listed_session(),
+            Self::ListedSession => listed_session(knox),
             Self::Problem => problem(knox),
         }
     }
 }
 
 /// The schemas that `endpoints` name.
-pub(super) fn all(knox: &KnoxHttp, endpoints: &[Endpoint]) -> impl Iterator<Item = (&'static str, RefOr<Schema>)> {
+pub(super) fn all(knox: &KnoxHttp, endpoints: &[Endpoint]) -> impl Iterator<Item = (String, RefOr<Schema>)> {
     let is_named = |schema: &Named| endpoints.iter().any(|endpoint| schema.is_of(knox, *endpoint));
-    Named::ALL.into_iter().filter(is_named).map(|schema| (schema.name(), schema.definition(knox)))
+    Named::ALL.into_iter().filter(is_named).map(|schema| (schema.name(knox), schema.definition(knox)))
 }
 
 fn credentials() -> RefOr<Schema> {
@@ -138,11 +140,11 @@ fn session() -> ObjectBuilder {
         .required("expires_at")
 }
 
-fn listed_session() -> RefOr<Schema> {
+fn listed_session(knox: &KnoxHttp) -> RefOr<Schema> {
     let current = object()
         .property("current", boolean().description(Some("Whether it is the session that asks.")))
         .required("current");
-    AllOfBuilder::new().item(Named::Session.reference()).item(current).into()
+    AllOfBuilder::new().item(Named::Session.reference(knox)).item(current).into()
 }
 
 fn problem(knox: &KnoxHttp) -> RefOr<Schema> {
@@ -150,7 +152,7 @@ fn problem(knox: &KnoxHttp) -> RefOr<Schema> {
         return any("Why a request was rejected or failed, as the application answers it.");
     }
     let sessions = ArrayBuilder::new()
-        .items(Named::Session.reference())
+        .items(Named::Session.reference(knox))
         .description(Some("With `limit_reached`: the sessions of which one has to end first."));
     let error = string().description(Some("At `/introspect` and `/revoke`: the code again, for clients of OAuth."));
     object()
@@ -175,8 +177,8 @@ const CODE: &str = "^[a-z0-9_]{1,64}$";
 
 /// A problem with one of `codes`; or, with `is_open`, with one of the application's `Login`.
 pub(super) fn problem_with(knox: &KnoxHttp, codes: &[ProblemCode], is_open: bool) -> RefOr<Schema> {
-    if codes.is_empty() || knox.protocol().has_own_problems() {
-        return Named::Problem.reference();
+    if knox.protocol().has_own_problems() {
+        return Named::Problem.reference(knox);
     }
     let known = string().enum_values(Some(codes.iter().map(|code| code.as_str())));
     let code: RefOr<Schema> = if is_open {
@@ -186,19 +188,21 @@ pub(super) fn problem_with(knox: &KnoxHttp, codes: &[ProblemCode], is_open: bool
         known.into()
     };
     let narrowed = object().property("code", code).required("code");
-    AllOfBuilder::new().item(Named::Problem.reference()).item(narrowed).into()
+    AllOfBuilder::new().item(Named::Problem.reference(knox)).item(narrowed).into()
 }
 
 /// What `/rotate` answers: the token, or to a browser that has sent its cookie no token.
 pub(super) fn rotated(knox: &KnoxHttp) -> RefOr<Schema> {
     match knox.cookies() {
-        None => Named::Token.reference(),
-        Some(_) => AnyOfBuilder::new().item(Named::Token.reference()).item(Named::BrowserSession.reference()).into(),
+        None => Named::Token.reference(knox),
+        Some(_) => {
+            AnyOfBuilder::new().item(Named::Token.reference(knox)).item(Named::BrowserSession.reference(knox)).into()
+        }
     }
 }
 
-pub(super) fn listed_sessions() -> RefOr<Schema> {
-    ArrayBuilder::new().items(Named::ListedSession.reference()).max_items(Some(1000)).into()
+pub(super) fn listed_sessions(knox: &KnoxHttp) -> RefOr<Schema> {
+    ArrayBuilder::new().items(Named::ListedSession.reference(knox)).max_items(Some(1000)).into()
 }
 
 pub(super) fn deleted_sessions() -> RefOr<Schema> {
@@ -212,7 +216,7 @@ pub(super) fn label() -> RefOr<Schema> {
     object().property("label", label).required("label").into()
 }
 
-pub(super) fn debug() -> RefOr<Schema> {
+pub(super) fn debug(knox: &KnoxHttp) -> RefOr<Schema> {
     let record = object()
         .property("subject", string())
         .property("scope", or_null(string()))
@@ -225,7 +229,7 @@ pub(super) fn debug() -> RefOr<Schema> {
         .required("idle_timeout")
         .required("attributes");
     let current = object().property("current", boolean()).required("current");
-    let record = AllOfBuilder::new().item(Named::Session.reference()).item(current).item(record);
+    let record = AllOfBuilder::new().item(Named::Session.reference(knox)).item(current).item(record);
     object().property("claims", object()).property("record", record).required("claims").required("record").into()
 }
 

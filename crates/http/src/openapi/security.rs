@@ -4,6 +4,7 @@ use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 
+use super::names;
 use crate::{challenge::AUTHORIZATION, endpoint::Endpoint, knox_http::KnoxHttp};
 
 /// The name of a security scheme.
@@ -18,13 +19,14 @@ enum Scheme {
 impl Scheme {
     const ALL: [Self; 4] = [Self::Token, Self::Cookie, Self::Password, Self::Client];
 
-    fn name(self) -> &'static str {
-        match self {
+    fn name(self, knox: &KnoxHttp) -> String {
+        let name = match self {
             Self::Token => "knoxToken",
             Self::Cookie => "knoxCookie",
             Self::Password => "knoxPassword",
             Self::Client => "knoxClient",
-        }
+        };
+        names::lower(knox, name)
     }
 }
 
@@ -55,17 +57,17 @@ fn accepted(knox: &KnoxHttp, endpoint: Endpoint) -> Vec<Option<Scheme>> {
 /// does not count here.
 pub(super) fn requirements(knox: &KnoxHttp, endpoint: Endpoint) -> Vec<SecurityRequirement> {
     let requirement = |scheme: Option<Scheme>| match scheme {
-        Some(scheme) => SecurityRequirement::new(scheme.name(), [""; 0]),
+        Some(scheme) => SecurityRequirement::new(scheme.name(knox), [""; 0]),
         None => SecurityRequirement::default(),
     };
     accepted(knox, endpoint).into_iter().map(requirement).collect()
 }
 
 /// The schemes that `endpoints` name.
-pub(super) fn all(knox: &KnoxHttp, endpoints: &[Endpoint]) -> impl Iterator<Item = (&'static str, SecurityScheme)> {
+pub(super) fn all(knox: &KnoxHttp, endpoints: &[Endpoint]) -> impl Iterator<Item = (String, SecurityScheme)> {
     let is_named =
         |scheme: &Scheme| endpoints.iter().any(|endpoint| accepted(knox, *endpoint).contains(&Some(*scheme)));
-    Scheme::ALL.into_iter().filter(is_named).map(|scheme| (scheme.name(), definition(knox, scheme)))
+    Scheme::ALL.into_iter().filter(is_named).map(|scheme| (scheme.name(knox), definition(knox, scheme)))
 }
 
 fn definition(knox: &KnoxHttp, scheme: Scheme) -> SecurityScheme {
