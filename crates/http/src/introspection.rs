@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The scope of a token that may ask about others. One without scopes may not: it is its user's, and no service's.
-const SCOPE: &str = "introspect";
+pub(crate) const SCOPE: &str = "introspect";
 
 /// Goes on only if a client sends the request, or if its token may ask about others.
 pub(crate) async fn require_introspector(knox: &KnoxHttp, request: &Request<'_>) -> Result<(), HttpRejection> {

@@ -146,8 +146,12 @@ fn every_code_is_described() {
     let of_handlers = [ProblemCode::LoginTooOld, ProblemCode::LoginSuperseded, ProblemCode::Forbidden];
     for code in ProblemCode::ALL {
         if *code == ProblemCode::MethodNotAllowed {
-            let logout = document["paths"]["/logout"]["description"].as_str().unwrap();
-            assert_eq!(logout, "Other methods are answered with 405, `method_not_allowed` and `Allow: POST`.");
+            let described = |path: &str| document["paths"][path]["description"].as_str().unwrap();
+            let answer = "Other methods are answered with 405, `method_not_allowed` and `Allow: POST`";
+            assert_eq!(described("/get_token"), format!("{answer}."));
+            // Nobody learns which methods there are before it is known who asks.
+            let first = " once the request is authenticated; before that, with 401 or 403.";
+            assert_eq!(described("/logout"), format!("{answer}{first}"));
         } else {
             assert_eq!(described.contains(code.as_str()), !of_handlers.contains(code), "{code:?}");
         }
@@ -176,12 +180,12 @@ fn what_a_document_refers_to_is_in_it_and_nothing_else() {
         assert_eq!(asked, components(&document, "securitySchemes"));
         let names = components(&document, "schemas").into_iter().chain(components(&document, "securitySchemes"));
         assert!(names.into_iter().all(|name| name.to_lowercase().starts_with("knox")));
+        let tags = below(&document["paths"], "tags").into_iter().flat_map(|list| list.as_array().unwrap());
+        assert!(tags.into_iter().all(|tag| *tag == document["tags"][0]["name"]));
     }
 }
 
 #[test]
-        let tags = below(&document["paths"], "tags").into_iter().flat_map(|list| list.as_array().unwrap());
-        assert!(tags.into_iter().all(|tag| *tag == document["tags"][0]["name"]));
 fn cookies_are_there_where_they_are_on() {
     let (off, on) = (document(builder()), document(builder().cookies(Cookies::new().name("__Host-me"))));
     assert!(below(&off, "Set-Cookie").is_empty() && !codes(&off).contains("cross_origin"));
@@ -193,6 +197,14 @@ fn cookies_are_there_where_they_are_on() {
     let operations = operations(&on);
     assert_eq!(operations["GET /verify"]["security"], json!([{"knoxToken": []}, {"knoxCookie": []}]));
     assert_eq!(operations["POST /login"]["security"], json!([]));
+    // It is not enough to have the cookie.
+    for described in [scheme, operations["POST /login"]] {
+        let description = described["description"].as_str().unwrap();
+        assert!(
+            description.contains("needs") && description.contains("`Sec-Fetch-Site: same-origin`"),
+            "{description}"
+        );
+    }
     let cookie = |route: &str, status: &str| {
         operations[route]["responses"][status]["headers"]["Set-Cookie"]["required"].as_bool()
     };
@@ -207,6 +219,41 @@ fn cookies_are_there_where_they_are_on() {
         assert_eq!(cookie(route, status), Some(false), "{route} {status}");
     }
     assert_eq!(cookie("GET /verify", "204"), None);
+}
+
+#[test]
+fn a_proxy_names_the_method_of_a_request_with_a_cookie() {
+    let parameters = |builder: KnoxHttpBuilder| {
+        let document = document(builder.forward_auth(true));
+        let parameters = document["paths"]["/forward_auth"]["get"]["parameters"].as_array().unwrap().clone();
+        assert!(parameters.iter().all(|parameter| parameter["required"] == false));
+        parameters.into_iter().map(|parameter| format!("{} {}", parameter["in"], parameter["name"])).collect::<Vec<_>>()
+    };
+    let scope = r#""query" "scope""#;
+    assert_eq!(parameters(builder()), [scope]);
+    let [forwarded, original] = [r#""header" "X-Forwarded-Method""#, r#""header" "X-Original-Method""#];
+    assert_eq!(parameters(builder().cookies(Cookies::new())), [scope, forwarded, original]);
+}
+
+#[test]
+fn a_token_needs_a_scope_to_ask_about_others() {
+    let document = document(everything());
+    let operations = operations(&document);
+    let introspect = operations["POST /introspect"];
+    assert_eq!(introspect["security"], json!([{"knoxClient": []}, {"knoxToken": ["introspect"]}]));
+    assert!(introspect["description"].as_str().unwrap().contains("needs the scope `introspect`"));
+    // Elsewhere a token without any does.
+    for (route, operation) in operations.iter().filter(|(route, _)| *route != "POST /introspect") {
+        let asked = operation["security"].as_array().unwrap().iter().flat_map(|one| one.as_object().unwrap().values());
+        assert!(asked.into_iter().all(|scopes| *scopes == json!([])), "{route}");
+    }
+}
+
+#[test]
+fn clients_of_oauth_find_the_code_where_they_look() {
+    let error = |builder| document(builder)["components"]["schemas"]["KnoxProblem"]["properties"]["error"].clone();
+    assert!(error(everything()).is_object());
+    assert!(error(builder()).is_null());
 }
 
 #[test]

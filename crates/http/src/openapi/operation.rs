@@ -10,9 +10,9 @@ use super::{
     names,
     response::{Body, Presence, Success, responses},
     schema::{self, Named},
-    security,
+    security::{self, PROOF_OF_ORIGIN},
 };
-use crate::{endpoint::Endpoint, knox_http::KnoxHttp, problem::ProblemCode};
+use crate::{endpoint::Endpoint, introspection, knox_http::KnoxHttp, problem::ProblemCode};
 
 /// All operations at the path of `endpoint`.
 pub(super) fn path_item(knox: &KnoxHttp, endpoint: Endpoint) -> PathItem {
@@ -21,15 +21,26 @@ pub(super) fn path_item(knox: &KnoxHttp, endpoint: Endpoint) -> PathItem {
         let operation = operation(knox, endpoint, &method);
         item.operation(method, operation)
     });
-    let others = endpoint.allow().map(|allow| {
-        let code = ProblemCode::MethodNotAllowed;
-        format!("Other methods are answered with {}, `{}` and `Allow: {allow}`.", code.status(), code.as_str())
-    });
     let parameters = (endpoint == Endpoint::Session).then(|| [session_parameter()]);
-    item.description(others).parameters(parameters).build()
+    item.description(other_methods(knox, endpoint)).parameters(parameters).build()
 }
 
-/// The methods that are described: those that are answered, but for HEAD, which is as GET.
+/// How the methods are answered that are not described.
+fn other_methods(knox: &KnoxHttp, endpoint: Endpoint) -> Option<String> {
+    let allow = endpoint.allow()?;
+    let code = ProblemCode::MethodNotAllowed;
+    let answer = format!("{}, `{}` and `Allow: {allow}`", code.status(), code.as_str());
+    Some(if security::is_required(knox, endpoint) {
+        format!(
+            "Other methods are answered with {answer} once the request is authenticated; before that, with 401 or 403."
+        )
+    } else {
+        format!("Other methods are answered with {answer}.")
+    })
+}
+
+/// The methods that are described: those that are answered, but for HEAD, which is as GET. Where all are answered alike,
+/// it is GET.
 fn methods(endpoint: Endpoint) -> Vec<HttpMethod> {
     let method = |name| match name {
         "GET" => Some(HttpMethod::Get),
@@ -41,19 +52,17 @@ fn methods(endpoint: Endpoint) -> Vec<HttpMethod> {
         "TRACE" => Some(HttpMethod::Trace),
         _ => None,
     };
-    let all = "GET, PUT, POST, DELETE, OPTIONS, PATCH, TRACE";
-    endpoint.allow().unwrap_or(all).split(", ").filter_map(method).collect()
+    endpoint.allow().unwrap_or("GET").split(", ").filter_map(method).collect()
 }
 
 fn operation(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Operation {
     let Description { id, summary, details, body, success } = describe(knox, endpoint, method);
-    let details = if endpoint.is_about_sessions() {
-        format!("{details} A token with scopes needs the scope `{}`.", knox.session_scope())
-    } else {
-        details.to_owned()
+    let details = match condition(knox, endpoint) {
+        Some(condition) => format!("{details} {condition}"),
+        None => details.to_owned(),
     };
     let problems = problems(knox, endpoint, method);
-    let parameters = (endpoint == Endpoint::ForwardAuth).then(|| [scope_parameter()]);
+    let parameters = (endpoint == Endpoint::ForwardAuth).then(|| forward_auth_parameters(knox));
     OperationBuilder::new()
         .tag(names::tag(knox))
         .operation_id(Some(names::lower(knox, id)))
@@ -64,6 +73,27 @@ fn operation(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Operat
         .responses(responses(knox, endpoint, success, &problems))
         .securities(Some(security::requirements(knox, endpoint)))
         .build()
+}
+
+/// What a request needs besides a valid credential.
+fn condition(knox: &KnoxHttp, endpoint: Endpoint) -> Option<String> {
+    match endpoint {
+        Endpoint::Login => Some(format!("The request needs {PROOF_OF_ORIGIN}.")),
+        Endpoint::ForwardAuth => knox.cookies().map(|_| {
+            format!(
+                "With a cookie, the request that the proxy has got must be GET, HEAD or OPTIONS, as one of the headers \
+                 below says, or it needs {PROOF_OF_ORIGIN}."
+            )
+        }),
+        Endpoint::Introspect => Some(format!(
+            "A token that asks needs the scope `{}`; one without scopes does not do.",
+            introspection::SCOPE
+        )),
+        _ if endpoint.is_about_sessions() => {
+            Some(format!("A token with scopes needs the scope `{}`.", knox.session_scope()))
+        }
+        _ => None,
+    }
 }
 
 struct Description {
@@ -115,7 +145,7 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
             Description::new(
                 "login",
                 "Log a browser in",
-                "The token is in a cookie. A page of another origin cannot send this.",
+                "The token is in a cookie.",
                 success.with_cookie(Presence::Always),
             )
             .json(Named::Credentials.reference(knox), Required::True)
@@ -134,7 +164,7 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
             )
         }
         (Endpoint::LogoutOther, _) => {
-            let success = Success::new(200, "How many there were.", Body::Json(schema::deleted_sessions()));
+            let success = Success::new(200, "How many sessions have ended.", Body::Json(schema::deleted_sessions()));
             Description::new("logoutOther", "End the user's other sessions", "This session stays.", success)
         }
         (Endpoint::LogoutAll, _) => {
@@ -151,7 +181,7 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
             Description::new(
                 "rotate",
                 "Exchange the token for a new one",
-                "The session stays. The old token stays valid for a short while.",
+                "The session stays. The old token stays valid for the rotation grace, if there is one.",
                 success.with_cookie(Presence::Sometimes),
             )
         }
@@ -164,19 +194,10 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
                 success,
             )
         }
-        (Endpoint::ForwardAuth, method) => {
-            let id = match method {
-                HttpMethod::Get | HttpMethod::Head => "forwardAuth",
-                HttpMethod::Put => "forwardAuthPut",
-                HttpMethod::Post => "forwardAuthPost",
-                HttpMethod::Delete => "forwardAuthDelete",
-                HttpMethod::Options => "forwardAuthOptions",
-                HttpMethod::Patch => "forwardAuthPatch",
-                HttpMethod::Trace => "forwardAuthTrace",
-            };
+        (Endpoint::ForwardAuth, _) => {
             let identity = Success::new(200, "Who sends the request, in headers.", Body::None).with_identity();
-            let details = "With the method of that request, or with GET. All methods are answered alike.";
-            Description::new(id, "Tell a reverse proxy who sends a request", details, identity)
+            let details = "The proxy sends the headers of that request. Any other method does as well as GET.";
+            Description::new("forwardAuth", "Tell a reverse proxy who sends a request", details, identity)
         }
         (Endpoint::Sessions, _) => {
             let success =
@@ -188,7 +209,7 @@ fn describe(knox: &KnoxHttp, endpoint: Endpoint, method: &HttpMethod) -> Descrip
             Description::new(
                 "labelSession",
                 "Give a session another label",
-                "The answer has the label that is left of it.",
+                "The answer has the label as it is kept.",
                 success,
             )
             .json(schema::label(), Required::True)
@@ -282,12 +303,40 @@ fn session_parameter() -> Parameter {
         .build()
 }
 
-fn scope_parameter() -> Parameter {
-    ParameterBuilder::new()
+fn forward_auth_parameters(knox: &KnoxHttp) -> Vec<Parameter> {
+    let scope = ParameterBuilder::new()
         .name("scope")
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
         .description(Some("The scopes that the token needs, one in each or several with spaces in between."))
-        .schema(Some(schema::scopes()))
-        .build()
+        .schema(Some(schema::scopes()));
+    let method = |name: &str| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The method of the request that the proxy has got. It matters for a cookie."))
+            .schema(Some(schema::string()))
+    };
+    let methods = ["X-Forwarded-Method", "X-Original-Method"].into_iter().filter(|_| knox.cookies().is_some());
+    [scope].into_iter().chain(methods.map(method)).map(ParameterBuilder::build).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jwt_knox::{Knox, MemoryStore, SigningKey};
+
+    use super::*;
+
+    #[test]
+    fn every_method_that_is_answered_is_described() {
+        let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
+        let knox = KnoxHttp::builder(knox).build().unwrap();
+        for endpoint in Endpoint::ALL {
+            let item = serde_json::to_value(path_item(&knox, *endpoint)).unwrap();
+            for method in endpoint.allow().unwrap_or("GET").split(", ").filter(|method| *method != "HEAD") {
+                assert!(item[method.to_lowercase()].is_object(), "{endpoint:?}: {method}");
+            }
+        }
+    }
 }

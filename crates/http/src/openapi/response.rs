@@ -95,7 +95,7 @@ fn rejection(knox: &KnoxHttp, endpoint: Endpoint, status: u16, codes: &[ProblemC
     let description: Vec<_> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
     let mut response = ResponseBuilder::new().description(description.join(", "));
     response = header(response, &CACHE_CONTROL, Some("no-store"));
-    for own in [&WWW_AUTHENTICATE, &RETRY_AFTER, &ALLOW] {
+    for own in [&WWW_AUTHENTICATE, &RETRY_AFTER] {
         let has = |code: &&ProblemCode| headers(**code).iter().any(|of_code| of_code.name == own.name);
         let count = codes.iter().filter(has).count();
         if count > 0 {
@@ -127,9 +127,10 @@ fn headers(code: ProblemCode) -> &'static [Header] {
         | ProblemCode::InvalidCredentials
         | ProblemCode::LoginSuperseded
         | ProblemCode::InvalidClient => &[WWW_AUTHENTICATE],
-        ProblemCode::MethodNotAllowed => &[ALLOW],
         ProblemCode::Unavailable => &[RETRY_AFTER],
-        ProblemCode::LimitReached
+        // Described at the path, with its header.
+        ProblemCode::MethodNotAllowed
+        | ProblemCode::LimitReached
         | ProblemCode::CrossOrigin
         | ProblemCode::Forbidden
         | ProblemCode::InvalidRequest
@@ -163,7 +164,6 @@ impl Header {
 
 const CACHE_CONTROL: Header = Header::new("Cache-Control", "Who may keep the answer.");
 const WWW_AUTHENTICATE: Header = Header::new("WWW-Authenticate", "What to authenticate with (RFC 9110 §11.6.1).");
-const ALLOW: Header = Header::new("Allow", "The methods that are answered here.");
 const RETRY_AFTER: Header =
     Header { is_number: true, ..Header::new("Retry-After", "After how many seconds to try again.") };
 const SET_COOKIE: Header = Header {
@@ -179,7 +179,7 @@ const IDENTITY: [Header; 3] = [
 fn header(response: ResponseBuilder, header: &Header, value: Option<&str>) -> ResponseBuilder {
     let schema = if header.is_number { integer().minimum(Some(0)) } else { string() };
     let schema = schema.enum_values(value.map(|value| [value]));
-    // It has no field of its own; an extension is written as it is.
+    // utoipa has no field for `required`; an extension is written as it is.
     let required: Extensions = [("required", header.presence == Presence::Always)].into_iter().collect();
     let described = HeaderBuilder::new().schema(Some(schema)).description(Some(header.description));
     response.header(header.name, described.extensions(Some(required)).build())

@@ -111,8 +111,8 @@ fn token(knox: &KnoxHttp) -> RefOr<Schema> {
 
 /// What a browser is told, which has the token in a cookie.
 fn browser_session() -> ObjectBuilder {
-    let seconds = integer().description(Some("Seconds until the session expires. Not there if it does not."));
-    let time = date_time().description(Some("When the session expires. Not there if it does not."));
+    let seconds = integer().description(Some("Seconds until the session expires. Absent if it does not expire."));
+    let time = date_time().description(Some("When the session expires. Absent if it does not expire."));
     object()
         .description(Some("The session that a login has begun. The token is in a cookie."))
         .property("expires_in", seconds.minimum(Some(0)))
@@ -154,8 +154,7 @@ fn problem(knox: &KnoxHttp) -> RefOr<Schema> {
     let sessions = ArrayBuilder::new()
         .items(Named::Session.reference(knox))
         .description(Some("With `limit_reached`: the sessions of which one has to end first."));
-    let error = string().description(Some("At `/introspect` and `/revoke`: the code again, for clients of OAuth."));
-    object()
+    let problem = object()
         .description(Some("Why a request was rejected or failed (RFC 9457)."))
         .property("type", string().enum_values(Some(["about:blank"])))
         .property("title", string().description(Some("The name of the status.")))
@@ -163,13 +162,18 @@ fn problem(knox: &KnoxHttp) -> RefOr<Schema> {
         .property("code", string().pattern(Some(CODE)).description(Some("What it is, for programs.")))
         .property("detail", string().description(Some("What it is, for people.")))
         .property("sessions", sessions)
-        .property("error", error)
         .required("type")
         .required("title")
         .required("status")
         .required("code")
-        .required("detail")
-        .into()
+        .required("detail");
+    match knox.clients() {
+        Some(_) => {
+            let error = string().description(Some("In errors of RFC 6749 §5.2: the code again, for clients of OAuth."));
+            problem.property("error", error).into()
+        }
+        None => problem.into(),
+    }
 }
 
 /// The form of all codes.

@@ -1,11 +1,15 @@
-//! What a client proves who it is with.
+//! How a client proves who it is.
 
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 
 use super::names;
-use crate::{challenge::AUTHORIZATION, endpoint::Endpoint, knox_http::KnoxHttp};
+use crate::{challenge::AUTHORIZATION, endpoint::Endpoint, introspection, knox_http::KnoxHttp};
+
+/// What proves to a handle with cookies that no page of another origin has sent a request.
+pub(super) const PROOF_OF_ORIGIN: &str =
+    "`Sec-Fetch-Site: same-origin`, or an `Origin` that is the server's or allowed";
 
 /// The name of a security scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +61,24 @@ fn accepted(knox: &KnoxHttp, endpoint: Endpoint) -> Vec<Option<Scheme>> {
 /// does not count here.
 pub(super) fn requirements(knox: &KnoxHttp, endpoint: Endpoint) -> Vec<SecurityRequirement> {
     let requirement = |scheme: Option<Scheme>| match scheme {
-        Some(scheme) => SecurityRequirement::new(scheme.name(knox), [""; 0]),
+        Some(scheme) => SecurityRequirement::new(scheme.name(knox), needed_scopes(endpoint, scheme).to_vec()),
         None => SecurityRequirement::default(),
     };
     accepted(knox, endpoint).into_iter().map(requirement).collect()
+}
+
+/// Whether nothing is answered at `endpoint` before it is known who sends the request.
+pub(super) fn is_required(knox: &KnoxHttp, endpoint: Endpoint) -> bool {
+    let accepted = accepted(knox, endpoint);
+    !accepted.is_empty() && !accepted.contains(&None)
+}
+
+/// The scopes that every token needs. What only a token with scopes needs is not among them.
+fn needed_scopes(endpoint: Endpoint, scheme: Scheme) -> &'static [&'static str] {
+    match (endpoint, scheme) {
+        (Endpoint::Introspect, Scheme::Token) => &[introspection::SCOPE],
+        _ => &[],
+    }
 }
 
 /// The schemes that `endpoints` name.
@@ -79,8 +97,12 @@ fn definition(knox: &KnoxHttp, scheme: Scheme) -> SecurityScheme {
         }
         Scheme::Cookie => {
             let name = knox.cookies().map(|cookies| cookies.cookie_name()).unwrap_or_default();
-            let description = "The session of a browser. It counts where there is no token in the header.";
-            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(name, description)))
+            let description = format!(
+                "The session of a browser. It counts where there is no token in the header. A request that changes \
+                 something, by any method but GET, HEAD and OPTIONS, or that opens a WebSocket, needs a proof of \
+                 origin: {PROOF_OF_ORIGIN}."
+            );
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(name, &description)))
         }
         Scheme::Password => in_header(knox, "Basic", Some(HttpAuthScheme::Basic), "the user name and the password"),
         Scheme::Client => in_header(knox, "Basic", Some(HttpAuthScheme::Basic), "the id and the secret of a client"),
