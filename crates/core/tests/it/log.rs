@@ -1,9 +1,6 @@
 //! What is logged at the level `warn`.
 
-use std::{
-    fmt::Write,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, fmt::Write, sync::Once};
 
 use tracing::{
     Event, Id, Level, Metadata, Subscriber,
@@ -11,16 +8,25 @@ use tracing::{
     span::{Attributes, Record},
 };
 
-/// The warnings that are logged while `action` runs, a line each.
-pub(crate) fn warnings_of(action: impl FnOnce()) -> String {
-    let log = Warnings::default();
-    tracing::subscriber::with_default(log.clone(), action);
-    let lines = log.0.lock().unwrap();
-    lines.clone()
+thread_local! {
+    /// What was logged on this thread since it began to be noted.
+    static LINES: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<String>>);
+/// The warnings and errors that are logged while `action` runs, a line each.
+pub(crate) fn warnings_of(action: impl FnOnce()) -> String {
+    // One subscriber for all threads. With one for each, another thread that comes to an event first, without one, could
+    // make `tracing` keep it from all.
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| tracing::subscriber::set_global_default(Warnings).unwrap());
+    // For the events that were met before.
+    tracing::callsite::rebuild_interest_cache();
+    LINES.set(Some(String::new()));
+    action();
+    LINES.take().unwrap()
+}
+
+struct Warnings;
 
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -34,9 +40,12 @@ impl Subscriber for Warnings {
                 write!(self.0, "{field}={value:?} ").unwrap();
             }
         }
-        let mut lines = self.0.lock().unwrap();
-        event.record(&mut Line(&mut lines));
-        lines.push('\n');
+        LINES.with_borrow_mut(|lines| {
+            if let Some(lines) = lines {
+                event.record(&mut Line(lines));
+                lines.push('\n');
+            }
+        });
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
