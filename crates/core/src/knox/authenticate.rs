@@ -157,7 +157,7 @@ impl Authenticated {
     ///
     /// [`ClaimsError::Mismatch`] if the claims do not fit `T`, as when the token was issued before a field was added.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        self.0.verified.claims.read()
+        self.0.verified.claimed().claims.read()
     }
 
     /// The scopes that the token grants.
@@ -187,12 +187,12 @@ impl Authenticated {
 
     /// The claims that the application has put into the token.
     pub(super) fn custom_claims(&self, format: &TokenFormat) -> CustomClaims {
-        self.0.verified.claims.custom(format)
+        self.0.verified.claimed().claims.custom(format)
     }
 
     /// The audiences that the token lists.
     pub(super) fn audiences(&self) -> Vec<String> {
-        let audiences = self.0.verified.claims.audiences().ok().flatten().unwrap_or_default();
+        let audiences = self.0.verified.claimed().claims.audiences().ok().flatten().unwrap_or_default();
         audiences.into_iter().map(str::to_owned).collect()
     }
 }
@@ -249,7 +249,7 @@ impl Knox {
                 return outcome;
             }
         };
-        let session = token.verified.session();
+        let session = token.verified.claimed().session();
         Span::current().record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
         let outcome = self.authenticate_verified(&token, now, counts).await;
         self.report(&outcome, Some(session));
@@ -273,7 +273,7 @@ impl Knox {
         now: Timestamp,
         counts: Counts,
     ) -> Result<Authenticated, AuthenticateError> {
-        let (tokens, verified, session) = (&self.0.tokens, &token.verified, token.verified.session());
+        let (tokens, verified, session) = (&self.0.tokens, &token.verified, token.verified.claimed().session());
         // Before the store is asked, so that what changes in the meantime is not missed.
         let epoch = || self.admin().epochs().of(&session.subject);
         let epoch = tokens.remembers_answers().then(epoch);
@@ -333,7 +333,7 @@ impl Knox {
         self.0.jwt.recheck(&self.0.keys, auth.verified(), now)?;
         // Nobody has presented the token again: a connection has outlived a rotation, and its session goes on.
         let verified = Arc::clone(&auth.0.verified);
-        let (record, user) = self.ask(verified.session(), &verified, now, OnReuse::Ignore).await?;
+        let (record, user) = self.ask(verified.claimed().session(), &verified, now, OnReuse::Ignore).await?;
         Ok(Authenticated(Arc::new(Inner { record, verified, user, checked_at: now })))
     }
 
@@ -342,7 +342,10 @@ impl Knox {
     pub(super) async fn session_of(&self, token: &str) -> Result<SessionRef, AuthenticateError> {
         let now = self.now();
         let token = self.verify(token, now)?;
-        Ok(self.find_vouched(token.verified.session(), &token.verified, now, OnReuse::Act).await?.session_ref())
+        Ok(self
+            .find_vouched(token.verified.claimed().session(), &token.verified, now, OnReuse::Act)
+            .await?
+            .session_ref())
     }
 
     /// Tells the log and the observer what was decided.
@@ -382,7 +385,7 @@ impl Knox {
     ) -> Result<Arc<SessionRecord>, AuthenticateError> {
         // A record is large, and each step on its way out would move it.
         let record = Arc::new(self.find_record(session).await?);
-        if record.digest != verified.digest {
+        if record.digest != verified.claimed().digest {
             self.check_previous(&record, verified, now, on_reuse).await?;
         }
         if self.vouches_for_claims(&record, verified) { Ok(record) } else { Err(Rejection::Revoked.into()) }
@@ -390,14 +393,14 @@ impl Knox {
 
     /// Whether a record says nothing against the token at `now`, by the same rules as [`ask`](Self::ask).
     fn is_valid_now(&self, record: &SessionRecord, verified: &Verified, now: Timestamp) -> bool {
-        (record.digest == verified.digest || is_in_grace(record, verified, now))
+        (record.digest == verified.claimed().digest || is_in_grace(record, verified, now))
             && self.vouches_for_claims(record, verified)
             && self.is_unexpired(record, now)
     }
 
     /// The signature vouches for scope and claims, and so does the record: a stolen key is not enough to change them.
     fn vouches_for_claims(&self, record: &SessionRecord, verified: &Verified) -> bool {
-        record.scope == verified.scope
+        record.scope == verified.claimed().scope
             && record.claims.is_none_or(|digest| digest == self.0.jwt.claims_digest(verified))
     }
 
@@ -440,7 +443,7 @@ impl Knox {
         if is_in_grace(record, token, now) {
             return Ok(());
         }
-        if record.previous.as_ref().is_none_or(|previous| previous.digest != token.digest) {
+        if record.previous.as_ref().is_none_or(|previous| previous.digest != token.claimed().digest) {
             return Err(Rejection::Revoked.into());
         }
         if on_reuse == OnReuse::Ignore {
@@ -458,5 +461,5 @@ impl Knox {
 
 /// Whether the token has the secret before the present one, and the grace is not over.
 fn is_in_grace(record: &SessionRecord, token: &Verified, now: Timestamp) -> bool {
-    record.previous.as_ref().is_some_and(|previous| previous.is_in_grace(&token.digest, now))
+    record.previous.as_ref().is_some_and(|previous| previous.is_in_grace(&token.claimed().digest, now))
 }

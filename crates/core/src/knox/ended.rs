@@ -79,7 +79,7 @@ impl Knox {
     async fn check_session(&self, auth: &Authenticated) -> Result<Option<Timestamp>, AuthenticateError> {
         let now = self.now();
         let record = self.find_record(&auth.session_ref()).await?;
-        if record.digest == auth.verified().digest {
+        if record.digest == auth.verified().claimed().digest {
             self.0.jwt.recheck(&self.0.keys, auth.verified(), now)?;
         } else if record.previous.is_none() || record.scope != auth.session().scope {
             // Not what a rotation leaves.

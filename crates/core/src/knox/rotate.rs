@@ -50,7 +50,7 @@ impl Knox {
         // The key may have been retired since, and what `auth` knows of the record may be old by now.
         self.0.jwt.recheck(&self.0.keys, auth.verified(), now)?;
         let mut record = self.find_for_rotation(auth).await?;
-        if record.digest == auth.verified().digest {
+        if record.digest == auth.verified().claimed().digest {
             let nonce = RotationNonce::mint(self.0.settings.fill_random).map_err(IssueError::Random)?;
             let secret = self.next_secret(auth, &nonce)?;
             let previous = PreviousSecret {
@@ -79,7 +79,7 @@ impl Knox {
             record = self.find_for_rotation(auth).await?;
         }
         // The token was rotated before, and the grace is not over: the same new secret again.
-        let digest = &auth.verified().digest;
+        let digest = &auth.verified().claimed().digest;
         let previous = record.previous.as_ref().filter(|previous| previous.is_in_grace(digest, now));
         let previous = previous.ok_or(Rejection::Revoked)?;
         let secret = self.next_secret(auth, &previous.nonce)?;
@@ -91,7 +91,7 @@ impl Knox {
     }
 
     async fn find_for_rotation(&self, auth: &Authenticated) -> Result<SessionRecord, IssueError> {
-        let record = self.find_record(auth.verified().session()).await?;
+        let record = self.find_record(auth.verified().claimed().session()).await?;
         if !record.is_active(self.expiry_cutoff(self.now())) {
             return Err(Rejection::Revoked.into());
         }
@@ -106,7 +106,7 @@ impl Knox {
 
     fn next_secret(&self, auth: &Authenticated, nonce: &RotationNonce) -> Result<Secret, IssueError> {
         let form = self.0.jwt.profile.token_format().secret_form();
-        let next = nonce.next_secret(auth.verified().secret(), form);
+        let next = nonce.next_secret(auth.verified().claimed().secret(), form);
         next.ok_or_else(|| IssueError::Signing("no secret follows from this one".into()))
     }
 

@@ -1,6 +1,6 @@
 //! Writing and reading the JWT: the signature by `jwt-simple`, the claims by the rules of RFC 7519 and one clock.
 
-use std::{fmt, ops::Deref, sync::OnceLock};
+use std::{fmt, sync::OnceLock};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -85,23 +85,21 @@ pub(crate) struct Verified {
 impl Verified {
     /// How much memory it takes, in bytes, give or take.
     pub(crate) fn bytes(&self) -> u64 {
-        let texts = self.session.subject.as_str().len() + self.secret.expose().len() + Self::MAX_DIGEST_BYTES;
-        (size_of::<Self>() + texts + self.scope.as_ref().map_or(0, String::len) + self.claims.bytes()) as u64
+        let Claimed { session, secret, scope, claims, .. } = &self.claimed;
+        let texts = session.subject.as_str().len() + secret.expose().len() + Self::MAX_DIGEST_BYTES;
+        (size_of::<Self>() + texts + scope.as_ref().map_or(0, String::len) + claims.bytes()) as u64
     }
 
     const MAX_DIGEST_BYTES: usize = 64;
 
     /// What the token says.
+    pub(crate) fn claimed(&self) -> &Claimed {
+        &self.claimed
+    }
+
+    /// As [`claimed`](Self::claimed), without the rest.
     pub(crate) fn into_claimed(self) -> Claimed {
         self.claimed
-    }
-}
-
-impl Deref for Verified {
-    type Target = Claimed;
-
-    fn deref(&self) -> &Claimed {
-        &self.claimed
     }
 }
 
@@ -209,12 +207,12 @@ impl Jwt {
     pub(crate) fn recheck(&self, keys: &dyn VerifyingKeys, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
         let key_id = token.names_key.then_some(&*token.key.key_id);
         keys.verifying(key_id).filter(|key| key.identity().is_of_same_key(&token.key)).ok_or(Rejection::UnknownKey)?;
-        self.check_times(token.starts_at, token.expires_at, now)
+        self.check_times(token.claimed.starts_at, token.claimed.expires_at, now)
     }
 
     /// The digest of the claims that the application has put into the token.
     pub(crate) fn claims_digest(&self, token: &Verified) -> ClaimsDigest {
-        *token.claims_digest.get_or_init(|| token.claims.custom_digest(self.profile.token_format()))
+        *token.claims_digest.get_or_init(|| token.claimed.claims.custom_digest(self.profile.token_format()))
     }
 
     /// Reads what has to be known of a token to find its key.
