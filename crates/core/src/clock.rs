@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -11,6 +11,12 @@ use jiff::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;
+
+    /// The time of a clock that is never set, if there is one: for how long ago something was, whatever has happened to
+    /// [`now`](Self::now) in between. Default: `None`, and `now` alone tells.
+    fn monotonic(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// The clock of the operating system, which [`Knox`](crate::Knox) uses unless told otherwise.
@@ -21,11 +27,19 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
+
+    fn monotonic(&self) -> Option<Instant> {
+        Some(Instant::now())
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn monotonic(&self) -> Option<Instant> {
+        (**self).monotonic()
     }
 }
 
@@ -69,6 +83,31 @@ impl Clock for ManualClock {
     }
 }
 
+/// When something was asked, by a clock that may be set and by one that is not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AskedAt {
+    pub(crate) time: Timestamp,
+    monotonic: Option<Instant>,
+}
+
+impl AskedAt {
+    /// `time` is what the clock shows now.
+    pub(crate) fn new(time: Timestamp, clock: &dyn Clock) -> Self {
+        Self { time, monotonic: clock.monotonic() }
+    }
+
+    /// Whether that is less than `max_age` before `now`, by both clocks. If it is after `now`, the clock was set back, and
+    /// says nothing of how long ago it is.
+    pub(crate) fn is_within(&self, max_age: Duration, now: &Self) -> bool {
+        let by_time = Duration::try_from(now.time.duration_since(self.time)).is_ok_and(|age| age < max_age);
+        let by_monotonic = match (self.monotonic, now.monotonic) {
+            (Some(then), Some(now)) => now.saturating_duration_since(then) < max_age,
+            _ => true,
+        };
+        by_time && by_monotonic
+    }
+}
+
 /// The time cut to the microseconds that every store keeps.
 pub(crate) fn whole_microseconds(time: Timestamp) -> Timestamp {
     // In the last second that there is, only its beginning can be read from microseconds.
@@ -79,6 +118,32 @@ pub(crate) fn whole_microseconds(time: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_is_below_the_limit_by_both_clocks() {
+        let (limit, start) = (Duration::from_secs(5), Instant::now());
+        let at = |time: i64, monotonic: Option<u64>| AskedAt {
+            time: Timestamp::from_second(time).unwrap(),
+            monotonic: monotonic.map(|seconds| start + Duration::from_secs(seconds)),
+        };
+        let asked_at = at(100, Some(10));
+        for (now, is_within) in [
+            (at(100, Some(10)), true),
+            (at(104, Some(14)), true),
+            (at(105, Some(14)), false),
+            (at(104, Some(15)), false),
+            (at(104, None), true),
+            (at(105, None), false),
+            // The clock was ahead, was set back, and has come to that time again.
+            (at(101, Some(3600)), false),
+            (at(99, Some(11)), false),
+            (at(99, None), false),
+        ] {
+            assert_eq!(asked_at.is_within(limit, &now), is_within, "{now:?}");
+        }
+        assert!(at(100, None).is_within(limit, &at(104, Some(3600))));
+        assert!(SystemClock.monotonic() <= Arc::new(SystemClock).monotonic());
+    }
 
     #[test]
     fn times_are_cut_to_what_can_be_read_again() {

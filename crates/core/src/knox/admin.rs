@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    clock::{Clock, SystemClock, whole_microseconds},
+    clock::{AskedAt, Clock, SystemClock, whole_microseconds},
     error::{ConfigError, StoreError},
     knox::{endings::Endings, epochs::Epochs, revocation::Revocation},
     observer::{Event, Observer, RevocationCause},
@@ -223,6 +223,11 @@ impl KnoxAdmin {
 
     pub(super) fn shared_clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
+    }
+
+    /// For what is asked now: `now` is the time of the whole operation.
+    pub(super) fn asked_at(&self, now: Timestamp) -> AskedAt {
+        AskedAt::new(now, &*self.clock)
     }
 
     pub(super) fn now(&self) -> Timestamp {

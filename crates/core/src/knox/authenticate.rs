@@ -10,7 +10,7 @@ use crate::{
     error::{AuthenticateError, ClaimsError, LoginTooOld, MissingScope, Rejection},
     knox::{
         Knox,
-        cache::{Answer, Entry},
+        cache::{Answer, Asked, Entry},
         settings::ReuseAction,
     },
     observer::Event,
@@ -275,9 +275,9 @@ impl Knox {
     ) -> Result<Authenticated, AuthenticateError> {
         let (tokens, verified, session) = (&self.0.tokens, &token.verified, token.verified.claimed().session());
         // Before the store is asked, so that what changes in the meantime is not missed.
-        let epoch = || self.admin().epochs().of(&session.subject);
-        let epoch = tokens.remembers_answers().then(epoch);
-        let remembered = epoch.and_then(|epoch| tokens.answer(token, now, epoch));
+        let asked = || Asked { at: self.admin().asked_at(now), epoch: self.admin().epochs().of(&session.subject) };
+        let asked = tokens.remembers_answers().then(asked);
+        let remembered = asked.and_then(|now| tokens.answer(token, &now));
         // Whatever speaks against the token is asked about first.
         let remembered = remembered.filter(|answer| self.is_valid_now(&answer.record, verified, now));
         let is_new = remembered.is_none();
@@ -285,11 +285,11 @@ impl Knox {
             Some(answer) => answer,
             None => {
                 let (record, user) = self.ask(session, verified, now, OnReuse::Act).await?;
-                Answer { record, user, asked_at: now, epoch: epoch.unwrap_or_default() }
+                Answer { record, user, asked }
             }
         };
         let was_touched = counts == Counts::AsUse && self.touch(session, &mut answer.record, now).await;
-        if epoch.is_some() && (is_new || was_touched) {
+        if answer.asked.is_some() && (is_new || was_touched) {
             token.remember(answer.clone());
         }
         let Answer { record, user, .. } = answer;

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use quick_cache::Weighter;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    clock::AskedAt,
     store::record::SessionRecord,
     subject_check::SubjectUser,
     sync::{Mutex, MutexGuard},
@@ -99,8 +99,15 @@ pub(super) struct Entry {
 pub(super) struct Answer {
     pub(super) record: Arc<SessionRecord>,
     pub(super) user: Option<SubjectUser>,
-    pub(super) asked_at: Timestamp,
-    /// The epoch of the subject before they were asked.
+    /// `None`: it is not to be remembered.
+    pub(super) asked: Option<Asked>,
+}
+
+/// When the store and the application were asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) at: AskedAt,
+    /// The epoch of the subject before that.
     pub(super) epoch: u64,
 }
 
@@ -131,11 +138,18 @@ impl Tokens {
     }
 
     /// What was answered about the session of a token, if that is not too long ago at `now` and nothing has changed since.
-    pub(super) fn answer(&self, entry: &Entry, now: Timestamp, epoch: u64) -> Option<Answer> {
-        let answer = entry.lock().clone()?;
-        // A clock that was set back says nothing of how long ago it is.
-        let age = Duration::try_from(now.duration_since(answer.asked_at)).ok()?;
-        (answer.epoch == epoch && age < self.max_age).then_some(answer)
+    pub(super) fn answer(&self, entry: &Entry, now: &Asked) -> Option<Answer> {
+        let is_recent = |asked: Asked| asked.at.is_within(self.max_age, &now.at);
+        let is_too_old = |answer: &mut Answer| !answer.asked.is_some_and(is_recent);
+        let (answer, too_old) = {
+            let mut answer = entry.lock();
+            // What is too old once stays so, even if the clock is set.
+            let too_old = answer.take_if(is_too_old);
+            (answer.clone(), too_old)
+        };
+        // The application's user, without the lock.
+        drop(too_old);
+        answer.filter(|answer| answer.asked.is_some_and(|asked| asked.epoch == now.epoch))
     }
 
     /// Whether answers about sessions are remembered at all.

@@ -13,7 +13,7 @@ use std::{
 use jwt_knox::*;
 use serde_json::json;
 
-use crate::fixture::{Fixture, KEY, START, expires_after, rejection, seconds, subject, with_claims};
+use crate::fixture::{Fixture, KEY, START, State, expires_after, rejection, seconds, subject, with_claims};
 
 #[tokio::test]
 async fn a_revocation_is_seen_at_once() {
@@ -146,6 +146,23 @@ async fn within_max_age_the_store_is_asked_once() {
     fixture.set(5);
     assert!(fixture.is_valid(&issued).await);
     assert_eq!(fixture.calls(Operation::Find), 3);
+}
+
+/// The clock was ahead, and comes to the same time again; or it is set back after `max_age`.
+#[tokio::test]
+async fn an_answer_that_was_too_old_once_does_not_count_again() {
+    for (first, between) in [(600, 0), (600, 610)] {
+        let fixture = lax();
+        let issued = fixture.login("alice").await;
+        fixture.set(first);
+        assert!(fixture.is_valid(&issued).await);
+        fixture.store_is(|_| State::Fails);
+        assert!(fixture.is_valid(&issued).await, "remembered");
+        fixture.set(between);
+        assert!(!fixture.is_valid(&issued).await);
+        fixture.set(first + 1);
+        assert!(!fixture.is_valid(&issued).await, "{between}");
+    }
 }
 
 #[tokio::test]
