@@ -109,7 +109,13 @@ impl Passwords {
     /// [`LoginError::Unavailable`] if this password's turn does not come in time, or comparing it panics.
     pub async fn verify(&self, password: &str, stored: Option<String>) -> Result<bool, LoginError> {
         let inner = &self.0;
-        let turn = inner.max_wait.apply(async { Ok::<_, StoreError>(inner.turns.acquire_arc().await) }).await;
+        let turn = async {
+            let turn = inner.turns.acquire_arc().await;
+            // Turns that end together wake one waiter (smol-rs/async-lock#18). This wakes the next.
+            drop(inner.turns.try_acquire_arc());
+            Ok::<_, StoreError>(turn)
+        };
+        let turn = inner.max_wait.apply(turn).await;
         let turn = turn.map_err(|_| LoginError::unavailable("too many logins at the same time"))?;
         let (inner, password) = (Arc::clone(inner), Zeroizing::new(password.to_owned()));
         let outcome = blocking::unblock(move || {
@@ -140,13 +146,13 @@ impl fmt::Debug for Passwords {
 mod tests {
     use std::{
         future::Future,
-        pin::pin,
+        pin::{Pin, pin},
         sync::{
             Mutex,
             atomic::{AtomicUsize, Ordering::SeqCst},
             mpsc,
         },
-        task::{Context, Poll, Waker},
+        task::{Context, Poll, Wake, Waker},
     };
 
     use super::*;
@@ -224,6 +230,40 @@ mod tests {
         }
         assert!(next.await.unwrap(), "nothing was lost: the next one gets its turn");
         assert_eq!(most.load(SeqCst), 2, "and those that had gone away in the queue were not hashed");
+    }
+
+    /// Both that wait are woken, though the first one is still hashing.
+    #[tokio::test]
+    async fn turns_that_end_together_let_as_many_others_go() {
+        struct Woken(AtomicUsize);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, SeqCst);
+            }
+        }
+        fn is_pending<F: Future>((call, woken): &mut (Pin<Box<F>>, Arc<Woken>)) -> bool {
+            let waker = Waker::from(Arc::clone(woken));
+            call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+        }
+        let (go, may_go) = mpsc::channel::<()>();
+        let may_go = Mutex::new(may_go);
+        let passwords = Passwords::at_once(NonZeroUsize::new(2).unwrap(), DECOY, move |_, _| {
+            may_go.lock().unwrap().recv().unwrap();
+            Some(true)
+        });
+        let turns = [passwords.0.turns.acquire_arc().await, passwords.0.turns.acquire_arc().await];
+        let mut calls = [0; 2].map(|_| (Box::pin(passwords.verify("x", None)), Arc::new(Woken(AtomicUsize::new(0)))));
+        assert!(calls.iter_mut().all(is_pending));
+        drop(turns);
+        assert_eq!(calls[0].1.0.load(SeqCst), 1);
+        assert!(is_pending(&mut calls[0]));
+        assert_eq!(calls[1].1.0.load(SeqCst), 1);
+        for _ in 0..2 {
+            go.send(()).unwrap();
+        }
+        for (call, _) in calls {
+            assert!(!call.await.unwrap());
+        }
     }
 
     #[tokio::test]
