@@ -218,10 +218,12 @@ impl Future for Driver<'_> {
             Ok(Poll::Ready(outcome)) => outcome,
             Err(_) => Err(StoreError::new("the source of the keys panicked")),
         };
-        self.fetching = None;
         let now = self.shared.clock.now();
+        let fetching = self.fetching.take();
         self.shared.lock().end(&self.shared.ages, outcome, now);
         self.shared.changed.notify(usize::MAX);
+        // Last, in case a destructor panics: nobody waits for this caller any more.
+        drop(fetching);
         Poll::Ready(())
     }
 }
