@@ -13,7 +13,7 @@ use std::{
 };
 
 use jwt_knox::{
-    Algorithm, Clock, IntrospectionEndpoint, IntrospectionReply, Introspector, IntrospectorBuilder, KeyRing, KeySet,
+    Algorithm, Clock, IntrospectionEndpoint, IntrospectionResponse, Introspector, IntrospectorBuilder, KeyRing, KeySet,
     KnoxBuilder, Lifetime, NewSession, ReuseAction, SessionLimit, SigningKey, StoreError, Subject, SubjectStatus,
     Timestamp, TokenProfile, Verifier, introspection_endpoint_fn,
 };
@@ -1906,7 +1906,7 @@ fn asking(service: &Service) -> (impl IntrospectionEndpoint + use<>, Arc<AtomicU
         let call = form_of(Call::basic("/introspect", "https%3A%2F%2Forders.example%2F", &secret), request.body());
         async move {
             let reply = spawn_blocking(move || call.send(address)).await.map_err(StoreError::new)?;
-            Ok(IntrospectionReply::new(reply.status, reply.body))
+            Ok(IntrospectionResponse::new(reply.status, reply.body))
         }
     });
     (endpoint, asked)

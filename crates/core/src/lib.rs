@@ -30,7 +30,7 @@ pub use error::{
 };
 pub use introspection::{
     Introspector, IntrospectorBuilder,
-    endpoint::{IntrospectionEndpoint, IntrospectionReply, IntrospectionRequest, introspection_endpoint_fn},
+    endpoint::{IntrospectionEndpoint, IntrospectionRequest, IntrospectionResponse, introspection_endpoint_fn},
 };
 pub use keys::{
     Algorithm, ExportedKey, FetchedJwks, JwksSource, KeyError, KeyFolderError, KeyInfo, KeyRing, KeyRingError, KeySet,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jwt_knox_axum::{
     ClientSecret,
-    jwt_knox::{IntrospectionEndpoint, IntrospectionReply, IntrospectionRequest, StoreError, async_trait},
+    jwt_knox::{IntrospectionEndpoint, IntrospectionRequest, IntrospectionResponse, StoreError, async_trait},
 };
 use reqwest::{Client, header::CONTENT_TYPE, redirect::Policy};
 
@@ -34,7 +34,7 @@ impl Issuer {
 
 #[async_trait]
 impl IntrospectionEndpoint for Issuer {
-    async fn ask(&self, request: IntrospectionRequest) -> Result<IntrospectionReply, StoreError> {
+    async fn introspect(&self, request: IntrospectionRequest) -> Result<IntrospectionResponse, StoreError> {
         let question = self
             .client
             .post(&self.url)
@@ -45,12 +45,12 @@ impl IntrospectionEndpoint for Issuer {
         let mut reply = question.send().await.map_err(StoreError::new)?;
         let mut body = Vec::new();
         while let Some(chunk) = reply.chunk().await.map_err(StoreError::new)? {
-            if body.len() + chunk.len() > IntrospectionReply::MAX_BYTES {
+            if body.len() + chunk.len() > IntrospectionResponse::MAX_BODY_BYTES {
                 return Err(StoreError::new("the issuer answers too much"));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(IntrospectionReply::new(reply.status().as_u16(), body))
+        Ok(IntrospectionResponse::new(reply.status().as_u16(), body))
     }
 }
 

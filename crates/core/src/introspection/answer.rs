@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     error::Rejection,
-    introspection::endpoint::IntrospectionReply,
+    introspection::endpoint::IntrospectionResponse,
     token::{claims::ClaimSet, jwt::Claimed, scope::scopes, segment::read_object},
 };
 
@@ -37,7 +37,7 @@ pub(super) enum ReplyError {
     Client(u16),
     #[error("the issuer answers with the status {0} and not with 200")]
     Status(u16),
-    #[error("the issuer answers more than {} bytes", IntrospectionReply::MAX_BYTES)]
+    #[error("the issuer answers more than {} bytes", IntrospectionResponse::MAX_BODY_BYTES)]
     TooLong,
     #[error("the issuer answers something else than RFC 7662 says: {0}")]
     Malformed(&'static str),
@@ -47,7 +47,7 @@ pub(super) enum ReplyError {
 
 /// Reads a reply to a question about the token that says `claimed`.
 pub(super) fn read(
-    reply: &IntrospectionReply,
+    reply: &IntrospectionResponse,
     claimed: &Claimed,
     token_type: &str,
     asked_at: Timestamp,
@@ -57,7 +57,7 @@ pub(super) fn read(
         status @ (401 | 403) => return Err(ReplyError::Client(status)),
         status => return Err(ReplyError::Status(status)),
     }
-    if reply.body.len() > IntrospectionReply::MAX_BYTES {
+    if reply.body.len() > IntrospectionResponse::MAX_BODY_BYTES {
         return Err(ReplyError::TooLong);
     }
     let members = read_object(&reply.body).ok_or(ReplyError::Malformed("no JSON object with each name once"))?;

@@ -10,7 +10,7 @@ use crate::error::StoreError;
 /// The endpoint of an issuer that says whether a token is active ([RFC 7662 §2]), for an
 /// [`Introspector`](crate::Introspector): a POST with the HTTP client of the application, over HTTPS, to an address in its
 /// settings and never to one in a token. Send the id and the secret that the issuer knows the service by, follow no
-/// redirects, and stop reading at [`IntrospectionReply::MAX_BYTES`].
+/// redirects, and stop reading at [`IntrospectionResponse::MAX_BODY_BYTES`].
 ///
 /// [`introspection_endpoint_fn`] makes one out of a closure.
 ///
@@ -19,11 +19,11 @@ use crate::error::StoreError;
 /// # Examples
 ///
 /// ```
-/// use jwt_knox::{IntrospectionEndpoint, IntrospectionReply, IntrospectionRequest, StoreError, async_trait};
-/// # struct Reply { status: u16, body: Vec<u8> }
+/// use jwt_knox::{IntrospectionEndpoint, IntrospectionRequest, IntrospectionResponse, StoreError, async_trait};
+/// # struct Response { status: u16, body: Vec<u8> }
 /// # struct Client;
 /// # impl Client {
-/// #     async fn post(&self, _: &str, _: (&str, &str), _: &str, _: String) -> Result<Reply, std::io::Error> {
+/// #     async fn post(&self, _: &str, _: (&str, &str), _: &str, _: String) -> Result<Response, std::io::Error> {
 /// #         unimplemented!()
 /// #     }
 /// # }
@@ -36,29 +36,29 @@ use crate::error::StoreError;
 ///
 /// #[async_trait]
 /// impl IntrospectionEndpoint for Issuer {
-///     async fn ask(&self, request: IntrospectionRequest) -> Result<IntrospectionReply, StoreError> {
+///     async fn introspect(&self, request: IntrospectionRequest) -> Result<IntrospectionResponse, StoreError> {
 ///         let basic = ("orders", self.secret.as_str());
 ///         let body = request.body().to_owned();
-///         let reply = self.client.post(&self.url, basic, IntrospectionRequest::CONTENT_TYPE, body).await;
-///         let reply = reply.map_err(StoreError::new)?;
-///         Ok(IntrospectionReply::new(reply.status, reply.body))
+///         let response = self.client.post(&self.url, basic, IntrospectionRequest::CONTENT_TYPE, body).await;
+///         let response = response.map_err(StoreError::new)?;
+///         Ok(IntrospectionResponse::new(response.status, response.body))
 ///     }
 /// }
 /// ```
 #[async_trait]
 pub trait IntrospectionEndpoint: Send + Sync + 'static {
-    /// Sends `request`, and gives what comes back, whatever it is.
+    /// Sends `request`, and gives the response, whatever it is.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if nothing comes back. The token is then neither accepted nor rejected.
-    async fn ask(&self, request: IntrospectionRequest) -> Result<IntrospectionReply, StoreError>;
+    /// [`StoreError`] if there is none. The token is then neither accepted nor rejected.
+    async fn introspect(&self, request: IntrospectionRequest) -> Result<IntrospectionResponse, StoreError>;
 }
 
 #[async_trait]
 impl<T: IntrospectionEndpoint + ?Sized> IntrospectionEndpoint for Arc<T> {
-    async fn ask(&self, request: IntrospectionRequest) -> Result<IntrospectionReply, StoreError> {
-        (**self).ask(request).await
+    async fn introspect(&self, request: IntrospectionRequest) -> Result<IntrospectionResponse, StoreError> {
+        (**self).introspect(request).await
     }
 }
 
@@ -67,37 +67,37 @@ impl<T: IntrospectionEndpoint + ?Sized> IntrospectionEndpoint for Arc<T> {
 /// # Examples
 ///
 /// ```
-/// use jwt_knox::{IntrospectionReply, Introspector, StoreError, introspection_endpoint_fn};
+/// use jwt_knox::{IntrospectionResponse, Introspector, StoreError, introspection_endpoint_fn};
 /// # async fn post(url: &str, body: &str) -> Result<(u16, Vec<u8>), std::io::Error> { unimplemented!() }
 ///
 /// let endpoint = introspection_endpoint_fn(|request| async move {
 ///     let (status, body) = post("https://auth.example.com/introspect", request.body()).await.map_err(StoreError::new)?;
-///     Ok(IntrospectionReply::new(status, body))
+///     Ok(IntrospectionResponse::new(status, body))
 /// });
 /// let introspector = Introspector::builder(endpoint).build();
 /// ```
-pub fn introspection_endpoint_fn<F, Asking>(ask: F) -> impl IntrospectionEndpoint
+pub fn introspection_endpoint_fn<F, Response>(introspect: F) -> impl IntrospectionEndpoint
 where
-    F: Fn(IntrospectionRequest) -> Asking + Send + Sync + 'static,
-    Asking: Future<Output = Result<IntrospectionReply, StoreError>> + Send + 'static,
+    F: Fn(IntrospectionRequest) -> Response + Send + Sync + 'static,
+    Response: Future<Output = Result<IntrospectionResponse, StoreError>> + Send + 'static,
 {
-    EndpointFn(ask)
+    EndpointFn(introspect)
 }
 
 struct EndpointFn<F>(F);
 
 #[async_trait]
-impl<F, Asking> IntrospectionEndpoint for EndpointFn<F>
+impl<F, Response> IntrospectionEndpoint for EndpointFn<F>
 where
-    F: Fn(IntrospectionRequest) -> Asking + Send + Sync + 'static,
-    Asking: Future<Output = Result<IntrospectionReply, StoreError>> + Send + 'static,
+    F: Fn(IntrospectionRequest) -> Response + Send + Sync + 'static,
+    Response: Future<Output = Result<IntrospectionResponse, StoreError>> + Send + 'static,
 {
-    async fn ask(&self, request: IntrospectionRequest) -> Result<IntrospectionReply, StoreError> {
+    async fn introspect(&self, request: IntrospectionRequest) -> Result<IntrospectionResponse, StoreError> {
         (self.0)(request).await
     }
 }
 
-/// A question about one token ([RFC 7662 §2.1]). `Debug` does not show the token, and the body is wiped from memory when
+/// A request to say whether one token is active ([RFC 7662 §2.1]). `Debug` does not show the token, and the body is wiped from memory when
 /// dropped.
 ///
 /// [RFC 7662 §2.1]: https://www.rfc-editor.org/rfc/rfc7662#section-2.1
@@ -125,17 +125,17 @@ impl fmt::Debug for IntrospectionRequest {
     }
 }
 
-/// What an [`IntrospectionEndpoint`] has received. It is read by the [`Introspector`](crate::Introspector), which takes
-/// nothing but an answer of RFC 7662 for one. `Debug` does not show the body.
+/// What an [`IntrospectionEndpoint`] has received. It is read by the [`Introspector`](crate::Introspector), which accepts
+/// only what conforms to RFC 7662. `Debug` does not show the body.
 #[derive(Clone)]
-pub struct IntrospectionReply {
+pub struct IntrospectionResponse {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
 }
 
-impl IntrospectionReply {
-    /// The longest body that is read, in bytes: 64 KiB. Of a longer one, stop reading and give an error.
-    pub const MAX_BYTES: usize = 64 * 1024;
+impl IntrospectionResponse {
+    /// The longest body that is read, in bytes: 64 KiB. When there is more, stop reading and return an error.
+    pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
     /// A response with that status code and that body, as they were received.
     #[must_use]
@@ -144,8 +144,8 @@ impl IntrospectionReply {
     }
 }
 
-impl fmt::Debug for IntrospectionReply {
+impl fmt::Debug for IntrospectionResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntrospectionReply").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("IntrospectionResponse").field("status", &self.status).finish_non_exhaustive()
     }
 }

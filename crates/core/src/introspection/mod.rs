@@ -45,7 +45,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use jwt_knox::{IntrospectionReply, Introspector, TokenProfile, Verifier, introspection_endpoint_fn};
+/// use jwt_knox::{IntrospectionResponse, Introspector, TokenProfile, Verifier, introspection_endpoint_fn};
 /// # use jwt_knox::{Knox, MemoryStore, SigningKey};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -63,7 +63,7 @@ use crate::{
 ///             Ok(auth) => format!(r#"{{"active":true,"sub":"{}"}}"#, auth.subject()),
 ///             Err(_) => r#"{"active":false}"#.to_owned(),
 ///         };
-///         Ok(IntrospectionReply::new(200, answer))
+///         Ok(IntrospectionResponse::new(200, answer))
 ///     }
 /// });
 /// let introspector = Introspector::builder(endpoint).max_age(Duration::from_secs(2)).build();
@@ -103,7 +103,7 @@ impl Introspector {
             limit: TimeLimit::default(),
             max_age: Duration::ZERO,
             max_entries: 10_000,
-            at_once: const { NonZeroUsize::new(64).unwrap() },
+            max_concurrent_requests: const { NonZeroUsize::new(64).unwrap() },
         }
     }
 
@@ -166,7 +166,7 @@ impl Asker {
     }
 
     async fn ask(&self, request: IntrospectionRequest, claimed: &Claimed, asked_at: Timestamp) -> Outcome {
-        let reply = self.limit.apply(self.endpoint.ask(request)).await?;
+        let reply = self.limit.apply(self.endpoint.introspect(request)).await?;
         Ok(read(&reply, claimed, &self.token_type, asked_at).map_err(StoreError::new)?)
     }
 
@@ -195,7 +195,7 @@ pub struct IntrospectorBuilder {
     limit: TimeLimit,
     max_age: Duration,
     max_entries: u32,
-    at_once: NonZeroUsize,
+    max_concurrent_requests: NonZeroUsize,
 }
 
 impl IntrospectorBuilder {
@@ -219,8 +219,8 @@ impl IntrospectorBuilder {
 
     /// How many questions are under way at a time at most; others wait for their turn, within the
     /// [time limit](Self::time_limit). Default: 64.
-    pub fn at_once(mut self, at_once: NonZeroUsize) -> Self {
-        self.at_once = at_once;
+    pub fn max_concurrent_requests(mut self, max_concurrent_requests: NonZeroUsize) -> Self {
+        self.max_concurrent_requests = max_concurrent_requests;
         self
     }
 
@@ -240,10 +240,10 @@ impl IntrospectorBuilder {
     /// Makes the introspector, which asks nothing yet.
     #[must_use]
     pub fn build(self) -> Introspector {
-        let Self { endpoint, token_type, limit, max_age, max_entries, at_once } = self;
+        let Self { endpoint, token_type, limit, max_age, max_entries, max_concurrent_requests } = self;
         let remembers = max_entries > 0 && !max_age.is_zero();
         let answers = remembers.then(|| quick_cache::sync::Cache::new(max_entries as usize));
-        let turns = Arc::new(Semaphore::new(at_once.get()));
+        let turns = Arc::new(Semaphore::new(max_concurrent_requests.get()));
         let asker = Arc::new(Asker { endpoint, token_type, limit, max_age, turns, answers });
         Introspector(Arc::new(Inner { asker, questions: Questions::default() }))
     }

@@ -92,7 +92,7 @@ impl Issuer {
 
 #[async_trait]
 impl IntrospectionEndpoint for Issuer {
-    async fn ask(&self, request: IntrospectionRequest) -> Result<IntrospectionReply, StoreError> {
+    async fn introspect(&self, request: IntrospectionRequest) -> Result<IntrospectionResponse, StoreError> {
         self.asked.fetch_add(1, SeqCst);
         let mut truth = self.truth(request.body().strip_prefix("token=").unwrap());
         let reply = self.reply.lock().unwrap().clone();
@@ -105,11 +105,11 @@ impl IntrospectionEndpoint for Issuer {
                 truth.retain(|_, value| !value.is_null());
             }
             Reply::With(_) => unreachable!(),
-            Reply::Body(status, body) => return Ok(IntrospectionReply::new(status, body)),
+            Reply::Body(status, body) => return Ok(IntrospectionResponse::new(status, body)),
             Reply::Down => return Err(StoreError::new("connection refused")),
             Reply::Panics => panic!("the issuer of a test panics"),
         }
-        Ok(IntrospectionReply::new(200, truth.to_string()))
+        Ok(IntrospectionResponse::new(200, truth.to_string()))
     }
 }
 
@@ -307,7 +307,7 @@ fn what_is_no_answer_cannot_tell_and_is_not_remembered() {
         body(r#"{"active":false,"active":true}"#),
         body(&format!("{truth}{truth}")),
         body(&truth.replace(r#""active":true"#, r#""active":true,"active":true"#)),
-        body(&format!("{truth}{}", " ".repeat(IntrospectionReply::MAX_BYTES))),
+        body(&format!("{truth}{}", " ".repeat(IntrospectionResponse::MAX_BODY_BYTES))),
         Reply::Body(200, b"{\"active\":true,\"sub\":\"1\",\"x\":\"\xff\"}".into()),
     ];
     replies.extend(
@@ -525,11 +525,11 @@ async fn callers_that_come_and_go_keep_nobody_waiting() {
                     for _ in 0..3 {
                         tokio::task::yield_now().await;
                     }
-                    issuer.ask(request).await
+                    issuer.introspect(request).await
                 }
             }
         });
-        let introspector = Introspector::builder(endpoint).max_age(seconds(max_age)).at_once(NonZeroUsize::MIN);
+        let introspector = Introspector::builder(endpoint).max_age(seconds(max_age)).max_concurrent_requests(NonZeroUsize::MIN);
         let introspector = introspector.time_limit(TimeLimit::new(seconds(300)).unwrap()).build();
         let verifier = Verifier::introspecting(introspector, profile()).clock(clock);
         let tokens: Vec<String> = (0..3).map(|_| issuer.token()).collect();
@@ -578,7 +578,7 @@ fn an_issuer_that_hangs_cannot_tell() {
 
 #[test]
 fn so_many_questions_are_under_way_and_no_more() {
-    let world = World::with(|builder| builder.at_once(NonZeroUsize::new(2).unwrap()));
+    let world = World::with(|builder| builder.max_concurrent_requests(NonZeroUsize::new(2).unwrap()));
     let tokens: Vec<String> = (0..4).map(|_| world.issuer.token()).collect();
     world.issuer.hold(true);
     let mut requests: Vec<_> = tokens.iter().map(|token| world.authenticate(token)).collect();
@@ -668,14 +668,14 @@ fn the_log_says_what_is_wrong_and_no_secret() {
     let told = shown.clone();
     let introspector = Introspector::builder(introspection_endpoint_fn(move |request: IntrospectionRequest| {
         *told.lock().unwrap() = format!("{request:?}");
-        async { Ok(IntrospectionReply::new(200, "my secret")) }
+        async { Ok(IntrospectionResponse::new(200, "my secret")) }
     }));
     let introspector = introspector.build();
     let verifier = Verifier::introspecting(introspector.clone(), profile()).clock(world.clock.clone());
     assert_eq!(verdict(&done(verifier.authenticate(&token))), "cannot tell");
     assert_eq!(*shown.lock().unwrap(), "IntrospectionRequest(redacted)");
-    let reply = format!("{:?}", IntrospectionReply::new(200, "my secret"));
-    assert_eq!(reply, "IntrospectionReply { status: 200, .. }");
+    let reply = format!("{:?}", IntrospectionResponse::new(200, "my secret"));
+    assert_eq!(reply, "IntrospectionResponse { status: 200, .. }");
     assert_eq!(format!("{introspector:?}"), "Introspector { max_age: 0ns, .. }");
     let valid = done(world.verifier.authenticate(&token)).unwrap();
     assert!(!format!("{valid:?} {verifier:?}").contains(token.rsplit('.').next().unwrap()));
