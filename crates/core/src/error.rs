@@ -42,10 +42,12 @@ pub enum Rejection {
     #[error("the token was replaced by a rotation and is used again")]
     Reused,
     /// The issuer was asked, and the token is inactive: forged, expired, revoked, or of an inactive subject. The issuer does
-    /// not say which ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)). Also where
-    /// [`Verifier::verify`](crate::Verifier::verify), which does not wait, would have to ask.
-    #[error("the issuer has not called the token active")]
+    /// not say which ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
+    #[error("the issuer says that the token is not active")]
     Inactive,
+    /// The issuer would have to be asked, and [`Verifier::verify`](crate::Verifier::verify) does not wait for an answer.
+    #[error("the issuer has to be asked: call `Verifier::authenticate`")]
+    NotIntrospected,
     /// The application's [`SubjectCheck`](crate::SubjectCheck) calls the subject inactive.
     #[error("the subject is inactive")]
     SubjectInactive,
@@ -70,6 +72,7 @@ impl Rejection {
             Self::Revoked => "revoked",
             Self::Reused => "reused",
             Self::Inactive => "inactive",
+            Self::NotIntrospected => "not_introspected",
             Self::SubjectInactive => "subject_inactive",
             Self::SubjectUnknown => "subject_unknown",
         }

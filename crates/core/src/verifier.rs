@@ -220,13 +220,14 @@ impl Verifier {
     /// As [`authenticate`](Self::authenticate), by the keys that are there: for fixed keys, of which there are no others.
     ///
     /// With a [`RemoteKeySet`] nothing is fetched, and a token of a key that was not fetched before is rejected. With an
-    /// [`Introspector`], whose answer would have to be waited for, every token is rejected.
+    /// [`Introspector`], whose answer would have to be waited for, every token is rejected as
+    /// [`Rejection::NotIntrospected`].
     ///
     /// # Errors
     ///
     /// [`Rejection`] if the signature or a claim is not valid.
     pub fn verify(&self, token: &str) -> Result<StatelessToken, Rejection> {
-        let Authority::Keys(keys) = &self.authority else { return Err(Rejection::Inactive) };
+        let Authority::Keys(keys) = &self.authority else { return Err(Rejection::NotIntrospected) };
         let claimed = self.jwt.verify(&**keys, token, self.clock.now())?.into_claimed();
         Ok(StatelessToken { claimed: Arc::new(claimed), answer: None })
     }

@@ -625,8 +625,8 @@ fn with_keys_only_tokens_of_the_issuer_are_asked_about() {
     assert_eq!((says(&token), says(&token), world.asked()), ("valid", "valid", 1));
     assert!(done(verifier.authenticate(&token)).unwrap().active_at().is_some());
     // It has to be waited for.
-    assert_eq!(verifier.verify(&token).unwrap_err(), Rejection::Inactive);
-    assert_eq!(world.verifier.verify(&token).unwrap_err(), Rejection::Inactive);
+    assert_eq!(verifier.verify(&token).unwrap_err(), Rejection::NotIntrospected);
+    assert_eq!(world.verifier.verify(&token).unwrap_err(), Rejection::NotIntrospected);
     // A key counts for as long as it is there, whatever is remembered.
     keys.update_from_jwks(&KeyRing::new(key("new")).jwks()).unwrap();
     assert_eq!((says(&token), world.asked()), ("unknown_key", 1));
