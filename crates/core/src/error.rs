@@ -102,23 +102,37 @@ pub struct LoginTooOld {
 /// A store, a check that reads from one, the source of an issuer's keys, or the issuer itself could not tell: neither yes
 /// nor no.
 #[derive(thiserror::Error)]
-#[error("the {}store could not answer", name.map(|name| format!("{name} ")).unwrap_or_default())]
-pub struct StoreError {
-    name: Option<&'static str>,
-    source: BoxError,
+#[error(transparent)]
+pub struct StoreError(Unanswered);
+
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("the {}store could not answer", name.map(|name| format!("{name} ")).unwrap_or_default())]
+    Store { name: Option<&'static str>, source: BoxError },
+    /// In its own words, which are not about a store.
+    #[error(transparent)]
+    Issuer(BoxError),
 }
 
 impl StoreError {
     /// The store failed because of `source`.
     #[must_use]
     pub fn new(source: impl Into<BoxError>) -> Self {
-        Self { name: None, source: source.into() }
+        Self(Unanswered::Store { name: None, source: source.into() })
     }
 
     /// Adds which store it was, such as `Redis` or `users`, for the message.
     #[must_use]
     pub fn in_store(self, name: &'static str) -> Self {
-        Self { name: Some(name), ..self }
+        match self.0 {
+            Unanswered::Store { source, .. } => Self(Unanswered::Store { name: Some(name), source }),
+            Unanswered::Issuer(_) => self,
+        }
+    }
+
+    /// The issuer was asked, and could not tell.
+    pub(crate) fn of_issuer(error: impl Into<BoxError>) -> Self {
+        Self(Unanswered::Issuer(error.into()))
     }
 }
 

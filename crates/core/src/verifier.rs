@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Verifies tokens for a service that has not the store: by the issuer's keys, by asking the issuer, or by both.
+/// Verifies tokens for a service without the store: by the issuer's keys, by asking the issuer, or by both.
 ///
 /// **By keys alone, it does not see revocation.** A token that was logged out, rotated or evicted, and one of a user who
 /// was disabled, is valid here until its `exp`. So give tokens for such services a short
@@ -31,7 +31,7 @@ use crate::{
 /// the issuer is asked. Set an issuer and an audience, so that no other kind of JWT of the same key is taken for a
 /// session.
 ///
-/// **With an [`Introspector`]**, for each token the issuer is asked whether it is active, or was a stated time ago.
+/// **With an [`Introspector`]**, the issuer is asked about each token whether it is active, or was a stated time ago.
 ///
 /// # Examples
 ///
@@ -120,12 +120,20 @@ impl Verifier {
     /// Verifies by asking the issuer whether a token is active, and without keys: what the issuer calls active is what it
     /// has signed. Verify with [`authenticate`](Self::authenticate), as the guards of the adapters do.
     ///
-    /// Anybody can invent a token that is worth a question. With keys at hand, take
-    /// [`with_introspector`](Self::with_introspector).
+    /// Anyone can make up a well-formed token and trigger a request, so unauthenticated clients can use up the
+    /// [concurrent requests](crate::IntrospectorBuilder::max_concurrent_requests). If the issuer publishes its keys, use
+    /// [`with_introspector`](Self::with_introspector) instead.
     ///
     /// # Examples
     ///
-    /// See [`Introspector`].
+    /// ```
+    /// use jwt_knox::{ConfigError, IntrospectionEndpoint, Introspector, TokenProfile, Verifier};
+    ///
+    /// fn verifier(endpoint: impl IntrospectionEndpoint) -> Result<Verifier, ConfigError> {
+    ///     let profile = TokenProfile::new().issuer("https://auth.example.com")?.audience("api")?;
+    ///     Ok(Verifier::introspecting(Introspector::builder(endpoint).build(), profile))
+    /// }
+    /// ```
     #[must_use]
     pub fn introspecting(introspector: Introspector, profile: TokenProfile) -> Self {
         Self { authority: Authority::Issuer(introspector), jwt: Self::asking(profile), clock: Arc::new(SystemClock) }
@@ -135,7 +143,11 @@ impl Verifier {
         Self { authority: Authority::Keys(keys), jwt: Jwt { profile, require_exp: true, check_iat: true }, clock }
     }
 
-    /// Asks the issuer as well, about tokens whose signature and claims are valid. So invented tokens make no questions.
+    /// Asks the issuer as well, about tokens whose signature and claims are valid. So made-up tokens trigger no requests.
+    ///
+    /// Since the issuer then decides, three checks of the claims are turned off, as where the store is asked: a token
+    /// without `exp` is not rejected, an `iat` in the future is not either, and `nbf` gets the
+    /// [leeway](TokenProfile::leeway) of the profile, without the minimum of 60 seconds.
     ///
     /// # Examples
     ///
@@ -191,30 +203,27 @@ impl Verifier {
     /// [`AuthenticateError::Store`] if the issuer's keys cannot be fetched, or the issuer not be asked, and so nothing can
     /// be told.
     pub async fn authenticate(&self, token: &str) -> Result<StatelessToken, AuthenticateError> {
-        let outcome = self.decide(token).await;
-        if let Err(AuthenticateError::Store(error)) = &outcome {
-            let error = error as &dyn std::error::Error;
-            tracing::error!(error, "token verification failed: the issuer or its keys are unavailable");
-        }
-        outcome
-    }
-
-    async fn decide(&self, token: &str) -> Result<StatelessToken, AuthenticateError> {
-        let claimed = Arc::new(match self.authority.keys() {
-            Some(keys) => {
-                let unverified = self.jwt.read_header(token)?;
-                let key = keys.fetch_verifying(unverified.key_id()).await?;
-                self.jwt.verify_by(key, &unverified, self.clock.now())?.into_claimed()
-            }
-            None => self.jwt.read_unverified(token, self.clock.now())?,
-        });
+        let claimed = Arc::new(self.read(token).await?);
         let Some(introspector) = self.authority.introspector() else {
             return Ok(StatelessToken { claimed, answer: None });
         };
-        let check = |answer: &Answer| self.jwt.check_times(answer.starts_at, answer.expires_at, self.clock.now());
-        let answer = introspector.confirm(token, &claimed, &self.clock, |answer| check(answer).is_ok()).await?;
-        check(&answer)?;
+        let answer = introspector.introspect(token, &claimed, &self.clock).await?;
+        // Either may have expired while the issuer was asked.
+        let now = self.clock.now();
+        self.jwt.recheck_times(&claimed, now)?;
+        self.jwt.check_times(answer.starts_at, answer.expires_at, now)?;
         Ok(StatelessToken { claimed, answer: Some(answer) })
+    }
+
+    /// What a token says, with its signature verified if there are keys.
+    async fn read(&self, token: &str) -> Result<Claimed, AuthenticateError> {
+        let Some(keys) = self.authority.keys() else { return Ok(self.jwt.read_unverified(token, self.clock.now())?) };
+        let unverified = self.jwt.read_header(token)?;
+        let key = keys.fetch_verifying(unverified.key_id()).await.inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, "token verification failed: the keys of the issuer are unavailable");
+        })?;
+        Ok(self.jwt.verify_by(key, &unverified, self.clock.now())?.into_claimed())
     }
 
     /// As [`authenticate`](Self::authenticate), by the keys that are there: for fixed keys, of which there are no others.
@@ -255,7 +264,7 @@ impl StatelessToken {
     /// have been revoked at any time.
     #[must_use]
     pub fn active_at(&self) -> Option<Timestamp> {
-        self.answer.map(|answer| answer.asked_at)
+        self.answer.map(|answer| answer.asked_at.time)
     }
 
     /// Who the session is for.
@@ -276,11 +285,12 @@ impl StatelessToken {
         self.claimed.session().clone()
     }
 
-    /// The claim `exp`, or what the issuer has said, which is earlier where a session expires unless it is used. `None`: the
-    /// token does not expire by itself.
+    /// The claim `exp`, or what the issuer has said if that is earlier, as where a session expires unless it is used.
+    /// `None`: the token does not expire by itself.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.answer.and_then(|answer| answer.expires_at).or(self.claimed.expires_at)
+        let answered = self.answer.and_then(|answer| answer.expires_at);
+        answered.into_iter().chain(self.claimed.expires_at).min()
     }
 
     /// The claims of the token as a type of the application. The secret is not among them. Where the issuer was asked, they

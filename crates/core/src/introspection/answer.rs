@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
+    clock::AskedAt,
     error::Rejection,
     introspection::endpoint::IntrospectionResponse,
     token::{claims::ClaimSet, jwt::Claimed, scope::scopes, segment::read_object},
@@ -22,53 +23,60 @@ pub(super) enum Verdict {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
     /// Before the question was sent, so the answer is not older than that.
-    pub(crate) asked_at: Timestamp,
+    pub(crate) asked_at: AskedAt,
     pub(crate) starts_at: Option<Timestamp>,
     /// When the session expires unless it is used, which may be earlier than the token says.
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-/// Why a reply says nothing of the token.
+impl Answer {
+    /// Whether it holds at `now`, without a leeway: asking again costs little.
+    pub(super) fn holds_at(&self, now: Timestamp) -> bool {
+        self.starts_at.is_none_or(|starts_at| starts_at <= now)
+            && self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
+/// Why a response says nothing of the token.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ReplyError {
-    #[error(
-        "the issuer answers {0}: it does not know this service by the id and the secret that it sends, or lets it not ask"
-    )]
+pub(super) enum ResponseError {
+    #[error("the issuer answered {0}: it rejected this service's client id and secret, or does not let it introspect")]
     Client(u16),
-    #[error("the issuer answers with the status {0} and not with 200")]
+    #[error("expected status 200, got {0}")]
     Status(u16),
-    #[error("the issuer answers more than {} bytes", IntrospectionResponse::MAX_BODY_BYTES)]
+    #[error("the response has more than {} bytes", IntrospectionResponse::MAX_BODY_BYTES)]
     TooLong,
-    #[error("the issuer answers something else than RFC 7662 says: {0}")]
+    #[error("the response does not conform to RFC 7662: {0}")]
     Malformed(&'static str),
-    #[error("the issuer answers about another token: its `{0}` is not the same")]
+    #[error("the response is about another token: its `{0}` differs")]
     OtherToken(&'static str),
 }
 
-/// Reads a reply to a question about the token that says `claimed`.
+/// Reads a response to a question about the token that says `claimed`.
 pub(super) fn read(
-    reply: &IntrospectionResponse,
+    response: &IntrospectionResponse,
     claimed: &Claimed,
     token_type: &str,
-    asked_at: Timestamp,
-) -> Result<Verdict, ReplyError> {
-    match reply.status {
+    asked_at: AskedAt,
+) -> Result<Verdict, ResponseError> {
+    match response.status {
         200 => {}
-        status @ (401 | 403) => return Err(ReplyError::Client(status)),
-        status => return Err(ReplyError::Status(status)),
+        status @ (401 | 403) => return Err(ResponseError::Client(status)),
+        status => return Err(ResponseError::Status(status)),
     }
-    if reply.body.len() > IntrospectionResponse::MAX_BODY_BYTES {
-        return Err(ReplyError::TooLong);
+    if response.body.len() > IntrospectionResponse::MAX_BODY_BYTES {
+        return Err(ResponseError::TooLong);
     }
-    let members = read_object(&reply.body).ok_or(ReplyError::Malformed("no JSON object with each name once"))?;
+    let not_an_object = ResponseError::Malformed("the body is not a JSON object with unique names");
+    let members = read_object(&response.body).ok_or(not_an_object)?;
     match members.get("active") {
         Some(Value::Bool(true)) => {}
         Some(Value::Bool(false)) => return Ok(Verdict::Inactive),
-        _ => return Err(ReplyError::Malformed("`active` is no boolean")),
+        _ => return Err(ResponseError::Malformed("`active` is not a boolean")),
     }
     let members = ClaimSet(members);
     if !string(&members, "token_type")?.is_none_or(|found| found.eq_ignore_ascii_case(token_type)) {
-        return Err(ReplyError::Malformed("`token_type` is another one"));
+        return Err(ResponseError::Malformed("`token_type` is not the one expected"));
     }
     check_same_token(&members, claimed)?;
     Ok(Verdict::Active(Answer {
@@ -80,8 +88,8 @@ pub(super) fn read(
 
 /// Goes on only if what the issuer says fits what the token says. Otherwise something between them has mixed answers up,
 /// or they read the token differently.
-fn check_same_token(members: &ClaimSet, claimed: &Claimed) -> Result<(), ReplyError> {
-    let same = |name, is_same: bool| if is_same { Ok(()) } else { Err(ReplyError::OtherToken(name)) };
+fn check_same_token(members: &ClaimSet, claimed: &Claimed) -> Result<(), ResponseError> {
+    let same = |name, is_same: bool| if is_same { Ok(()) } else { Err(ResponseError::OtherToken(name)) };
     let session = claimed.session();
     same("sub", string(members, "sub")? == Some(session.subject.as_str()))?;
     same("sid", string(members, "sid")?.is_none_or(|id| id == session.id.as_str()))?;
@@ -89,7 +97,7 @@ fn check_same_token(members: &ClaimSet, claimed: &Claimed) -> Result<(), ReplyEr
     same("scope", scope == scopes(claimed.scope.as_deref()).collect())?;
     let issuer = string(members, "iss")?;
     same("iss", issuer.is_none() || claimed.claims.string("iss").is_ok_and(|claimed| claimed == issuer))?;
-    let audiences = |claims: &ClaimSet| -> Result<Option<BTreeSet<String>>, ReplyError> {
+    let audiences = |claims: &ClaimSet| -> Result<Option<BTreeSet<String>>, ResponseError> {
         let audiences = claims.audiences().map_err(malformed)?;
         Ok(audiences.map(|audiences| audiences.into_iter().map(str::to_owned).collect()))
     };
@@ -97,13 +105,13 @@ fn check_same_token(members: &ClaimSet, claimed: &Claimed) -> Result<(), ReplyEr
     same("aud", audience.is_none() || audience == audiences(&claimed.claims)?)
 }
 
-fn string<'a>(members: &'a ClaimSet, name: &str) -> Result<Option<&'a str>, ReplyError> {
+fn string<'a>(members: &'a ClaimSet, name: &str) -> Result<Option<&'a str>, ResponseError> {
     members.string(name).map_err(malformed)
 }
 
-fn malformed(reason: Rejection) -> ReplyError {
+fn malformed(reason: Rejection) -> ResponseError {
     match reason {
-        Rejection::Malformed(problem) => ReplyError::Malformed(problem),
-        _ => ReplyError::Malformed("a member is of another type"),
+        Rejection::Malformed(problem) => ResponseError::Malformed(problem),
+        _ => ResponseError::Malformed("a member has the wrong type"),
     }
 }

@@ -3,20 +3,21 @@
 pub(crate) mod answer;
 pub(crate) mod endpoint;
 mod questions;
+mod shared_future;
 
 use std::{error::Error, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use async_lock::Semaphore;
-use jiff::Timestamp;
+use async_lock::{Semaphore, SemaphoreGuardArc};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    clock::Clock,
+    clock::{AskedAt, Clock},
     error::{AuthenticateError, Rejection, StoreError},
     introspection::{
         answer::{Answer, Verdict, read},
         endpoint::{IntrospectionEndpoint, IntrospectionRequest},
-        questions::{Asking, Key, Outcome, Questions, Start},
+        questions::{Key, Outcome, Place, Questions},
+        shared_future::BoxFuture,
     },
     timer::TimeLimit,
     token::jwt::Claimed,
@@ -27,15 +28,19 @@ use crate::{
 ///
 /// The issuer is one of this library, or answers as it does. [`IntrospectionEndpoint`] says how to reach it.
 ///
+/// **Use it with the issuer's keys if you can**: `Verifier::remote(keys, profile)`
+/// [`.with_introspector(introspector)`](crate::Verifier::with_introspector) asks only about tokens that the issuer has
+/// signed. Without keys, anyone can make up a well-formed token and trigger a request, so unauthenticated clients can use
+/// up the [concurrent requests](IntrospectorBuilder::max_concurrent_requests), and then nobody gets in.
+///
 /// - **How late it may be is a setting**, [`max_age`](IntrospectorBuilder::max_age). Unless set, the issuer is asked for
 ///   each request, after the request has come. That a token is not active is never remembered.
 /// - Requests that present one token at the same time wait for one question, if its answer is not too old for them: with a
 ///   `max_age` of zero for the next one, since the one that is under way began before they came. So there is one question
 ///   about a token at a time. A caller that goes away leaves it to the next.
-/// - If the issuer does not answer in [time](IntrospectorBuilder::time_limit), with 200, and with what RFC 7662 says, it
-///   cannot be told whether the token is valid: that is [`AuthenticateError::Store`], over HTTP a 503. It is not
-///   remembered.
-/// - What is no JWT of the profile by its form and its claims is rejected and not asked about.
+/// - If the issuer does not answer in [time](IntrospectorBuilder::time_limit), with 200, and as RFC 7662 says, the service
+///   cannot tell whether the token is valid: that is [`AuthenticateError::Store`], over HTTP a 503. It is not remembered.
+/// - The issuer is not asked about what is no JWT of the profile by its form and its claims: that is rejected.
 ///
 /// No task has to be spawned, and no async runtime is needed.
 ///
@@ -54,7 +59,8 @@ use crate::{
 /// # let knox = Knox::builder(key).audience("api").store(MemoryStore::new()).build()?;
 /// # let issued = knox.issue(42).await?;
 /// # let jwt = issued.token.expose();
-/// // In earnest: a POST to `https://auth.example.com/introspect`.
+/// # let keys = knox.key_ring().to_key_set();
+/// // In production: a POST to `https://auth.example.com/introspect`.
 /// let endpoint = introspection_endpoint_fn(move |request| {
 ///     let knox = knox.clone();
 ///     async move {
@@ -68,7 +74,8 @@ use crate::{
 /// });
 /// let introspector = Introspector::builder(endpoint).max_age(Duration::from_secs(2)).build();
 ///
-/// let verifier = Verifier::introspecting(introspector, TokenProfile::new().audience("api")?);
+/// // In production: `Verifier::remote`.
+/// let verifier = Verifier::new(keys, TokenProfile::new().audience("api")?).with_introspector(introspector);
 /// let token = verifier.authenticate(jwt).await?;
 /// assert_eq!(*token.subject(), "42");
 /// # Ok(())
@@ -78,18 +85,18 @@ use crate::{
 pub struct Introspector(Arc<Inner>);
 
 struct Inner {
-    asker: Arc<Asker>,
+    issuer: Arc<Issuer>,
     questions: Questions,
 }
 
-/// How to ask, and what is remembered.
-struct Asker {
+/// How to ask the issuer, and what is remembered of its answers.
+struct Issuer {
     endpoint: Arc<dyn IntrospectionEndpoint>,
     token_type: String,
     limit: TimeLimit,
     max_age: Duration,
-    /// One for each question that may be under way at the same time.
-    turns: Arc<Semaphore>,
+    /// One for each request that may be under way at the same time.
+    permits: Arc<Semaphore>,
     /// `None`: nothing is remembered.
     answers: Option<quick_cache::sync::Cache<Key, Answer>>,
 }
@@ -107,54 +114,75 @@ impl Introspector {
         }
     }
 
-    /// What the issuer says of `token`, which says `claimed` and has the form of one. An answer that is remembered counts
-    /// if `is_good`.
-    pub(crate) async fn confirm(
+    /// What the issuer says of `token`, which says `claimed` and has the form of one: asked now, or remembered.
+    pub(crate) async fn introspect(
         &self,
         token: &str,
         claimed: &Arc<Claimed>,
         clock: &Arc<dyn Clock>,
-        is_good: impl Fn(&Answer) -> bool,
     ) -> Result<Answer, AuthenticateError> {
-        let Inner { asker, questions } = &*self.0;
-        // All of the token, so nothing that differs in one bit is taken for it.
-        let key: Key = Sha256::digest(token).into();
-        let now = clock.now();
-        if let Some(answer) = asker.remembered(&key, now).filter(is_good) {
+        let Inner { issuer, questions } = &*self.0;
+        let key = key(token, claimed);
+        let now = AskedAt::new(clock.now(), clock);
+        if let Some(answer) = issuer.remembered(&key, &now) {
             return Ok(answer);
         }
         let caller = questions.join(
             key,
-            |began_at| asker.is_recent(began_at, now),
-            |start| asker.asking(start, key, IntrospectionRequest::new(token), Arc::clone(claimed), Arc::clone(clock)),
+            |asked_at| asked_at.is_within(issuer.max_age, &now),
+            |place| issuer.ask(place, key, IntrospectionRequest::new(token), Arc::clone(claimed), Arc::clone(clock)),
         );
-        let outcome = asker.limit.apply(async { Ok::<_, StoreError>(caller.outcome().await) }).await;
+        let outcome = issuer.limit.apply(async { Ok::<_, StoreError>(caller.outcome().await) }).await;
         match outcome.unwrap_or_else(|timeout| Err(Arc::new(timeout))) {
             Ok(Verdict::Active(answer)) => Ok(answer),
             Ok(Verdict::Inactive) => Err(Rejection::Inactive.into()),
-            Err(source) => Err(StoreError::new(Unavailable { source }).in_store("introspection").into()),
+            Err(cause) => {
+                let error = StoreError::of_issuer(NoResponse(cause));
+                let logged = &error as &dyn Error;
+                // One error for the operator, however many requests have waited.
+                if caller.notes_failure_first() {
+                    tracing::error!(error = logged, "token introspection failed");
+                } else {
+                    tracing::debug!(error = logged, "token introspection failed, as logged before");
+                }
+                Err(error.into())
+            }
         }
     }
 }
 
-impl Asker {
-    /// The question about a token. It does not hold the questions, which hold it.
-    fn asking(
+/// The hash of a token and of what its issuer's answer is compared with. Verifiers with different profiles, which may
+/// share an introspector, may take different claims of one token for its subject, its scope and its session; `iss` and
+/// `aud` have one name for all.
+fn key(token: &str, claimed: &Claimed) -> Key {
+    let session = claimed.session();
+    let mut hash = Sha256::new();
+    // All of the token, so nothing that differs in one bit is taken for it.
+    for part in [token, session.subject.as_str(), session.id.as_str(), claimed.scope.as_deref().unwrap_or_default()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+impl Issuer {
+    /// A question about a token. It does not hold the questions, which hold it.
+    fn ask(
         self: &Arc<Self>,
-        start: Start,
+        place: Place,
         key: Key,
         request: IntrospectionRequest,
         claimed: Arc<Claimed>,
         clock: Arc<dyn Clock>,
-    ) -> Asking {
-        let asker = Arc::clone(self);
+    ) -> BoxFuture<Outcome> {
+        let issuer = Arc::clone(self);
         Box::pin(async move {
-            let _line = start.turn().await;
-            let _turn = asker.turns.acquire_arc().await;
-            let asked_at = clock.now();
-            start.begin(asked_at);
-            let outcome = asker.ask(request, &claimed, asked_at).await;
-            if let Some(answers) = &asker.answers {
+            let _place = place.reached().await;
+            let _permit = issuer.permit().await;
+            let asked_at = AskedAt::new(clock.now(), &clock);
+            place.set_asked_at(asked_at);
+            let outcome = issuer.introspect(request, &claimed, asked_at).await;
+            if let Some(answers) = &issuer.answers {
                 match &outcome {
                     Ok(Verdict::Active(answer)) => answers.insert(key, *answer),
                     Ok(Verdict::Inactive) => drop(answers.remove(&key)),
@@ -165,25 +193,33 @@ impl Asker {
         })
     }
 
-    async fn ask(&self, request: IntrospectionRequest, claimed: &Claimed, asked_at: Timestamp) -> Outcome {
-        let reply = self.limit.apply(self.endpoint.introspect(request)).await?;
-        Ok(read(&reply, claimed, &self.token_type, asked_at).map_err(StoreError::new)?)
+    async fn introspect(&self, request: IntrospectionRequest, claimed: &Claimed, asked_at: AskedAt) -> Outcome {
+        let response = self.limit.apply(self.endpoint.introspect(request)).await?;
+        Ok(read(&response, claimed, &self.token_type, asked_at).map_err(StoreError::new)?)
     }
 
-    fn remembered(&self, key: &Key, now: Timestamp) -> Option<Answer> {
-        self.answers.as_ref()?.get(key).filter(|answer| self.is_recent(answer.asked_at, now))
+    async fn permit(&self) -> SemaphoreGuardArc {
+        let permit = self.permits.acquire_arc().await;
+        // Permits that come back together wake one waiter (smol-rs/async-lock#18). This wakes the next.
+        drop(self.permits.try_acquire_arc());
+        permit
     }
 
-    /// Whether the answer to a question that was sent at that time is not too old.
-    fn is_recent(&self, asked_at: Timestamp, now: Timestamp) -> bool {
-        // A clock that was set back says nothing of how long ago it is.
-        Duration::try_from(now.duration_since(asked_at)).is_ok_and(|age| age < self.max_age)
+    fn remembered(&self, key: &Key, now: &AskedAt) -> Option<Answer> {
+        let answers = self.answers.as_ref()?;
+        let answer = answers.get(key)?;
+        if !answer.asked_at.is_within(self.max_age, now) {
+            // What is too old once stays so, even if the clock is set.
+            let _ = answers.remove_if(key, |answer| !answer.asked_at.is_within(self.max_age, now));
+            return None;
+        }
+        answer.holds_at(now.time).then_some(answer)
     }
 }
 
 impl fmt::Debug for Introspector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Introspector").field("max_age", &self.0.asker.max_age).finish_non_exhaustive()
+        f.debug_struct("Introspector").field("max_age", &self.0.issuer.max_age).finish_non_exhaustive()
     }
 }
 
@@ -202,8 +238,8 @@ impl IntrospectorBuilder {
     /// How long it is remembered that a token was active, counted from before the question. Default: zero, the issuer is
     /// asked for each request.
     ///
-    /// **A session that has ended is noticed after `max_age` at the latest.** An answer is never used after the `exp` in
-    /// it. The issuer counts a question as a use of the session, and not what is answered from memory, so keep this well
+    /// **A session that has ended is noticed after `max_age` at the latest.** An answer is never used again after the `exp`
+    /// in it, to which no leeway is added. The issuer counts a question as a use of the session, and not what is answered from memory, so keep this well
     /// below an idle timeout.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
@@ -217,14 +253,14 @@ impl IntrospectorBuilder {
         self
     }
 
-    /// How many questions are under way at a time at most; others wait for their turn, within the
+    /// How many requests to the issuer are under way at a time at most; others wait, within the
     /// [time limit](Self::time_limit). Default: 64.
-    pub fn max_concurrent_requests(mut self, max_concurrent_requests: NonZeroUsize) -> Self {
-        self.max_concurrent_requests = max_concurrent_requests;
+    pub fn max_concurrent_requests(mut self, requests: NonZeroUsize) -> Self {
+        self.max_concurrent_requests = requests;
         self
     }
 
-    /// How long a question may take, and a caller waits for an answer. Default: 5 seconds.
+    /// How long a request to the issuer may take, and how long a caller waits for the answer. Default: 5 seconds.
     pub fn time_limit(mut self, limit: TimeLimit) -> Self {
         self.limit = limit;
         self
@@ -243,9 +279,9 @@ impl IntrospectorBuilder {
         let Self { endpoint, token_type, limit, max_age, max_entries, max_concurrent_requests } = self;
         let remembers = max_entries > 0 && !max_age.is_zero();
         let answers = remembers.then(|| quick_cache::sync::Cache::new(max_entries as usize));
-        let turns = Arc::new(Semaphore::new(max_concurrent_requests.get()));
-        let asker = Arc::new(Asker { endpoint, token_type, limit, max_age, turns, answers });
-        Introspector(Arc::new(Inner { asker, questions: Questions::default() }))
+        let permits = Arc::new(Semaphore::new(max_concurrent_requests.get()));
+        let issuer = Arc::new(Issuer { endpoint, token_type, limit, max_age, permits, answers });
+        Introspector(Arc::new(Inner { issuer, questions: Questions::default() }))
     }
 }
 
@@ -255,11 +291,21 @@ impl fmt::Debug for IntrospectorBuilder {
     }
 }
 
-/// The issuer has not said anything of a token.
-#[derive(Debug, thiserror::Error)]
-#[error("the issuer could not be asked about a token")]
-struct Unavailable {
-    source: Arc<dyn Error + Send + Sync>,
+/// The issuer has not said whether a token is active. The cause is that of the error inside, whose own words are about a
+/// store.
+#[derive(Debug)]
+struct NoResponse(Arc<StoreError>);
+
+impl fmt::Display for NoResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no usable introspection response from the issuer")
+    }
+}
+
+impl Error for NoResponse {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }
 
 #[cfg(test)]

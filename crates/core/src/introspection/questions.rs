@@ -1,103 +1,98 @@
 //! The questions that are under way, and who waits for them.
 
 use std::{
-    collections::HashMap,
-    future::Future,
-    mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    task::{Context, Poll},
+    collections::{HashMap, hash_map},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
-use event_listener::Event;
-use jiff::Timestamp;
+use crate::{
+    clock::AskedAt,
+    error::StoreError,
+    introspection::{
+        answer::Verdict,
+        shared_future::{BoxFuture, SharedFuture},
+    },
+};
 
-use crate::{error::StoreError, introspection::answer::Verdict};
-
-/// SHA-256 of a whole token.
+/// Of a token, and of what is known of it before its issuer is asked.
 pub(super) type Key = [u8; 32];
 
 /// How a question ends, for all who wait for it.
 pub(super) type Outcome = Result<Verdict, Arc<StoreError>>;
 
-/// A question that is under way.
-pub(super) type Asking = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-
-/// The questions that somebody waits for. Each token has one that can be joined at most.
+/// The questions that somebody waits for.
 #[derive(Default)]
 pub(super) struct Questions(Mutex<HashMap<Key, Entry>>);
 
+/// The questions about one token.
+#[derive(Default)]
 struct Entry {
-    question: Arc<Question>,
-    /// How many wait for it.
+    /// Locked by the one that is under way: they are asked one after the other.
+    under_way: Arc<async_lock::Mutex<()>>,
+    /// How many wait for any of them.
     callers: usize,
+    /// The last one, which belongs to those who wait for it: if all of them go away, it goes with them.
+    last: Weak<Question>,
 }
 
-/// A question about a token, which one of its callers drives.
+/// One question about a token, for all who wait for its outcome.
 struct Question {
-    start: Start,
-    state: Mutex<State>,
-    /// Notified when it ends, and when nobody drives it any more.
-    changed: Event,
-}
-
-enum State {
-    /// Nobody drives it: it is new, or the caller that did has gone away.
-    Left(Asking),
-    Driven,
-    Ended(Outcome),
-}
-
-/// When a question begins.
-#[derive(Clone, Default)]
-pub(super) struct Start {
-    /// The questions about one token are asked one after the other.
-    line: Arc<async_lock::Mutex<()>>,
     /// When it was sent.
-    began_at: Arc<OnceLock<Timestamp>>,
+    asked_at: Arc<OnceLock<AskedAt>>,
+    outcome: SharedFuture<Outcome>,
+    /// Whether somebody has taken note that it has failed.
+    is_failure_known: AtomicBool,
 }
 
-impl Start {
-    /// Waits for the end of the question before this one.
-    pub(super) async fn turn(&self) -> async_lock::MutexGuardArc<()> {
-        self.line.lock_arc().await
+/// The place of a question among those about the same token.
+pub(super) struct Place {
+    under_way: Arc<async_lock::Mutex<()>>,
+    asked_at: Arc<OnceLock<AskedAt>>,
+}
+
+impl Place {
+    /// Waits until the question before has ended. The next one waits for the guard.
+    pub(super) async fn reached(&self) -> async_lock::MutexGuardArc<()> {
+        self.under_way.lock_arc().await
     }
 
-    /// Notes that it begins now. Who comes later knows that it may have missed something.
-    pub(super) fn begin(&self, now: Timestamp) {
-        let _ = self.began_at.set(now);
-    }
-
-    /// Of a question that comes after this one.
-    fn next(&self) -> Self {
-        Self { line: Arc::clone(&self.line), began_at: Arc::default() }
+    /// Notes that it is sent now. Who comes later knows that it may have missed something.
+    pub(super) fn set_asked_at(&self, now: AskedAt) {
+        let _ = self.asked_at.set(now);
     }
 }
 
 impl Questions {
-    /// Joins the question about a token that has not begun, or that `may_join` says has begun late enough. Otherwise
-    /// `asking` makes one, which does nothing before it is polled.
+    /// Joins the question about a token that has not been sent, or that `may_join` says was sent late enough. Otherwise
+    /// `ask` makes one, which does nothing before it is polled.
     pub(super) fn join(
         &self,
         key: Key,
-        may_join: impl Fn(Timestamp) -> bool,
-        asking: impl FnOnce(Start) -> Asking,
+        may_join: impl Fn(&AskedAt) -> bool,
+        ask: impl FnOnce(Place) -> BoxFuture<Outcome>,
     ) -> Caller<'_> {
-        let mut entries = self.lock();
-        let present = entries.get_mut(&key);
-        if let Some(entry) = present
-            && entry.question.start.began_at.get().is_none_or(|began_at| may_join(*began_at))
-            && !entry.question.has_ended()
-        {
+        let (question, last) = {
+            let mut entries = self.lock();
+            let entry = entries.entry(key).or_default();
             entry.callers += 1;
-            return Caller { questions: self, key, question: Arc::clone(&entry.question) };
-        }
-        let start = entries.get(&key).map(|entry| entry.question.start.next()).unwrap_or_default();
-        let state = Mutex::new(State::Left(asking(start.clone())));
-        let question = Arc::new(Question { start, state, changed: Event::new() });
-        // The one before, if there is one, belongs to its callers alone from here on.
-        entries.insert(key, Entry { question: Arc::clone(&question), callers: 1 });
+            let last = entry.last.upgrade();
+            let question = match &last {
+                Some(last) if last.may_be_joined(may_join) => Arc::clone(last),
+                _ => {
+                    let asked_at = Arc::default();
+                    let place = Place { under_way: Arc::clone(&entry.under_way), asked_at: Arc::clone(&asked_at) };
+                    let question = Arc::new(Question::new(asked_at, ask(place)));
+                    entry.last = Arc::downgrade(&question);
+                    question
+                }
+            };
+            (question, last)
+        };
+        // What the application does when a question is dropped, is done without the lock.
+        drop(last);
         Caller { questions: self, key, question }
     }
 
@@ -112,6 +107,17 @@ impl Questions {
     }
 }
 
+impl Question {
+    fn new(asked_at: Arc<OnceLock<AskedAt>>, outcome: BoxFuture<Outcome>) -> Self {
+        let panicked = || Err(Arc::new(StoreError::new("the introspection request panicked")));
+        Self { asked_at, outcome: SharedFuture::new(outcome, panicked), is_failure_known: AtomicBool::new(false) }
+    }
+
+    fn may_be_joined(&self, is_late_enough: impl Fn(&AskedAt) -> bool) -> bool {
+        self.asked_at.get().is_none_or(is_late_enough) && !self.outcome.has_ended()
+    }
+}
+
 /// Somebody who waits for a question.
 pub(super) struct Caller<'a> {
     questions: &'a Questions,
@@ -120,100 +126,25 @@ pub(super) struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// Drives the question, or waits until somebody else has.
     pub(super) async fn outcome(&self) -> Outcome {
-        let question = &*self.question;
-        loop {
-            // Before looking, so that no change falls in between.
-            let changed = question.changed.listen();
-            match question.turn() {
-                Turn::Ended(outcome) => return outcome,
-                Turn::Drive(asking) => return Driver { question, asking: Some(asking) }.await,
-                Turn::Wait => changed.await,
-            }
-        }
+        self.question.outcome.output().await
+    }
+
+    /// Takes note that the question has failed, and says whether this caller is the first to do so.
+    pub(super) fn notes_failure_first(&self) -> bool {
+        !self.question.is_failure_known.swap(true, Relaxed)
     }
 }
 
 impl Drop for Caller<'_> {
     fn drop(&mut self) {
+        // The question, if this was the last of its callers, is dropped after this and without the lock.
         let mut entries = self.questions.lock();
-        let Some(entry) = entries.get_mut(&self.key) else { return };
-        if !Arc::ptr_eq(&entry.question, &self.question) {
-            return;
-        }
-        entry.callers -= 1;
-        if entry.callers == 0 || self.question.has_ended() {
-            // What the application does when a question is dropped, is done without the lock: this caller has it as well.
-            entries.remove(&self.key);
-        }
-    }
-}
-
-/// What a caller has to do.
-enum Turn {
-    Ended(Outcome),
-    /// To wait for somebody else.
-    Wait,
-    /// To drive the question.
-    Drive(Asking),
-}
-
-impl Question {
-    fn turn(&self) -> Turn {
-        let mut state = self.lock();
-        match mem::replace(&mut *state, State::Driven) {
-            State::Left(asking) => Turn::Drive(asking),
-            State::Driven => Turn::Wait,
-            State::Ended(outcome) => {
-                *state = State::Ended(outcome.clone());
-                Turn::Ended(outcome)
+        if let hash_map::Entry::Occupied(mut entry) = entries.entry(self.key) {
+            entry.get_mut().callers -= 1;
+            if entry.get().callers == 0 {
+                entry.remove();
             }
-        }
-    }
-
-    fn set(&self, state: State) {
-        *self.lock() = state;
-        self.changed.notify(usize::MAX);
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(*self.lock(), State::Ended(_))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The caller who polls the question. Dropped before its end, it leaves the question as it is to the next.
-struct Driver<'a> {
-    question: &'a Question,
-    asking: Option<Asking>,
-}
-
-impl Future for Driver<'_> {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let panicked = || Err(Arc::new(StoreError::new("asking the issuer panicked")));
-        let Some(asking) = &mut self.asking else { return Poll::Ready(panicked()) };
-        // A future that has panicked must not be polled again, and would be by the next.
-        let outcome = match catch_unwind(AssertUnwindSafe(|| asking.as_mut().poll(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(outcome)) => outcome,
-            Err(_) => panicked(),
-        };
-        self.asking = None;
-        self.question.set(State::Ended(outcome.clone()));
-        Poll::Ready(outcome)
-    }
-}
-
-impl Drop for Driver<'_> {
-    fn drop(&mut self) {
-        if let Some(asking) = self.asking.take() {
-            self.question.set(State::Left(asking));
         }
     }
 }

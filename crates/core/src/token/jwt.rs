@@ -207,7 +207,12 @@ impl Jwt {
     pub(crate) fn recheck(&self, keys: &dyn VerifyingKeys, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
         let key_id = token.names_key.then_some(&*token.key.key_id);
         keys.verifying(key_id).filter(|key| key.identity().is_of_same_key(&token.key)).ok_or(Rejection::UnknownKey)?;
-        self.check_times(token.claimed.starts_at, token.claimed.expires_at, now)
+        self.recheck_times(token.claimed(), now)
+    }
+
+    /// Whether a token whose time had come when it was read is neither too early nor expired `now`.
+    pub(crate) fn recheck_times(&self, claimed: &Claimed, now: Timestamp) -> Result<(), Rejection> {
+        self.check_times(claimed.starts_at, claimed.expires_at, now)
     }
 
     /// The digest of the claims that the application has put into the token.

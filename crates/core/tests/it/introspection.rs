@@ -6,9 +6,9 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use jwt_knox::*;
@@ -45,9 +45,9 @@ enum Reply {
 }
 
 impl Issuer {
-    fn new(clock: ManualClock) -> Arc<Self> {
+    fn new(profile: TokenProfile, clock: ManualClock) -> Arc<Self> {
         let ring = KeyRing::new(key("old"));
-        let knox = Knox::builder(ring.clone()).profile(profile()).store(MemoryStore::new()).clock(clock);
+        let knox = Knox::builder(ring.clone()).profile(profile).store(MemoryStore::new()).clock(clock);
         let knox = knox.lifetime(Lifetime::expires_after(seconds(3600)).unwrap()).build().unwrap();
         let (asked, reply, is_held) = (AtomicU64::new(0), Mutex::new(Reply::Truth), watch::Sender::new(false));
         Arc::new(Self { knox, ring, asked, reply, is_held })
@@ -128,8 +128,12 @@ impl World {
     }
 
     fn with(settings: impl FnOnce(IntrospectorBuilder) -> IntrospectorBuilder) -> Self {
+        Self::with_profile(profile(), settings)
+    }
+
+    fn with_profile(profile: TokenProfile, settings: impl FnOnce(IntrospectorBuilder) -> IntrospectorBuilder) -> Self {
         let clock = ManualClock::new(at(START));
-        let issuer = Issuer::new(clock.clone());
+        let issuer = Issuer::new(profile.clone(), clock.clone());
         let is_over = watch::Sender::new(false);
         let timer = is_over.clone();
         let limit = TimeLimit::default().with_timer(move |_| {
@@ -137,7 +141,7 @@ impl World {
             async move { drop(is_over.wait_for(|is_over| *is_over).await) }
         });
         let introspector = settings(Introspector::builder(issuer.clone()).time_limit(limit)).build();
-        let verifier = Verifier::introspecting(introspector, profile()).clock(clock.clone());
+        let verifier = Verifier::introspecting(introspector, profile).clock(clock.clone());
         Self { issuer, verifier, clock, is_over }
     }
 
@@ -227,6 +231,27 @@ fn with_a_max_age_a_logout_counts_when_it_is_over_and_not_later() {
     assert_eq!((world.says(&other), world.asked()), ("valid", 5));
 }
 
+#[test]
+fn an_answer_from_a_clock_that_was_ahead_does_not_count_again() {
+    let world = World::new(5);
+    let token = world.issuer.token();
+    world.clock.set(at(START + 600));
+    assert_eq!((world.says(&token), world.says(&token), world.asked()), ("valid", "valid", 1));
+    world.issuer.replies(Reply::Down);
+    world.clock.set(at(START));
+    assert_eq!(world.says(&token), "cannot tell");
+    world.clock.set(at(START + 600));
+    assert_eq!((world.says(&token), world.asked()), ("cannot tell", 3));
+    // Nor one that was too old.
+    world.issuer.replies(Reply::Truth);
+    assert_eq!(world.says(&token), "valid");
+    world.issuer.replies(Reply::Down);
+    world.clock.set(at(START + 605));
+    assert_eq!(world.says(&token), "cannot tell");
+    world.clock.set(at(START + 601));
+    assert_eq!(world.says(&token), "cannot tell");
+}
+
 /// It counts from before the question, since the session may end while the answer is on its way.
 #[test]
 fn the_time_that_an_answer_takes_counts() {
@@ -260,6 +285,94 @@ fn no_answer_is_used_after_its_expiry() {
     world.issuer.replies(Reply::With(json!({"exp": START + 9000})));
     world.clock.set(at(START + 3600));
     assert_eq!((world.says(&token), world.asked()), ("expired", 3));
+}
+
+#[test]
+fn the_earlier_expiry_counts_that_of_the_token_or_that_of_the_answer() {
+    let world = World::new(0);
+    let token = world.issuer.token();
+    let expiry = || done(world.verifier.authenticate(&token)).unwrap().expires_at();
+    for (exp, expected) in [(json!(START + 9), 9), (json!(START + 9000), 3600), (Value::Null, 3600)] {
+        world.issuer.replies(Reply::With(json!({"exp": exp})));
+        assert_eq!(expiry(), Some(at(START + expected)));
+    }
+    let endless = world.issuer.issue(NewSession::new(1).lifetime(Lifetime::never()));
+    world.issuer.replies(Reply::Body(200, format!(r#"{{"active":true,"sub":"1","exp":{}}}"#, START + 9).into()));
+    assert_eq!(done(world.verifier.authenticate(&endless)).unwrap().expires_at(), Some(at(START + 9)));
+}
+
+#[test]
+fn a_token_that_expires_while_the_issuer_is_asked_is_expired() {
+    let world = World::new(0);
+    let token = world.issuer.token();
+    world.issuer.replies(Reply::With(json!({"exp": START + 9000})));
+    world.issuer.hold(true);
+    let mut request = world.authenticate(&token);
+    assert!(poll(&mut request).is_pending());
+    world.clock.set(at(START + 3600));
+    world.issuer.hold(false);
+    assert_eq!(poll(&mut request), Poll::Ready("expired"));
+}
+
+/// Asking again costs little, and the session may have been used.
+#[test]
+fn the_leeway_does_not_prolong_an_answer_that_is_remembered() {
+    let profile = profile().leeway(seconds(60)).unwrap();
+    let world = World::with_profile(profile, |builder| builder.max_age(seconds(1000)));
+    let token = world.issuer.token();
+    world.issuer.replies(Reply::With(json!({"exp": START + 3})));
+    assert_eq!((world.says(&token), world.says(&token), world.asked()), ("valid", "valid", 1));
+    world.clock.set(at(START + 3));
+    assert_eq!((world.says(&token), world.says(&token), world.asked()), ("valid", "valid", 3));
+    world.clock.set(at(START + 63));
+    assert_eq!((world.says(&token), world.asked()), ("expired", 4));
+}
+
+/// What one of them has found the same as in its token, another one reads elsewhere in it.
+#[test]
+fn verifiers_with_other_profiles_share_no_answer() {
+    let world = World::new(0);
+    let new = NewSession::new(1).scopes(["read"]).unwrap();
+    let token = world.issuer.issue(new.claims(&json!({"username": "2", "permissions": "admin"})).unwrap());
+    let introspector = Introspector::builder(world.issuer.clone()).max_age(seconds(1000)).build();
+    let verdict_by = |names: ClaimNames| {
+        let profile = profile().format(TokenFormat::default().claim_names(names).unwrap());
+        let verifier = Verifier::introspecting(introspector.clone(), profile).clock(world.clock.clone());
+        verdict(&done(verifier.authenticate(&token)))
+    };
+    for _ in 0..2 {
+        assert_eq!(verdict_by(ClaimNames::default()), "valid");
+        assert_eq!(verdict_by(ClaimNames { subject: "username".into(), ..ClaimNames::default() }), "cannot tell");
+        assert_eq!(verdict_by(ClaimNames { scope: "permissions".into(), ..ClaimNames::default() }), "cannot tell");
+    }
+    assert_eq!(world.asked(), 5);
+}
+
+/// The subject has another name in the token, which has no `sid`; the answer has the names of RFC 7662.
+#[test]
+fn tokens_as_those_of_drf_jwt_knox_are_asked_about() {
+    let profile = profile().format(TokenFormat::drf_jwt_knox().without_session_id());
+    let world = World::with_profile(profile, |builder| builder.max_age(seconds(5)));
+    let alice = || NewSession::new(Subject::new("alice").unwrap()).scopes(["read"]).unwrap();
+    let jwt = world.issuer.issue(alice());
+    let token = done(world.verifier.authenticate(&jwt)).unwrap();
+    let auth = done(world.issuer.knox.authenticate(&jwt)).unwrap();
+    assert_eq!((token.session_ref(), token.subject().as_str()), (auth.session_ref(), "alice"));
+    let claims: Value = token.claims().unwrap();
+    assert_eq!((&claims["username"], &claims["sub"], &claims["sid"]), (&json!("alice"), &Value::Null, &Value::Null));
+    assert_eq!((world.says(&jwt), world.asked()), ("valid", 1));
+    let jwt = world.issuer.issue(alice());
+    for (members, verdict) in [
+        (json!({"sub": "bob"}), "cannot tell"),
+        (json!({"sub": null, "username": "alice"}), "cannot tell"),
+        (json!({"sid": token.session_id()}), "cannot tell"),
+        (json!({"sid": null, "username": "bob"}), "valid"),
+    ] {
+        world.issuer.replies(Reply::With(members));
+        assert_eq!(world.says(&jwt), verdict);
+    }
+    let other = World::new(0);
+    assert_eq!((other.says(&jwt), other.asked()), ("malformed", 0));
 }
 
 #[test]
@@ -376,15 +489,107 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
-    fn no_bytes_are_taken_for_a_yes(status in any::<u16>(), body in any::<Vec<u8>>(), text in "\\PC*", token in "\\PC*") {
+    fn no_bytes_are_taken_for_an_answer(body in any::<Vec<u8>>(), text in "\\PC*", token in "\\PC*") {
         let world = World::new(1000);
         let jwt = world.issuer.token();
-        for reply in [Reply::Body(200, body), Reply::Body(200, text.clone().into()), Reply::Body(status, text.into())] {
+        for reply in [Reply::Body(200, body), Reply::Body(200, text.into())] {
             world.issuer.replies(reply);
             prop_assert_eq!(world.says(&jwt), "cannot tell");
         }
         prop_assert_eq!(world.says(&token), "malformed");
     }
+
+    #[test]
+    fn an_answer_is_a_yes_if_it_is_true_in_all_that_is_compared(
+        status in prop_oneof![4 => Just(200), 1 => any::<u16>()],
+        changes in prop::collection::vec((member(), value()), 0..4),
+    ) {
+        let world = World::new(1000);
+        let jwt = world.issuer.token();
+        let truth = world.issuer.truth(&jwt);
+        let mut answer = truth.clone();
+        for (name, value) in changes {
+            match value {
+                Change::Remove => drop(answer.as_object_mut().unwrap().remove(name)),
+                Change::Wrap => answer[name] = json!([answer[name]]),
+                Change::Extend(text) => answer[name] = json!(format!("{}{text}", answer[name].as_str().unwrap_or(""))),
+                Change::Set(value) => answer[name] = value,
+            }
+        }
+        world.issuer.replies(Reply::Body(status, answer.to_string().into()));
+        let is_yes = status == 200 && is_true(&answer, &truth);
+        prop_assert_eq!(world.says(&jwt) == "valid", is_yes, "{} {}", status, answer);
+        // Nothing else is remembered.
+        world.issuer.replies(Reply::Down);
+        prop_assert_eq!(world.says(&jwt), if is_yes { "valid" } else { "cannot tell" });
+    }
+}
+
+/// What becomes of a member of an answer.
+#[derive(Debug, Clone)]
+enum Change {
+    Remove,
+    Wrap,
+    Extend(String),
+    Set(Value),
+}
+
+fn member() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "active",
+        "sub",
+        "sid",
+        "scope",
+        "iss",
+        "aud",
+        "token_type",
+        "exp",
+        "nbf",
+        "iat",
+        "username",
+        "more",
+    ])
+}
+
+fn value() -> impl Strategy<Value = Change> {
+    let texts =
+        ["", "1", "2", "orders", "billing", "Bearer", "bearer", "DPoP", "read write", "write read read", ISSUER];
+    prop_oneof![
+        2 => Just(Change::Remove),
+        1 => Just(Change::Wrap),
+        1 => "[ -~]{0,2}".prop_map(Change::Extend),
+        3 => prop::sample::select(texts.to_vec()).prop_map(|text| Change::Set(json!(text))),
+        1 => any::<bool>().prop_map(|value| Change::Set(json!(value))),
+        1 => (-2..3_i64).prop_map(|second| Change::Set(json!(START + second))),
+        1 => prop::collection::vec(prop::sample::select(texts.to_vec()), 0..3).prop_map(|texts| Change::Set(json!(texts))),
+        1 => Just(Change::Set(Value::Null)),
+    ]
+}
+
+/// Whether an answer says that the token is active now, and nothing else of it than the truth.
+fn is_true(answer: &Value, truth: &Value) -> bool {
+    let is_absent = |name: &str| answer.get(name).is_none();
+    let is_same = |name: &str| answer.get(name) == truth.get(name);
+    let words = |text: &Value| {
+        let mut words: Vec<_> = text.as_str().unwrap_or("").split(' ').filter(|word| !word.is_empty()).collect();
+        words.sort_unstable();
+        words.dedup();
+        words.join(" ")
+    };
+    let is_audience = match answer.get("aud") {
+        None => true,
+        Some(Value::Array(list)) => !list.is_empty() && list.iter().all(|one| *one == truth["aud"]),
+        Some(one) => *one == truth["aud"],
+    };
+    let time = |name: &str| answer[name].as_i64();
+    is_same("active")
+        && is_same("sub")
+        && ["sid", "iss"].iter().all(|name| is_absent(name) || is_same(name))
+        && words(&answer["scope"]) == words(&truth["scope"])
+        && is_audience
+        && (is_absent("token_type") || answer["token_type"].as_str().is_some_and(|it| it.to_lowercase() == "bearer"))
+        && (is_absent("exp") || time("exp").is_some_and(|second| second > START))
+        && (is_absent("nbf") || time("nbf").is_some_and(|second| second <= START))
 }
 
 #[test]
@@ -511,12 +716,54 @@ fn a_caller_that_goes_away_leaves_the_question_to_the_next() {
     }
 }
 
+/// One that waits, and goes away, must not let the next one past the one that is under way.
+#[test]
+fn a_question_that_nobody_waits_for_keeps_the_order() {
+    let world = World::new(0);
+    let token = world.issuer.token();
+    world.issuer.hold(true);
+    let mut first = world.authenticate(&token);
+    let mut second = world.authenticate(&token);
+    assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
+    drop(second);
+    let mut third = world.authenticate(&token);
+    assert!(poll(&mut third).is_pending());
+    assert_eq!(world.asked(), 1);
+    world.issuer.hold(false);
+    assert_eq!((poll(&mut first), world.asked()), (Poll::Ready("valid"), 1));
+    assert_eq!((poll(&mut third), world.asked()), (Poll::Ready("valid"), 2));
+}
+
+/// It has been sent, and one who waits for the question before it has not been polled yet.
+#[test]
+fn a_question_that_nobody_waits_for_keeps_nobody_waiting() {
+    let world = World::new(2);
+    let token = world.issuer.token();
+    world.issuer.hold(true);
+    let (mut first, mut waiting) = (world.authenticate(&token), world.authenticate(&token));
+    assert!(poll(&mut first).is_pending() && poll(&mut waiting).is_pending());
+    world.clock.advance(seconds(2));
+    let mut second = world.authenticate(&token);
+    assert!(poll(&mut second).is_pending());
+    world.issuer.hold(false);
+    assert_eq!(poll(&mut first), Poll::Ready("valid"));
+    world.issuer.hold(true);
+    assert!(poll(&mut second).is_pending());
+    assert_eq!(world.asked(), 2);
+    drop(second);
+    world.issuer.hold(false);
+    world.clock.advance(seconds(2));
+    let mut third = world.authenticate(&token);
+    assert_eq!((poll(&mut third), poll(&mut waiting)), (Poll::Ready("valid"), Poll::Ready("valid")));
+    assert_eq!(world.asked(), 3);
+}
+
 /// On several threads, in whatever order they get.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_that_come_and_go_keep_nobody_waiting() {
     for max_age in [0, 5] {
         let clock = ManualClock::new(at(START));
-        let issuer = Issuer::new(clock.clone());
+        let issuer = Issuer::new(profile(), clock.clone());
         let endpoint = introspection_endpoint_fn({
             let issuer = issuer.clone();
             move |request| {
@@ -529,7 +776,8 @@ async fn callers_that_come_and_go_keep_nobody_waiting() {
                 }
             }
         });
-        let introspector = Introspector::builder(endpoint).max_age(seconds(max_age)).max_concurrent_requests(NonZeroUsize::MIN);
+        let introspector =
+            Introspector::builder(endpoint).max_age(seconds(max_age)).max_concurrent_requests(NonZeroUsize::MIN);
         let introspector = introspector.time_limit(TimeLimit::new(seconds(300)).unwrap()).build();
         let verifier = Verifier::introspecting(introspector, profile()).clock(clock);
         let tokens: Vec<String> = (0..3).map(|_| issuer.token()).collect();
@@ -611,6 +859,45 @@ fn so_many_questions_are_under_way_and_no_more() {
     assert_eq!(world.says(&tokens[0]), "valid");
 }
 
+/// Whether a future was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// A runtime polls only what is woken.
+#[test]
+fn requests_that_end_together_let_as_many_others_go() {
+    let world = World::with(|builder| builder.max_concurrent_requests(NonZeroUsize::new(2).unwrap()));
+    let tokens: Vec<String> = (0..4).map(|_| world.issuer.token()).collect();
+    let mut requests: Vec<_> =
+        tokens.iter().map(|token| (world.authenticate(token), Arc::new(Woken(AtomicBool::new(true))))).collect();
+    let mut poll_woken = || {
+        let mut valid = 0;
+        while let Some((request, woken)) = requests.iter_mut().find(|(_, woken)| woken.0.swap(false, SeqCst)) {
+            let waker = Waker::from(woken.clone());
+            if request.as_mut().poll(&mut Context::from_waker(&waker)) == Poll::Ready("valid") {
+                valid += 1;
+                // Both that were asked about end before another one is polled.
+                if valid == 2 {
+                    world.issuer.hold(true);
+                }
+            }
+        }
+        valid
+    };
+    world.issuer.hold(true);
+    assert_eq!((poll_woken(), world.asked()), (0, 2));
+    world.issuer.hold(false);
+    assert_eq!((poll_woken(), world.asked()), (2, 4));
+    world.issuer.hold(false);
+    assert_eq!((poll_woken(), world.asked()), (2, 4));
+}
+
 #[test]
 fn with_keys_only_tokens_of_the_issuer_are_asked_about() {
     let world = World::new(5);
@@ -645,20 +932,51 @@ fn a_token_without_expiry_is_valid_while_it_is_active() {
 }
 
 #[test]
+fn a_failure_is_logged_once_however_many_requests_wait_for_it() {
+    let world = World::new(5);
+    let (token, other) = (world.issuer.token(), world.issuer.token());
+    world.issuer.replies(Reply::Down);
+    let endings: [fn(&World); 2] = [|world| world.issuer.hold(false), |world| _ = world.is_over.send_replace(true)];
+    for ends in endings {
+        world.issuer.hold(true);
+        let mut requests: Vec<_> = (0..10).map(|_| world.authenticate(&token)).collect();
+        requests.push(world.authenticate(&other));
+        let log = warnings_of(|| {
+            for request in &mut requests {
+                assert!(poll(request).is_pending());
+            }
+            ends(&world);
+            for request in &mut requests {
+                assert_eq!(poll(request), Poll::Ready("cannot tell"));
+            }
+        });
+        assert_eq!(log.lines().count(), 2, "{log}");
+    }
+}
+
+#[test]
 fn the_log_says_what_is_wrong_and_no_secret() {
     let world = World::new(0);
     let token = world.issuer.token();
     for (reply, message) in [
         (Reply::Down, "connection refused"),
-        (Reply::Body(401, "my secret".into()), "it does not know this service by the id and the secret that it sends"),
-        (Reply::Body(302, "my secret".into()), "the status 302 and not with 200"),
-        (Reply::With(json!({"sub": "my secret"})), "about another token: its `sub` is not the same"),
-        (Reply::With(json!({"active": "my secret"})), "`active` is no boolean"),
+        (
+            Reply::Body(401, "my secret".into()),
+            "the issuer answered 401: it rejected this service's client id and secret",
+        ),
+        (Reply::Body(302, "my secret".into()), "expected status 200, got 302"),
+        (Reply::With(json!({"sub": "my secret"})), "the response is about another token: its `sub` differs"),
+        (
+            Reply::With(json!({"active": "my secret"})),
+            "the response does not conform to RFC 7662: `active` is not a boolean",
+        ),
     ] {
         world.issuer.replies(reply);
         let mut error = String::new();
         let log = warnings_of(|| error = format!("{:?}", done(world.verifier.authenticate(&token)).unwrap_err()));
-        assert!(error.contains(message), "{error}");
+        assert!(error.starts_with(&format!("no usable introspection response from the issuer: {message}")), "{error}");
+        assert!(!error.contains("store"), "{error}");
+        assert_eq!(log.lines().count(), 1, "{log}");
         for secret in token.split('.').chain(["my secret"]) {
             assert!(!log.contains(secret) && !error.contains(secret), "{log} {error}");
         }
