@@ -13,7 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr).init();
-    // In earnest it is made once. The settings of the service have it, and those of the issuer its hash.
+    // In production it is made once. The settings of the service have it, and those of the issuer its hash.
     let secret = ClientSecret::generate()?;
     let issuer_at = start_issuer(&secret.hash()).await?;
 
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts the other server, which is another program in earnest.
+/// Starts the other server, in production another program.
 async fn start_issuer(hash: &str) -> Result<SocketAddr, Failure> {
     let listener = TcpListener::bind("127.0.0.1:8000").await?;
     let address = listener.local_addr()?;

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts the other server, which is another program in earnest.
+/// Starts the other server, in production another program.
 async fn start_issuer() -> Result<SocketAddr, Failure> {
     let ring = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?);
     let listener = TcpListener::bind("127.0.0.1:8000").await?;

@@ -1,4 +1,4 @@
-//! Asking the issuer about a token.
+//! Sending introspection requests to the issuer.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl Issuer {
     ///
     /// [`Failure`] if no HTTP client can be made.
     pub fn new(url: impl Into<String>, id: impl Into<String>, secret: ClientSecret) -> Result<Self, Failure> {
-        // A redirect would take the token somewhere else. How long a question may take, the introspector says.
+        // A redirect would take the token somewhere else. The introspector limits the time.
         let client = Client::builder().redirect(Policy::none()).build()?;
         Ok(Self { client, url: url.into(), id: id.into(), secret })
     }
@@ -35,22 +35,22 @@ impl Issuer {
 #[async_trait]
 impl IntrospectionEndpoint for Issuer {
     async fn introspect(&self, request: IntrospectionRequest) -> Result<IntrospectionResponse, StoreError> {
-        let question = self
+        let post = self
             .client
             .post(&self.url)
             // Neither has a character that would have to be encoded (RFC 6749 §2.3.1).
             .basic_auth(&self.id, Some(self.secret.expose()))
             .header(CONTENT_TYPE, IntrospectionRequest::CONTENT_TYPE)
             .body(request.body().to_owned());
-        let mut reply = question.send().await.map_err(StoreError::new)?;
+        let mut response = post.send().await.map_err(StoreError::new)?;
         let mut body = Vec::new();
-        while let Some(chunk) = reply.chunk().await.map_err(StoreError::new)? {
+        while let Some(chunk) = response.chunk().await.map_err(StoreError::new)? {
             if body.len() + chunk.len() > IntrospectionResponse::MAX_BODY_BYTES {
-                return Err(StoreError::new("the issuer answers too much"));
+                return Err(StoreError::new("the introspection response is too long"));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(IntrospectionResponse::new(reply.status().as_u16(), body))
+        Ok(IntrospectionResponse::new(response.status().as_u16(), body))
     }
 }
 

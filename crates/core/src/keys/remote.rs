@@ -57,7 +57,7 @@ use crate::{
 /// # let knox = Knox::builder(ring.clone()).issuer("https://auth.example.com").audience("api").store(MemoryStore::new()).build()?;
 /// # let issued = knox.issue(Subject::new("user-42")?).await?;
 /// # let jwt = issued.token.expose();
-/// // In earnest: a request to `https://auth.example.com/.well-known/jwks.json`.
+/// // In production: a request to `https://auth.example.com/.well-known/jwks.json`.
 /// let source = jwks_source_fn(move || {
 ///     let jwks = ring.jwks();
 ///     async { Ok(FetchedJwks::new(jwks)) }
