@@ -137,6 +137,7 @@ fn draw_sessions(all: &BTreeMap<String, f64>, of_one: &BTreeMap<String, f64>, fi
     let mut chart = ChartBuilder::on(&area)
         .caption("A check, HS256, by the number of sessions in memory", font(16))
         .margin(16)
+        .margin_right(44)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d((1.0..1e6).log_scale(), 0.0..top)?;

@@ -109,13 +109,7 @@ impl Passwords {
     /// [`LoginError::Unavailable`] if this password's turn does not come in time, or comparing it panics.
     pub async fn verify(&self, password: &str, stored: Option<String>) -> Result<bool, LoginError> {
         let inner = &self.0;
-        let turn = async {
-            let turn = inner.turns.acquire_arc().await;
-            // Turns that end together wake one waiter (smol-rs/async-lock#18). This wakes the next.
-            drop(inner.turns.try_acquire_arc());
-            Ok::<_, StoreError>(turn)
-        };
-        let turn = inner.max_wait.apply(turn).await;
+        let turn = inner.max_wait.apply(async { Ok::<_, StoreError>(inner.turns.acquire_arc().await) }).await;
         let turn = turn.map_err(|_| LoginError::unavailable("too many logins at the same time"))?;
         let (inner, password) = (Arc::clone(inner), Zeroizing::new(password.to_owned()));
         let outcome = blocking::unblock(move || {

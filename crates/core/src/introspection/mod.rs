@@ -7,7 +7,7 @@ mod shared_future;
 
 use std::{error::Error, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use async_lock::{Semaphore, SemaphoreGuardArc};
+use async_lock::Semaphore;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -178,7 +178,7 @@ impl Issuer {
         let issuer = Arc::clone(self);
         Box::pin(async move {
             let _place = place.reached().await;
-            let _permit = issuer.permit().await;
+            let _permit = issuer.permits.acquire_arc().await;
             let asked_at = AskedAt::new(clock.now(), &clock);
             place.set_asked_at(asked_at);
             let outcome = issuer.introspect(request, &claimed, asked_at).await;
@@ -196,13 +196,6 @@ impl Issuer {
     async fn introspect(&self, request: IntrospectionRequest, claimed: &Claimed, asked_at: AskedAt) -> Outcome {
         let response = self.limit.apply(self.endpoint.introspect(request)).await?;
         Ok(read(&response, claimed, &self.token_type, asked_at).map_err(StoreError::new)?)
-    }
-
-    async fn permit(&self) -> SemaphoreGuardArc {
-        let permit = self.permits.acquire_arc().await;
-        // Permits that come back together wake one waiter (smol-rs/async-lock#18). This wakes the next.
-        drop(self.permits.try_acquire_arc());
-        permit
     }
 
     fn remembered(&self, key: &Key, now: &AskedAt) -> Option<Answer> {
