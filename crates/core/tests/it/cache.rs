@@ -7,13 +7,16 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    task::{Context, Poll, Waker},
+    task::Poll,
 };
 
 use jwt_knox::*;
 use serde_json::json;
 
-use crate::fixture::{Fixture, KEY, START, State, expires_after, rejection, seconds, subject, with_claims};
+use crate::{
+    fixture::{Fixture, KEY, START, State, expires_after, rejection, seconds, subject, with_claims},
+    waiting::poll_once,
+};
 
 #[tokio::test]
 async fn a_revocation_is_seen_at_once() {
@@ -263,11 +266,11 @@ async fn a_read_that_an_ending_overtakes_is_not_used_again() {
         .unwrap();
     gate.close();
     let mut slow = pin!(knox.authenticate(issued.token.expose()));
-    assert!(slow.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(poll_once(slow.as_mut()).is_pending());
     gate.open();
     assert!(knox.revoke(&issued.session.session_ref()).await.unwrap().is_revoked());
     // It was decided before the ending was answered, so this one yes is right, and is the last.
-    assert!(matches!(slow.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(_))));
+    assert!(matches!(poll_once(slow), Poll::Ready(Ok(_))));
     assert_eq!(rejection(&knox, issued.token.expose()).await, Rejection::Revoked);
 }
 

@@ -4,14 +4,17 @@ use std::{
     future::{Future, pending, ready},
     pin::{Pin, pin},
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::Poll,
     time::Duration,
 };
 
 use jwt_knox::*;
 use tokio::sync::Notify;
 
-use crate::fixture::{Fixture, KEY, State, seconds, subject};
+use crate::{
+    fixture::{Fixture, KEY, State, seconds, subject},
+    waiting::poll_once,
+};
 
 /// A timer that waits until the test says so, and tells for how long it was to wait.
 #[derive(Clone, Default)]
@@ -26,10 +29,6 @@ impl Timer for Pauses {
         let over = Arc::clone(&self.over);
         Box::pin(async move { over.notified().await })
     }
-}
-
-fn poll_once<T>(call: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    call.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn reason(outcome: Poll<AuthenticateError>) -> Rejection {

@@ -5,12 +5,15 @@ use std::{
     future::{Future, pending, poll_fn},
     pin::{Pin, pin},
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::Poll,
 };
 
 use jwt_knox::*;
 
-use crate::fixture::{Fixture, KEY, rejection, seconds, subject};
+use crate::{
+    fixture::{Fixture, KEY, rejection, seconds, subject},
+    waiting::{poll, poll_once},
+};
 
 /// A feed that tells what the test says, and then nothing.
 #[derive(Clone, Default)]
@@ -79,7 +82,7 @@ impl Servers {
 /// Lets a task hear of all that it was told.
 fn hear(following: &mut Pin<Box<dyn Future<Output = ()>>>) {
     for _ in 0..8 {
-        assert!(following.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(poll(following).is_pending());
     }
 }
 
@@ -110,19 +113,18 @@ async fn connections_that_last_end_with_the_announcement() {
     );
     let (mut alice_ended, mut bob_ended) = (pin!(servers.knox.ended(&alices)), pin!(servers.knox.ended(&bobs)));
     let mut following = servers.follow();
-    let mut context = Context::from_waker(Waker::noop());
-    assert!(alice_ended.as_mut().poll(&mut context).is_pending());
-    assert!(bob_ended.as_mut().poll(&mut context).is_pending());
+    assert!(poll_once(alice_ended.as_mut()).is_pending());
+    assert!(poll_once(bob_ended.as_mut()).is_pending());
     servers.end_elsewhere(&alice).await;
     servers.end_elsewhere(&bob).await;
-    assert!(alice_ended.as_mut().poll(&mut context).is_pending());
+    assert!(poll_once(alice_ended.as_mut()).is_pending());
     servers.told.tell(Ok(Change::Of(subject("alice"))));
     hear(&mut following);
-    assert!(alice_ended.as_mut().poll(&mut context).is_ready());
-    assert!(bob_ended.as_mut().poll(&mut context).is_pending());
+    assert!(poll_once(alice_ended.as_mut()).is_ready());
+    assert!(poll_once(bob_ended.as_mut()).is_pending());
     servers.told.tell(Ok(Change::Any));
     hear(&mut following);
-    assert!(bob_ended.as_mut().poll(&mut context).is_ready());
+    assert!(poll_once(bob_ended.as_mut()).is_ready());
 }
 
 /// What is announced while a feed is broken is lost. So what was remembered before is asked again, and the feed too.

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     num::NonZeroUsize,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::{
     fixture::{START, at, seconds},
     log::warnings_of,
+    waiting::{done, key, poll, time_limit, verdict},
 };
 
 const ISSUER: &str = "https://auth.example.com";
@@ -134,12 +135,7 @@ impl World {
     fn with_profile(profile: TokenProfile, settings: impl FnOnce(IntrospectorBuilder) -> IntrospectorBuilder) -> Self {
         let clock = ManualClock::new(at(START));
         let issuer = Issuer::new(profile.clone(), clock.clone());
-        let is_over = watch::Sender::new(false);
-        let timer = is_over.clone();
-        let limit = TimeLimit::default().with_timer(move |_| {
-            let mut is_over = timer.subscribe();
-            async move { drop(is_over.wait_for(|is_over| *is_over).await) }
-        });
+        let (limit, is_over) = time_limit();
         let introspector = settings(Introspector::builder(issuer.clone()).time_limit(limit)).build();
         let verifier = Verifier::introspecting(introspector, profile).clock(clock.clone());
         Self { issuer, verifier, clock, is_over }
@@ -159,32 +155,8 @@ impl World {
     }
 }
 
-fn verdict(outcome: &Result<StatelessToken, AuthenticateError>) -> &'static str {
-    match outcome {
-        Ok(_) => "valid",
-        Err(AuthenticateError::Rejected(reason)) => reason.as_str(),
-        Err(AuthenticateError::Store(_)) => "cannot tell",
-    }
-}
-
 fn profile() -> TokenProfile {
     TokenProfile::new().issuer(ISSUER).unwrap().audience("orders").unwrap()
-}
-
-fn key(id: &str) -> SigningKey {
-    SigningKey::generate(Algorithm::EdDsa).unwrap().with_key_id(id).unwrap()
-}
-
-fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
-    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// The outcome of what waits for nothing.
-fn done<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => panic!("this waits"),
-    }
 }
 
 #[test]

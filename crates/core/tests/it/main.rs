@@ -41,3 +41,4 @@ mod time_limit;
 mod touch;
 mod two_handles;
 mod verifier;
+mod waiting;

@@ -2,12 +2,12 @@
 
 use std::{
     future::{Future, ready},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
-    task::{Context, Poll, Waker},
+    task::Poll,
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::{
     fixture::{START, at, seconds},
     log::warnings_of,
+    waiting::{done, key, poll, time_limit, verdict},
 };
 
 const COOLDOWN: u64 = 30;
@@ -105,12 +106,7 @@ impl World {
     fn new() -> Self {
         let clock = ManualClock::new(at(START));
         let issuer = Issuer::new(clock.clone());
-        let is_over = watch::Sender::new(false);
-        let timer = is_over.clone();
-        let limit = TimeLimit::default().with_timer(move |_| {
-            let mut is_over = timer.subscribe();
-            async move { drop(is_over.wait_for(|is_over| *is_over).await) }
-        });
+        let (limit, is_over) = time_limit();
         let keys = RemoteKeySet::builder(issuer.clone()).time_limit(limit).clock(clock.clone()).build().unwrap();
         let verifier = Verifier::remote(keys.clone(), TokenProfile::new()).clock(clock.clone());
         Self { issuer, keys, verifier, clock, is_over }
@@ -134,34 +130,10 @@ impl World {
     }
 }
 
-fn verdict(outcome: &Result<StatelessToken, AuthenticateError>) -> &'static str {
-    match outcome {
-        Ok(_) => "valid",
-        Err(AuthenticateError::Rejected(reason)) => reason.as_str(),
-        Err(AuthenticateError::Store(_)) => "cannot tell",
-    }
-}
-
-fn key(id: &str) -> SigningKey {
-    SigningKey::generate(Algorithm::EdDsa).unwrap().with_key_id(id).unwrap()
-}
-
 /// A token of somebody else, which names that key.
 fn forged(key_id: &str, clock: &ManualClock) -> String {
     let forger = Knox::builder(key(key_id)).store(MemoryStore::new()).clock(clock.clone()).build().unwrap();
     done(forger.issue(1)).unwrap().token.expose().to_owned()
-}
-
-fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
-    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// The outcome of what waits for nothing.
-fn done<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => panic!("this waits"),
-    }
 }
 
 #[test]

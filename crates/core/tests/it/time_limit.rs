@@ -4,45 +4,38 @@ use std::{
     error::Error,
     future::{Future, Ready, pending, ready},
     num::NonZeroU32,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
-    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use jwt_knox::*;
 
-use crate::fixture::{Fixture, KEY, START, State, at, seconds, subject};
+use crate::{
+    fixture::{Fixture, KEY, START, State, at, seconds, subject},
+    waiting::done,
+};
 
 /// A timer by which any time passes at once.
 fn at_once(_: Duration) -> Ready<()> {
     ready(())
 }
 
-/// What a call of something that hangs gives. Without a time limit it would give nothing.
-fn answer<T>(call: impl Future<Output = T>) -> T {
-    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => panic!("the call has no time limit"),
-    }
-}
-
 fn assert_timed_out<T>(call: impl Future<Output = Result<T, StoreError>>, limit: &str) {
-    assert_is_timeout(&answer(call).err().unwrap(), limit);
+    assert_is_timeout(&done(call).err().unwrap(), limit);
 }
 
 fn assert_not_issued(call: impl Future<Output = Result<Issued, IssueError>>, limit: &str) {
-    match answer(call) {
+    match done(call) {
         Err(IssueError::Store(error)) => assert_is_timeout(&error, limit),
         other => panic!("{other:?}"),
     }
 }
 
 fn assert_undecided(call: impl Future<Output = Result<Authenticated, AuthenticateError>>, limit: &str) {
-    match answer(call) {
+    match done(call) {
         Err(AuthenticateError::Store(error)) => assert_is_timeout(&error, limit),
         other => panic!("{other:?}"),
     }
@@ -80,7 +73,7 @@ async fn a_store_that_hangs_is_an_error_of_every_call() {
     // A use that cannot be recorded in time does not make the token invalid.
     fixture.store_is(|operation| if operation == Operation::Touch { State::Hangs } else { State::Works });
     fixture.set(3600);
-    assert_eq!(answer(fixture.authenticate(&issued)).session().last_used_at, Some(at(START)));
+    assert_eq!(done(fixture.authenticate(&issued)).session().last_used_at, Some(at(START)));
     assert_eq!(fixture.calls(Operation::Touch), 2);
 }
 

@@ -1,27 +1,26 @@
 //! Recording use: soon, seldom, and never at the expense of a request.
 
 use std::{
-    future::{Future, pending, ready},
+    future::{pending, ready},
     pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering::SeqCst},
     },
-    task::{Context, Poll, Waker},
+    task::Poll,
     time::Duration,
 };
 
 use jwt_knox::*;
 use tokio::sync::{Barrier, Notify};
 
-use crate::fixture::{Audit, Fixture, KEY, START, State, at, seconds, subject};
+use crate::{
+    fixture::{Audit, Fixture, KEY, START, State, at, seconds, subject},
+    waiting::poll_once,
+};
 
 /// How long a request waits for the record of its use.
 const LIMIT: Duration = Duration::from_millis(250);
-
-fn poll_once<T>(call: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    call.poll(&mut Context::from_waker(Waker::noop()))
-}
 
 fn touch_hangs(operation: Operation) -> State {
     if operation == Operation::Touch { State::Hangs } else { State::Works }
