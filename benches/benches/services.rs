@@ -111,7 +111,7 @@ impl Nginx {
             .replace("127.0.0.1:8080", &address.to_string())
             .replace("127.0.0.1:3000", &auth.to_string())
             .replace("127.0.0.1:4000", &app.to_string());
-        fs::write(folder.join("guide.conf"), guide).unwrap();
+        fs::write(folder.join("nginx.conf"), guide).unwrap();
         fs::write(folder.join("main.conf"), NGINX).unwrap();
         let mut command = Command::new("nginx");
         command.arg("-p").arg(&folder).args(["-c", "main.conf", "-e", "error.log"]);
@@ -134,22 +134,7 @@ impl Drop for Nginx {
 }
 
 /// What is around the file of the guide.
-const NGINX: &str = "
-daemon off;
-pid nginx.pid;
-worker_processes 1;
-events {}
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    scgi_temp_path scgi;
-    uwsgi_temp_path uwsgi;
-    keepalive_requests 100000000;
-    include guide.conf;
-}
-";
+const NGINX: &str = include_str!("../../tests/proxies/nginx.conf");
 
 criterion_group!(group, services);
 criterion_main!(group);

@@ -181,22 +181,7 @@ fn start(proxy: Kind, auth: SocketAddr, app: SocketAddr) -> (Process, SocketAddr
 }
 
 /// What Debian's nginx.conf has around the file of the guide.
-const NGINX: &str = "
-daemon off;
-pid nginx.pid;
-error_log stderr;
-worker_processes 1;
-events {}
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    scgi_temp_path scgi;
-    uwsgi_temp_path uwsgi;
-    include nginx.conf;
-}
-";
+const NGINX: &str = include_str!("../proxies/nginx.conf");
 
 /// Answers all that it gets, and keeps the heads of the requests. A request to open a WebSocket becomes an echo.
 struct Application {

@@ -83,15 +83,14 @@ fn read(folder: &Path, medians: &mut Medians) -> Outcome {
     Ok(())
 }
 
-/// Prints the times of a group, fastest first, with their ratio to the one that is called `base`; or in the order of their numbers.
+/// Prints the times of a group, with their ratio to the one that is called `base`: in the order of their numbers, or
+/// fastest first.
 fn table(group: &str, medians: &BTreeMap<String, f64>, base: &str) {
     println!("| {group} | ns | of `{base}` |\n|---|---|---|");
     let base = medians.get(base).copied();
     let mut rows: Vec<_> = medians.iter().collect();
-    match rows.iter().map(|(name, _)| name.parse::<u64>()).collect::<Result<Vec<_>, _>>() {
-        Ok(_) => rows.sort_by_key(|(name, _)| name.parse::<u64>().ok()),
-        Err(_) => rows.sort_by(|(_, a), (_, b)| a.total_cmp(b)),
-    }
+    let number = |name: &str| name.parse::<u64>().ok();
+    rows.sort_by(|(a, time), (b, other)| number(a).cmp(&number(b)).then(time.total_cmp(other)));
     for (name, median) in rows {
         let ratio = base.map_or_else(String::new, |base| format!("{:.2}", median / base));
         println!("| {name} | {median:.0} | {ratio} |");

@@ -97,8 +97,8 @@ where
     }
 }
 
-/// A request to say whether one token is active ([RFC 7662 §2.1]). `Debug` does not show the token, and the body is wiped from memory when
-/// dropped.
+/// A request to say whether one token is active ([RFC 7662 §2.1]). `Debug` does not show the token, and the body is wiped
+/// from memory when dropped.
 ///
 /// [RFC 7662 §2.1]: https://www.rfc-editor.org/rfc/rfc7662#section-2.1
 pub struct IntrospectionRequest(Zeroizing<String>);

@@ -232,8 +232,8 @@ impl IntrospectorBuilder {
     /// asked for each request.
     ///
     /// **A session that has ended is noticed after `max_age` at the latest.** An answer is never used again after the `exp`
-    /// in it, to which no leeway is added. The issuer counts a question as a use of the session, and not what is answered from memory, so keep this well
-    /// below an idle timeout.
+    /// in it, to which no leeway is added. The issuer counts a question as a use of the session, and not what is answered
+    /// from memory, so keep this well below an idle timeout.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self

@@ -342,10 +342,8 @@ impl Knox {
     pub(super) async fn session_of(&self, token: &str) -> Result<SessionRef, AuthenticateError> {
         let now = self.now();
         let token = self.verify(token, now)?;
-        Ok(self
-            .find_vouched(token.verified.claimed().session(), &token.verified, now, OnReuse::Act)
-            .await?
-            .session_ref())
+        let session = token.verified.claimed().session();
+        Ok(self.find_vouched(session, &token.verified, now, OnReuse::Act).await?.session_ref())
     }
 
     /// Tells the log and the observer what was decided.
