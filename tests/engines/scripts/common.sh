@@ -38,19 +38,26 @@ wait_until() { # what, seconds, a command
     done
 }
 
+# Scripts that run at the same time take their ports from different hundreds: a port is free until its server is started,
+# and another script would find it so. The lock goes with the script and its servers. All are below those that the system
+# gives to outgoing connections, also those 10,000 above.
+until
+    hundred=$((120 + RANDOM % 100))
+    { exec {hundred_lock}>"${TMPDIR:-/tmp}/knox-ports-$hundred"; } 2>/dev/null && flock -n "$hundred_lock"
+do :; done
+
 declare -A taken
-# Below those that the system gives to outgoing connections, also those 10,000 above.
 free_ports() { # how many, the distances at which ports must be free as well: sets `ports`
     local count=$1 port distance
     shift
     ports=()
     while [ ${#ports[@]} -lt "$count" ]; do
-        port=$((12000 + RANDOM % 10000))
-        [ -z "${taken[$port]:-}" ] || continue
+        port=$((hundred * 100 + RANDOM % 99))
         for distance in 0 "$@"; do
+            [ -z "${taken[$((port + distance))]:-}" ] || continue 2
             ! (: </dev/tcp/127.0.0.1/$((port + distance))) 2>/dev/null || continue 2
         done
-        taken[$port]=1
+        for distance in 0 "$@"; do taken[$((port + distance))]=1; done
         ports+=("$port")
     done
 }

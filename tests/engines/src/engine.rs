@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
@@ -31,7 +31,7 @@ impl Engine {
             if line == "ready" {
                 return engine;
             }
-            let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("unexpected: {line}"));
+            let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("unexpected: {line}\n{}", engine.rest()));
             engine.settings.insert(name.to_owned(), value.to_owned());
         }
     }
@@ -59,6 +59,14 @@ impl Engine {
                 }
             }
         })
+    }
+
+    /// What the script prints until its end, which this is.
+    fn rest(&mut self) -> String {
+        self.input = None;
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        rest
     }
 
     fn line(&mut self) -> String {
