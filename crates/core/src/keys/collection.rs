@@ -10,15 +10,29 @@ use crate::{
         VerifyingKey,
         error::{KeyRingError, KeySetError},
         identity::Identity,
-        verifying::is_key_id,
     },
 };
 
 /// Something that has keys to verify with.
 #[async_trait]
 pub(crate) trait VerifyingKeys: fmt::Debug + Send + Sync {
-    /// The key for a token with that `kid`. A token without one can only mean the one key of a collection of one.
-    fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey>;
+    /// Shows `to` the key for a token with that `kid`, if there is one. A token without one can only mean the one key of a
+    /// collection of one.
+    fn show(&self, key_id: Option<&str>, to: &mut dyn FnMut(&VerifyingKey));
+
+    /// That key.
+    fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
+        let mut found = None;
+        self.show(key_id, &mut |key| found = Some(key.clone()));
+        found
+    }
+
+    /// Whether that key is the one of that identity. Each request asks, so nothing is copied.
+    fn has(&self, key_id: Option<&str>, identity: &Identity) -> bool {
+        let mut has = false;
+        self.show(key_id, &mut |key| has = key.identity().is_of_same_key(identity));
+        has
+    }
 
     /// The same, once the keys are there: some have to be fetched. An error says that they cannot be told.
     async fn fetch_verifying(&self, key_id: Option<&str>) -> Result<Option<VerifyingKey>, StoreError> {
@@ -30,12 +44,10 @@ pub(crate) trait VerifyingKeys: fmt::Debug + Send + Sync {
 pub(super) fn select<'a>(
     mut keys: impl Iterator<Item = &'a VerifyingKey>,
     key_id: Option<&str>,
-) -> Option<VerifyingKey> {
+) -> Option<&'a VerifyingKey> {
     match key_id {
-        // No key has an id that is not of this form, and nothing else is looked up.
-        Some(key_id) if !is_key_id(key_id) => None,
-        Some(key_id) => keys.find(|key| key.key_id() == key_id).cloned(),
-        None => keys.next().filter(|_| keys.next().is_none()).cloned(),
+        Some(key_id) => keys.find(|key| key.key_id() == key_id),
+        None => keys.next().filter(|_| keys.next().is_none()),
     }
 }
 

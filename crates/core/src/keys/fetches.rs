@@ -199,7 +199,7 @@ impl Fetches {
         match select(keys.iter(), key_id) {
             // It may be one of those that could not be fetched.
             None if self.failure.is_some() && may_be_new(key_id) => Err(self.unavailable()),
-            key => Ok(key),
+            key => Ok(key.cloned()),
         }
     }
 

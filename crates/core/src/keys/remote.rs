@@ -124,9 +124,9 @@ impl RemoteKeySet {
 
 #[async_trait]
 impl VerifyingKeys for RemoteKeySet {
-    fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
+    fn show(&self, key_id: Option<&str>, to: &mut dyn FnMut(&VerifyingKey)) {
         let now = self.0.clock.now();
-        self.0.lock().usable(&self.0.ages, now).and_then(|keys| select(keys.iter(), key_id))
+        self.0.lock().usable(&self.0.ages, now).and_then(|keys| select(keys.iter(), key_id)).map(to);
     }
 
     async fn fetch_verifying(&self, key_id: Option<&str>) -> Result<Option<VerifyingKey>, StoreError> {

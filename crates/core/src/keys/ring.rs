@@ -321,8 +321,10 @@ fn check_reloaded(new: &Entry, entries: &[Entry]) -> Result<(), KeyRingError> {
 }
 
 impl VerifyingKeys for KeyRing {
-    fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
-        self.read(|entries| select(entries.iter().filter_map(|entry| entry.verifying.as_ref()), key_id))
+    fn show(&self, key_id: Option<&str>, to: &mut dyn FnMut(&VerifyingKey)) {
+        self.read(|entries| {
+            select(entries.iter().filter_map(|entry| entry.verifying.as_ref()), key_id).map(to);
+        });
     }
 }
 

@@ -138,8 +138,10 @@ impl KeySet {
 }
 
 impl VerifyingKeys for KeySet {
-    fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
-        self.with(|read| select(read.keys.iter(), key_id))
+    fn show(&self, key_id: Option<&str>, to: &mut dyn FnMut(&VerifyingKey)) {
+        self.with(|read| {
+            select(read.keys.iter(), key_id).map(to);
+        });
     }
 }
 
