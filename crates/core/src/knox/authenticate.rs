@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use tracing::Span;
+use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
     error::{AuthenticateError, ClaimsError, LoginTooOld, MissingScope, Rejection},
@@ -31,10 +31,7 @@ use crate::{
 /// Only [`Knox::authenticate`] makes one, and [`Knox::recheck`] another from it. It says what was so at that time.
 /// Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Authenticated(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
+pub struct Authenticated {
     record: Arc<SessionRecord>,
     verified: Arc<Verified>,
     user: Option<SubjectUser>,
@@ -45,13 +42,13 @@ impl Authenticated {
     /// Who the session is for.
     #[must_use]
     pub fn subject(&self) -> &Subject {
-        &self.0.record.subject
+        &self.record.subject
     }
 
     /// Which of the subject's sessions it is.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
-        self.0.record.id
+        self.record.id
     }
 
     /// The primary key of the session, as [`Knox::revoke`] takes it.
@@ -80,7 +77,7 @@ impl Authenticated {
     /// What the store keeps of the session.
     #[must_use]
     pub fn session(&self) -> &SessionRecord {
-        &self.0.record
+        &self.record
     }
 
     /// The user that the [`SubjectCheck`](crate::SubjectCheck) has handed on, if it is a `T`: as it was read for this
@@ -112,7 +109,7 @@ impl Authenticated {
     /// ```
     #[must_use]
     pub fn user<T: 'static>(&self) -> Option<&T> {
-        self.0.user.as_ref()?.get()
+        self.user.as_ref()?.get()
     }
 
     /// When the user last proved who they are: when the check of the credentials began with which the session began. A
@@ -142,7 +139,7 @@ impl Authenticated {
     /// ```
     pub fn require_recent(&self, max_age: Duration) -> Result<(), LoginTooOld> {
         // The server that logged the user in may be ahead of this one.
-        let age = self.0.checked_at.duration_since(self.authenticated_at());
+        let age = self.checked_at.duration_since(self.authenticated_at());
         let is_recent = Duration::try_from(age).map_or(true, |age| age <= max_age);
         if is_recent { Ok(()) } else { Err(LoginTooOld { max_age }) }
     }
@@ -157,7 +154,7 @@ impl Authenticated {
     ///
     /// [`ClaimsError::Mismatch`] if the claims do not fit `T`, as when the token was issued before a field was added.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        self.0.verified.claimed().claims.read()
+        self.verified.claimed().claims.read()
     }
 
     /// The scopes that the token grants.
@@ -180,19 +177,24 @@ impl Authenticated {
         if self.has_scope(scope) { Ok(()) } else { Err(MissingScope { scope: scope.to_owned() }) }
     }
 
+    fn new(answer: Answer, verified: &Arc<Verified>, checked_at: Timestamp) -> Self {
+        let Answer { record, user, .. } = answer;
+        Self { record, verified: Arc::clone(verified), user, checked_at }
+    }
+
     /// What the token says.
     pub(super) fn verified(&self) -> &Verified {
-        &self.0.verified
+        &self.verified
     }
 
     /// The claims that the application has put into the token.
     pub(super) fn custom_claims(&self, format: &TokenFormat) -> CustomClaims {
-        self.0.verified.claimed().claims.custom(format)
+        self.verified.claimed().claims.custom(format)
     }
 
     /// The audiences that the token lists.
     pub(super) fn audiences(&self) -> Vec<String> {
-        let audiences = self.0.verified.claimed().claims.audiences().ok().flatten().unwrap_or_default();
+        let audiences = self.verified.claimed().claims.audiences().ok().flatten().unwrap_or_default();
         audiences.into_iter().map(str::to_owned).collect()
     }
 }
@@ -223,9 +225,8 @@ impl Knox {
     /// # Errors
     ///
     /// [`AuthenticateError::Rejected`] if the token is not valid, [`AuthenticateError::Store`] if that cannot be told.
-    #[tracing::instrument(name = "knox.authenticate", level = "debug", skip_all, fields(subject, session_id))]
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
-        self.authenticate_as(token, Counts::AsUse).await
+        self.authenticate_as(token, Counts::AsUse).instrument(span()).await
     }
 
     /// As [`authenticate`](Self::authenticate), and does not count as a use of the session: for what a page polls by
@@ -234,9 +235,8 @@ impl Knox {
     /// # Errors
     ///
     /// As for [`authenticate`](Self::authenticate).
-    #[tracing::instrument(name = "knox.authenticate", level = "debug", skip_all, fields(subject, session_id))]
     pub async fn authenticate_passively(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
-        self.authenticate_as(token, Counts::ForNothing).await
+        self.authenticate_as(token, Counts::ForNothing).instrument(span()).await
     }
 
     async fn authenticate_as(&self, token: &str, counts: Counts) -> Result<Authenticated, AuthenticateError> {
@@ -273,27 +273,33 @@ impl Knox {
         now: Timestamp,
         counts: Counts,
     ) -> Result<Authenticated, AuthenticateError> {
-        let (tokens, verified, session) = (&self.0.tokens, &token.verified, token.verified.claimed().session());
-        // Before the store is asked, so that what changes in the meantime is not missed.
-        let asked = || Asked { at: self.admin().asked_at(now), epoch: self.admin().epochs().of(&session.subject) };
-        let asked = tokens.remembers_answers().then(asked);
-        let remembered = asked.and_then(|now| tokens.answer(token, &now));
-        // Whatever speaks against the token is asked about first.
-        let remembered = remembered.filter(|answer| self.is_valid_now(&answer.record, verified, now));
+        let remembered = self.remembered(token, now);
         let is_new = remembered.is_none();
         let mut answer = match remembered {
             Some(answer) => answer,
-            None => {
-                let (record, user) = self.ask(session, verified, now, OnReuse::Act).await?;
-                Answer { record, user, asked }
-            }
+            None => self.ask(&token.verified, now, OnReuse::Act).await?,
         };
-        let was_touched = counts == Counts::AsUse && self.touch(session, &mut answer.record, now).await;
+        let touches = counts == Counts::AsUse && self.begin_touch(&answer.record, now);
+        let was_touched = touches && Box::pin(self.touch(&mut answer.record, now)).await;
         if answer.asked.is_some() && (is_new || was_touched) {
             token.remember(answer.clone());
         }
-        let Answer { record, user, .. } = answer;
-        Ok(Authenticated(Arc::new(Inner { record, verified: Arc::clone(verified), user, checked_at: now })))
+        Ok(Authenticated::new(answer, &token.verified, now))
+    }
+
+    /// What is remembered of a session, if that is allowed, and says nothing against the token at `now`. Whatever speaks
+    /// against it is asked about.
+    fn remembered(&self, token: &Entry, now: Timestamp) -> Option<Answer> {
+        let asked = self.asked(&token.verified, now)?;
+        let answer = self.0.tokens.answer(token, &asked)?;
+        self.is_valid_now(&answer.record, &token.verified, now).then_some(answer)
+    }
+
+    /// That the store and the application are asked now, if their answer is to be remembered.
+    fn asked(&self, verified: &Verified, now: Timestamp) -> Option<Asked> {
+        let subject = &verified.claimed().session().subject;
+        let asked = || Asked { at: self.admin().asked_at(now), epoch: self.admin().epochs().of(subject) };
+        self.0.tokens.remembers_answers().then(asked)
     }
 
     /// Decides whether the token that `auth` came with is still good, for a connection or a job that lasts.
@@ -332,9 +338,8 @@ impl Knox {
         let now = self.now();
         self.0.jwt.recheck(&self.0.keys, auth.verified(), now)?;
         // Nobody has presented the token again: a connection has outlived a rotation, and its session goes on.
-        let verified = Arc::clone(&auth.0.verified);
-        let (record, user) = self.ask(verified.claimed().session(), &verified, now, OnReuse::Ignore).await?;
-        Ok(Authenticated(Arc::new(Inner { record, verified, user, checked_at: now })))
+        let answer = self.ask(&auth.verified, now, OnReuse::Ignore).await?;
+        Ok(Authenticated::new(answer, &auth.verified, now))
     }
 
     /// Which session a token belongs to, if its signature, its claims and its secret are valid. Whether the session has
@@ -342,8 +347,7 @@ impl Knox {
     pub(super) async fn session_of(&self, token: &str) -> Result<SessionRef, AuthenticateError> {
         let now = self.now();
         let token = self.verify(token, now)?;
-        let session = token.verified.claimed().session();
-        Ok(self.find_vouched(session, &token.verified, now, OnReuse::Act).await?.session_ref())
+        Ok(self.find_vouched(&token.verified, now, OnReuse::Act).await?.session_ref())
     }
 
     /// Tells the log and the observer what was decided.
@@ -361,30 +365,26 @@ impl Knox {
     }
 
     /// Asks the store and the application about a token whose signature and claims are valid.
-    async fn ask(
-        &self,
-        session: &SessionRef,
-        verified: &Verified,
-        now: Timestamp,
-        on_reuse: OnReuse,
-    ) -> Result<(Arc<SessionRecord>, Option<SubjectUser>), AuthenticateError> {
-        let record = self.find_vouched(session, verified, now, on_reuse).await?;
+    async fn ask(&self, verified: &Verified, now: Timestamp, on_reuse: OnReuse) -> Result<Answer, AuthenticateError> {
+        // Before the store is asked, so that what changes in the meantime is not missed.
+        let asked = self.asked(verified, now);
+        let record = self.find_vouched(verified, now, on_reuse).await?;
         let user = self.check_record(&record, now).await?;
-        Ok((record, user))
+        Ok(Answer { record, user, asked })
     }
 
     /// The record of a session, if it vouches for all that the token says.
     async fn find_vouched(
         &self,
-        session: &SessionRef,
         verified: &Verified,
         now: Timestamp,
         on_reuse: OnReuse,
     ) -> Result<Arc<SessionRecord>, AuthenticateError> {
         // A record is large, and each step on its way out would move it.
-        let record = Arc::new(self.find_record(session).await?);
+        let record = Arc::new(self.find_record(verified.claimed().session()).await?);
         if record.digest != verified.claimed().digest {
-            self.check_previous(&record, verified, now, on_reuse).await?;
+            // In a box, since it is rare, and the future of each request would have room for it.
+            Box::pin(self.check_previous(&record, verified, now, on_reuse)).await?;
         }
         if self.vouches_for_claims(&record, verified) { Ok(record) } else { Err(Rejection::Revoked.into()) }
     }
@@ -455,6 +455,11 @@ impl Knox {
         }
         Err(Rejection::Reused.into())
     }
+}
+
+/// The span of an authentication. Not by the macro, which makes the future of each request larger.
+fn span() -> Span {
+    tracing::debug_span!("knox.authenticate", subject = Empty, session_id = Empty)
 }
 
 /// Whether the token has the secret before the present one, and the grace is not over.

@@ -4,41 +4,43 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{knox::Knox, observer::Event, store::record::SessionRecord, token::id::SessionRef};
+use crate::{knox::Knox, observer::Event, store::record::SessionRecord};
 
 /// How long a request waits at most for the use of its session to be recorded.
 const TIME_LIMIT: Duration = Duration::from_millis(250);
 
 impl Knox {
-    /// Records the use of a session, if that was not done lately, and slides its expiry if it has an idle timeout.
-    ///
-    /// The token was valid before, so a store that cannot write now does not make it invalid: the session at most
-    /// expires earlier. Of the requests of one session, one writes, also of those that have read the record before that;
-    /// if it fails or takes too long, none tries again before the next interval. `true`: it was recorded, in `record` too.
-    pub(super) async fn touch(&self, session: &SessionRef, record: &mut Arc<SessionRecord>, now: Timestamp) -> bool {
+    /// Whether this request is the one to record the use of its session: it was not done lately, and no other request is
+    /// about to, also none that has read the record before. None is asked again before the next interval.
+    pub(super) fn begin_touch(&self, record: &SessionRecord, now: Timestamp) -> bool {
         let interval = self.0.settings.touch_interval;
         let interval = record.idle_timeout.map_or(interval, |timeout| interval.min(timeout / 4));
-        let is_due = |last: Timestamp| now >= last.checked_add(interval).unwrap_or(Timestamp::MAX);
+        let is_due = |last: Timestamp| Duration::try_from(now.duration_since(last)).is_ok_and(|age| age >= interval);
         // The first use is recorded at once; and in the leeway after its expiry a session is accepted, and no longer
         // prolonged.
-        if !record.is_active(now)
-            || !record.last_used_at.is_none_or(is_due)
-            || !self.0.touches.begin(session, is_due, now)
-        {
-            return false;
-        }
+        record.is_active(now)
+            && record.last_used_at.is_none_or(is_due)
+            && self.0.touches.begin(&record.session_ref(), is_due, now)
+    }
+
+    /// Records the use of a session, and slides its expiry if it has an idle timeout.
+    ///
+    /// The token was valid before, so a store that cannot write now does not make it invalid: the session at most
+    /// expires earlier. `true`: it was recorded, in `record` too.
+    pub(super) async fn touch(&self, record: &mut Arc<SessionRecord>, now: Timestamp) -> bool {
+        let session = record.session_ref();
         let slid = record.idle_timeout.and_then(|_| record.next_expiry(now));
         let limit = self.time_limit().at_most(TIME_LIMIT);
-        match limit.apply(self.admin().store().touch(session, now, slid)).await {
+        match limit.apply(self.admin().store().touch(&session, now, slid)).await {
             Ok(true) => {
                 let record = Arc::make_mut(record);
                 record.last_used_at = Some(now);
                 record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
-                self.emit(&Event::Renewed { session: session.clone(), expires_at: record.expires_at });
+                self.emit(&Event::Renewed { session, expires_at: record.expires_at });
                 true
             }
             Ok(false) => {
-                self.0.touches.forget(session);
+                self.0.touches.forget(&session);
                 false
             }
             Err(error) => {
