@@ -41,7 +41,8 @@ pub(crate) async fn authenticate<H: Handle>(
     requirement: &Requirement<H>,
 ) -> Result<H::Auth, HttpRejection> {
     let slot = slot(parts);
-    requirement.authenticate(&request(requirement.handle(), parts, &slot)).await
+    let authenticating = requirement.authenticate(&request(requirement.handle(), parts, &slot));
+    authenticating.await
 }
 
 /// The same, where a request may have no credential.
@@ -50,7 +51,8 @@ pub(crate) async fn authenticate_optional<H: Handle>(
     requirement: &Requirement<H>,
 ) -> Result<Option<H::Auth>, HttpRejection> {
     let slot = slot(parts);
-    requirement.authenticate_optional(&request(requirement.handle(), parts, &slot)).await
+    let authenticating = requirement.authenticate_optional(&request(requirement.handle(), parts, &slot));
+    authenticating.await
 }
 
 /// The claims of the token.

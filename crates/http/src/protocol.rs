@@ -14,7 +14,7 @@ use crate::{
     cookies::Cookies,
     rejection::{Cause, HttpRejection, ProblemBody},
     request::Request,
-    slot::{AuthSlot, Slot},
+    slot::{AuthSlot, Key, Slot},
 };
 
 /// The number of the next handle.
@@ -92,29 +92,20 @@ impl Protocol {
         Request::new(method, path, &self.header, self.cookies.as_ref(), header)
     }
 
-    /// What `decide` says of the token of `request`. It is asked once for each request, if there is a slot to keep its
-    /// answer in.
-    pub(crate) async fn authenticate<'a, A: Clone, F>(
+    /// The token of a request, and the slot for what is decided of it.
+    pub(crate) fn presented_token<'a, A>(
         &self,
         request: &Request<'a>,
         max_token_bytes: usize,
-        slot: impl Fn(&AuthSlot) -> &Slot<A>,
-        decide: impl Fn(&'a str) -> F,
-    ) -> Result<A, HttpRejection>
-    where
-        F: Future<Output = Result<A, HttpRejection>>,
-    {
+        slot: impl Fn(&'a AuthSlot) -> &'a Slot<A>,
+    ) -> Result<PresentedToken<'a, A>, HttpRejection> {
         let credential = request.credential();
         if let Credential::Cookie(_) = credential {
             self.require_same_origin(request)?;
         }
-        let decide = || async { decide(self.token(credential, max_token_bytes)?).await };
-        if let Some(auth_slot) = request.slot
-            && let Some(outcome) = slot(auth_slot).get_or_fill(self.id, credential, decide()).await
-        {
-            return outcome;
-        }
-        decide().await
+        let token = self.token(credential, max_token_bytes)?;
+        let slot = request.slot.map(|all| (slot(all), Key::new(self.id, credential)));
+        Ok(PresentedToken { token, slot })
     }
 
     /// The token of a request.
@@ -172,6 +163,14 @@ impl Protocol {
     pub(crate) fn offers_basic(&self) -> bool {
         self.cookies.is_none() && self.header.eq_ignore_ascii_case(AUTHORIZATION)
     }
+}
+
+/// The token of a request.
+#[derive(Debug)]
+pub struct PresentedToken<'a, A> {
+    pub(crate) token: &'a str,
+    /// Where what is decided of it is kept, and what that counts for.
+    pub(crate) slot: Option<(&'a Slot<A>, Key)>,
 }
 
 /// Optional authentication: no credential is `None`, and every other rejection stays what it is.

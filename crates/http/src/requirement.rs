@@ -84,11 +84,18 @@ impl<H: Handle> Requirement<H> {
     ///
     /// [`HttpRejection`], with the response to send: that of [`KnoxHttp::authenticate`], 403 for want of a scope, or 401
     /// if the login is too old.
-    pub async fn authenticate(&self, request: &Request<'_>) -> Result<H::Auth, HttpRejection> {
-        let auth = self.handle.authenticate_with(request, &self.conditions).await?;
-        self.scopes.iter().try_for_each(|scope| self.handle.require_scope(&auth, scope))?;
-        self.handle.require_conditions(&auth, &self.conditions)?;
-        Ok(auth)
+    pub fn authenticate<'a>(
+        &'a self,
+        request: &Request<'a>,
+    ) -> impl Future<Output = Result<H::Auth, HttpRejection>> + Send + use<'a, H> {
+        // Not in the future, as it would hold the request then, and be twice as large.
+        let presented = self.handle.presented_token(request);
+        async move {
+            let auth = self.handle.decide(presented?, &self.conditions).await?;
+            self.scopes.iter().try_for_each(|scope| self.handle.require_scope(&auth, scope))?;
+            self.handle.require_conditions(&auth, &self.conditions)?;
+            Ok(auth)
+        }
     }
 
     /// The same where authentication is optional: no credential is `None`; a bad one, or a store that is down, stays what
@@ -97,8 +104,12 @@ impl<H: Handle> Requirement<H> {
     /// # Errors
     ///
     /// As for [`authenticate`](Self::authenticate), unless no credential was sent.
-    pub async fn authenticate_optional(&self, request: &Request<'_>) -> Result<Option<H::Auth>, HttpRejection> {
-        optional(self.authenticate(request).await)
+    pub fn authenticate_optional<'a>(
+        &'a self,
+        request: &Request<'a>,
+    ) -> impl Future<Output = Result<Option<H::Auth>, HttpRejection>> + Send + use<'a, H> {
+        let authenticating = self.authenticate(request);
+        async { optional(authenticating.await) }
     }
 
     /// The claims of the token of `request` as a type of the application.
@@ -129,5 +140,22 @@ impl Requirement<KnoxHttp> {
     pub fn passive(mut self) -> Self {
         self.conditions.is_passive = true;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jwt_knox::{Knox, MemoryStore, SigningKey};
+
+    use super::*;
+
+    /// It is part of the future of each handler that has a guard, and so of what each request allocates.
+    #[test]
+    fn the_future_of_a_guard_is_small() {
+        let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
+        let knox = KnoxHttp::builder(knox).build().unwrap();
+        let requirement = Requirement::new(knox.clone());
+        let future = requirement.authenticate(&knox.request("GET", "/", |_| None));
+        assert!(size_of_val(&future) <= 1024, "{} bytes", size_of_val(&future));
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{
     fmt,
-    future::Future,
     hash::{BuildHasher, RandomState},
     sync::{Arc, LazyLock},
 };
 
-use async_lock::OnceCell;
+use foldhash::{SharedSeed, quality::SeedableRandomState};
+use futures_util::lock::{Mutex, MutexGuard};
 use jwt_knox::{Authenticated, StatelessToken};
 
 use crate::{authorization::Credential, rejection::HttpRejection};
@@ -26,13 +26,27 @@ struct Slots {
     token: Slot<StatelessToken>,
 }
 
-/// What one kind of handle decides.
-pub(crate) struct Slot<A>(OnceCell<Decision<A>>);
+/// What one kind of handle decides. The guard that decides holds the lock, and the others wait for it.
+#[derive(Debug)]
+pub(crate) struct Slot<A>(Mutex<Option<Decision<A>>>);
 
+#[derive(Debug)]
 struct Decision<A> {
+    key: Key,
+    outcome: Result<A, HttpRejection>,
+}
+
+/// What a decision counts for: a handle and a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
     handle: u64,
     credential: u64,
-    outcome: Result<A, HttpRejection>,
+}
+
+impl Key {
+    pub(crate) fn new(handle: u64, credential: Credential<'_>) -> Self {
+        Self { handle, credential: fingerprint(credential) }
+    }
 }
 
 impl AuthSlot {
@@ -48,43 +62,58 @@ impl AuthSlot {
 }
 
 impl<A: Clone> Slot<A> {
-    /// What was decided of the request. If nothing was, waits for `decide` and keeps it. `None`: the slot was filled by
-    /// another handle than `handle`, or for another credential.
-    pub(crate) async fn get_or_fill(
-        &self,
-        handle: u64,
-        credential: Credential<'_>,
-        decide: impl Future<Output = Result<A, HttpRejection>>,
-    ) -> Option<Result<A, HttpRejection>> {
-        let credential = fingerprint(credential);
-        let fill = async { Decision { handle, credential, outcome: decide.await } };
-        let decision = self.0.get_or_init(|| fill).await;
-        (decision.handle == handle && decision.credential == credential).then(|| decision.outcome.clone())
-    }
-
-    fn outcome(&self) -> Option<&Result<A, HttpRejection>> {
-        self.0.get().map(|decision| &decision.outcome)
+    /// Waits for the guard that decides, if there is one, and says what was decided for `key`.
+    pub(crate) async fn look(&self, key: Key) -> Found<'_, A> {
+        let slot = self.0.lock().await;
+        match &*slot {
+            Some(decision) if decision.key == key => Found::Decided(decision.outcome.clone()),
+            Some(_) => Found::Taken,
+            None => Found::Empty(Place { slot, key }),
+        }
     }
 }
 
 impl<A> Default for Slot<A> {
     fn default() -> Self {
-        Self(OnceCell::new())
+        Self(Mutex::new(None))
+    }
+}
+
+/// What is in a slot.
+pub(crate) enum Found<'a, A> {
+    /// What counts for the key.
+    Decided(Result<A, HttpRejection>),
+    /// What counts for another key.
+    Taken,
+    /// Nothing.
+    Empty(Place<'a, A>),
+}
+
+/// An empty slot, which nobody else looks into before it is filled or given up.
+pub(crate) struct Place<'a, A> {
+    slot: MutexGuard<'a, Option<Decision<A>>>,
+    key: Key,
+}
+
+impl<A: Clone> Place<'_, A> {
+    /// Keeps what was decided.
+    pub(crate) fn fill(mut self, outcome: &Result<A, HttpRejection>) {
+        *self.slot = Some(Decision { key: self.key, outcome: outcome.clone() });
     }
 }
 
 impl fmt::Debug for AuthSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthSlot")
-            .field("session", &self.session().outcome())
-            .field("token", &self.token().outcome())
-            .finish()
+        f.debug_struct("AuthSlot").field("session", self.session()).field("token", self.token()).finish()
     }
 }
 
 /// Tells a credential from others, without keeping it. The key is random and stays in this process, so nobody can look
 /// for two that are taken for each other.
 fn fingerprint(credential: Credential<'_>) -> u64 {
-    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    KEY.hash_one(credential)
+    static KEY: LazyLock<(u64, SharedSeed)> = LazyLock::new(|| {
+        let random = RandomState::new();
+        (random.hash_one(0), SharedSeed::from_u64(random.hash_one(1)))
+    });
+    SeedableRandomState::with_seed(KEY.0, &KEY.1).hash_one(credential)
 }

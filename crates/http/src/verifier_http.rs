@@ -9,7 +9,7 @@ use crate::{
     config_error::HttpConfigError,
     cookies::Cookies,
     handle::{Handle, Sealed},
-    protocol::{Protocol, optional},
+    protocol::{PresentedToken, Protocol, optional},
     rejection::HttpRejection,
     request::Request,
     slot::AuthSlot,
@@ -80,15 +80,7 @@ impl VerifierHttp {
     /// [`HttpRejection`], with the response to send: 401 without a valid token, 503 if the keys of a
     /// [`RemoteKeySet`](jwt_knox::RemoteKeySet) cannot be fetched, or the issuer not be asked.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<StatelessToken, HttpRejection> {
-        let decide = async |token: &str| {
-            self.verifier().authenticate(token).await.map_err(|error| {
-                if let AuthenticateError::Rejected(reason) = &error {
-                    tracing::debug!(reason = reason.as_str(), "request rejected: {reason}");
-                }
-                self.reject(error)
-            })
-        };
-        self.0.protocol.authenticate(request, self.verifier().max_token_bytes(), AuthSlot::token, decide).await
+        self.decide(self.presented_token(request)?, &()).await
     }
 
     /// Optional authentication: no credential is `None`; a bad one stays what it is. A revoked token is accepted until
@@ -144,8 +136,17 @@ impl Handle for VerifierHttp {
         self.request(method, path, header)
     }
 
-    async fn authenticate_with(&self, request: &Request<'_>, (): &()) -> Result<StatelessToken, HttpRejection> {
-        self.authenticate(request).await
+    fn presented_token<'a>(&self, request: &Request<'a>) -> Result<PresentedToken<'a, StatelessToken>, HttpRejection> {
+        self.0.protocol.presented_token(request, self.verifier().max_token_bytes(), AuthSlot::token)
+    }
+
+    async fn ask(&self, token: &str, (): &()) -> Result<StatelessToken, HttpRejection> {
+        self.0.verifier.authenticate(token).await.map_err(|error| {
+            if let AuthenticateError::Rejected(reason) = &error {
+                tracing::debug!(reason = reason.as_str(), "request rejected: {reason}");
+            }
+            self.reject(error)
+        })
     }
 
     fn require_scope(&self, token: &StatelessToken, scope: &str) -> Result<(), HttpRejection> {
