@@ -114,9 +114,18 @@ impl TokenDigest {
     }
 }
 
+/// All bytes, as numbers of eight.
+fn words(bytes: &[u8; TokenDigest::MAX_BYTES]) -> impl Iterator<Item = u64> {
+    const { assert!(TokenDigest::MAX_BYTES.is_multiple_of(8), "no bytes are left over") };
+    bytes.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word))
+}
+
 impl PartialEq for TokenDigest {
     fn eq(&self, other: &Self) -> bool {
-        self.algorithm == other.algorithm && bool::from(self.bytes().ct_eq(other.bytes()))
+        // Eight bytes at a time, to the end, whatever they are.
+        let (left, right) = (words(&self.bytes), words(&other.bytes));
+        let difference = left.zip(right).fold(0, |difference, (left, right)| difference | (left ^ right));
+        self.algorithm == other.algorithm && bool::from(difference.ct_eq(&0))
     }
 }
 
