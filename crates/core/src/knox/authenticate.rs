@@ -215,6 +215,14 @@ enum OnReuse {
     Ignore,
 }
 
+/// What the store and the application are asked.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    verified: &'a Verified,
+    now: Timestamp,
+    on_reuse: OnReuse,
+}
+
 impl Knox {
     /// Decides whether `token` is valid. This is the one way in: every [`Authenticated`] begins here.
     ///
@@ -273,16 +281,18 @@ impl Knox {
         now: Timestamp,
         counts: Counts,
     ) -> Result<Authenticated, AuthenticateError> {
-        let remembered = self.remembered(token, now);
-        let is_new = remembered.is_none();
-        let mut answer = match remembered {
+        let mut answer = match self.remembered(token, now) {
             Some(answer) => answer,
-            None => self.ask(&token.verified, now, OnReuse::Act).await?,
+            None => {
+                let answer = self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await?;
+                token.remember(&answer);
+                answer
+            }
         };
-        let touches = counts == Counts::AsUse && self.begin_touch(&answer.record, now);
-        let was_touched = touches && Box::pin(self.touch(&mut answer.record, now)).await;
-        if answer.asked.is_some() && (is_new || was_touched) {
-            token.remember(answer.clone());
+        if counts == Counts::AsUse && self.begin_touch(&answer.record, now) {
+            // In a box, as all that is rare here, since the future of each request would have room for it.
+            Box::pin(self.touch(&mut answer.record, now)).await;
+            token.remember(&answer);
         }
         Ok(Authenticated::new(answer, &token.verified, now))
     }
@@ -338,7 +348,7 @@ impl Knox {
         let now = self.now();
         self.0.jwt.recheck(&self.0.keys, auth.verified(), now)?;
         // Nobody has presented the token again: a connection has outlived a rotation, and its session goes on.
-        let answer = self.ask(&auth.verified, now, OnReuse::Ignore).await?;
+        let answer = self.ask(&Question { verified: &auth.verified, now, on_reuse: OnReuse::Ignore }).await?;
         Ok(Authenticated::new(answer, &auth.verified, now))
     }
 
@@ -347,7 +357,8 @@ impl Knox {
     pub(super) async fn session_of(&self, token: &str) -> Result<SessionRef, AuthenticateError> {
         let now = self.now();
         let token = self.verify(token, now)?;
-        Ok(self.find_vouched(&token.verified, now, OnReuse::Act).await?.session_ref())
+        let question = Question { verified: &token.verified, now, on_reuse: OnReuse::Act };
+        Ok(self.find_vouched(&question).await?.session_ref())
     }
 
     /// Tells the log and the observer what was decided.
@@ -365,26 +376,20 @@ impl Knox {
     }
 
     /// Asks the store and the application about a token whose signature and claims are valid.
-    async fn ask(&self, verified: &Verified, now: Timestamp, on_reuse: OnReuse) -> Result<Answer, AuthenticateError> {
+    async fn ask(&self, question: &Question<'_>) -> Result<Answer, AuthenticateError> {
         // Before the store is asked, so that what changes in the meantime is not missed.
-        let asked = self.asked(verified, now);
-        let record = self.find_vouched(verified, now, on_reuse).await?;
-        let user = self.check_record(&record, now).await?;
+        let asked = self.asked(question.verified, question.now);
+        let record = self.find_vouched(question).await?;
+        let user = self.check_record(&record, question.now).await?;
         Ok(Answer { record, user, asked })
     }
 
     /// The record of a session, if it vouches for all that the token says.
-    async fn find_vouched(
-        &self,
-        verified: &Verified,
-        now: Timestamp,
-        on_reuse: OnReuse,
-    ) -> Result<Arc<SessionRecord>, AuthenticateError> {
-        // A record is large, and each step on its way out would move it.
-        let record = Arc::new(self.find_record(verified.claimed().session()).await?);
+    async fn find_vouched(&self, question: &Question<'_>) -> Result<Arc<SessionRecord>, AuthenticateError> {
+        let verified = question.verified;
+        let record = self.find_record(verified.claimed().session()).await?;
         if record.digest != verified.claimed().digest {
-            // In a box, since it is rare, and the future of each request would have room for it.
-            Box::pin(self.check_previous(&record, verified, now, on_reuse)).await?;
+            Box::pin(self.check_previous(&record, question)).await?;
         }
         if self.vouches_for_claims(&record, verified) { Ok(record) } else { Err(Rejection::Revoked.into()) }
     }
@@ -409,11 +414,13 @@ impl Knox {
     }
 
     /// The record of a session.
-    pub(super) async fn find_record(&self, session: &SessionRef) -> Result<SessionRecord, AuthenticateError> {
-        let found = self.time_limit().apply(self.admin().store().find(session)).await?;
-        let record = found.ok_or(Rejection::Revoked)?;
-        // The subject too, in case a database takes `Alice` for `alice`.
-        if record.subject == session.subject { Ok(record) } else { Err(Rejection::Revoked.into()) }
+    pub(super) async fn find_record(&self, session: &SessionRef) -> Result<Arc<SessionRecord>, AuthenticateError> {
+        match self.time_limit().apply(self.admin().store().find(session)).await? {
+            // The subject too, in case a database takes `Alice` for `alice`. In an `Arc`, as a record is large, and each step
+            // on its way out would move it.
+            Some(record) if record.subject == session.subject => Ok(Arc::new(record)),
+            _ => Err(Rejection::Revoked.into()),
+        }
     }
 
     /// Whether a session has not expired and its subject may be logged in, whatever token was presented.
@@ -431,17 +438,12 @@ impl Knox {
     /// Whether a token that does not have the present secret has the one before it, in its grace.
     ///
     /// After the grace, two parties have the token, and only one of them should (RFC 9700 §4.14.2).
-    async fn check_previous(
-        &self,
-        record: &SessionRecord,
-        token: &Verified,
-        now: Timestamp,
-        on_reuse: OnReuse,
-    ) -> Result<(), AuthenticateError> {
+    async fn check_previous(&self, record: &SessionRecord, question: &Question<'_>) -> Result<(), AuthenticateError> {
+        let Question { verified: token, now, on_reuse } = *question;
         if is_in_grace(record, token, now) {
             return Ok(());
         }
-        if record.previous.as_ref().is_none_or(|previous| previous.digest != token.claimed().digest) {
+        if record.previous.as_ref().is_none_or(|previous| *previous.digest() != token.claimed().digest) {
             return Err(Rejection::Revoked.into());
         }
         if on_reuse == OnReuse::Ignore {

@@ -165,9 +165,13 @@ impl Tokens {
 }
 
 impl Entry {
-    /// Remembers what was answered about the session of the token.
-    pub(super) fn remember(&self, answer: Answer) {
-        *self.lock() = Some(answer);
+    /// Remembers what was answered about the session of the token, if it is to be remembered.
+    pub(super) fn remember(&self, answer: &Answer) {
+        if answer.asked.is_some() {
+            let before = self.lock().replace(answer.clone());
+            // The application's user, without the lock.
+            drop(before);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Answer>> {

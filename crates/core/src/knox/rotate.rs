@@ -1,5 +1,7 @@
 //! Rotating the token of a session.
 
+use std::sync::Arc;
+
 use crate::{
     error::{IssueError, Rejection},
     knox::{Knox, authenticate::Authenticated, issue::Issued},
@@ -53,11 +55,8 @@ impl Knox {
         if record.digest == auth.verified().claimed().digest {
             let nonce = RotationNonce::mint(self.0.settings.fill_random).map_err(IssueError::Random)?;
             let secret = self.next_secret(auth, &nonce)?;
-            let previous = PreviousSecret {
-                digest: record.digest.clone(),
-                nonce,
-                valid_until: expiry_exact(now, self.0.settings.rotation_grace),
-            };
+            let grace_ends = expiry_exact(now, self.0.settings.rotation_grace);
+            let previous = PreviousSecret::new(record.digest.clone(), nonce, grace_ends);
             let mut rotation = Rotation::new(self.digest(&secret)?, previous, now);
             // In the leeway after its expiry a session is accepted, and no longer prolonged.
             if record.is_active(now) && record.idle_timeout.is_some() {
@@ -82,7 +81,7 @@ impl Knox {
         let digest = &auth.verified().claimed().digest;
         let previous = record.previous.as_ref().filter(|previous| previous.is_in_grace(digest, now));
         let previous = previous.ok_or(Rejection::Revoked)?;
-        let secret = self.next_secret(auth, &previous.nonce)?;
+        let secret = self.next_secret(auth, previous.nonce())?;
         let hash = record.digest.algorithm();
         if hash.digest(&secret).as_ref() != Some(&record.digest) {
             return Err(Rejection::Revoked.into());
@@ -101,7 +100,7 @@ impl Knox {
             return Err(Rejection::Revoked.into());
         }
         self.check_subject(&record).await?;
-        Ok(record)
+        Ok(Arc::unwrap_or_clone(record))
     }
 
     fn next_secret(&self, auth: &Authenticated, nonce: &RotationNonce) -> Result<Secret, IssueError> {

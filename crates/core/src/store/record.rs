@@ -191,7 +191,7 @@ impl Rotation {
     /// Changes `record`, for a store that reads and writes it whole. `false`: it no longer has the digest that is
     /// rotated away, and nothing was changed.
     pub fn apply(&self, record: &mut SessionRecord) -> bool {
-        if record.digest != self.previous.digest {
+        if record.digest != *self.previous.digest() {
             return false;
         }
         record.digest = self.digest.clone();

@@ -47,44 +47,57 @@ impl RotationNonce {
 /// [`Display`](fmt::Display) gives one line of printable ASCII, at most [`MAX_TEXT_BYTES`](Self::MAX_TEXT_BYTES) long, and
 /// [`FromStr`] reads it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PreviousSecret {
-    pub(crate) digest: TokenDigest,
-    pub(crate) nonce: RotationNonce,
-    pub(crate) valid_until: Timestamp,
+pub struct PreviousSecret(Box<Parts>);
+
+/// In a box, since most sessions have none, and each check moves a record.
+#[derive(Clone, PartialEq, Eq)]
+struct Parts {
+    digest: TokenDigest,
+    nonce: RotationNonce,
+    valid_until: Timestamp,
 }
 
 impl PreviousSecret {
     /// The longest text, in bytes.
     pub const MAX_TEXT_BYTES: usize = TokenDigest::MAX_TEXT_BYTES + 1 + 2 * RotationNonce::BYTES + 1 + 20;
 
+    pub(crate) fn new(digest: TokenDigest, nonce: RotationNonce, valid_until: Timestamp) -> Self {
+        Self(Box::new(Parts { digest, nonce, valid_until }))
+    }
+
     /// The digest of that secret.
     #[must_use]
     pub fn digest(&self) -> &TokenDigest {
-        &self.digest
+        &self.0.digest
+    }
+
+    /// What the secret after it was made with.
+    pub(crate) fn nonce(&self) -> &RotationNonce {
+        &self.0.nonce
     }
 
     /// Until when a token with it is still valid, exclusive.
     #[must_use]
     pub fn valid_until(&self) -> Timestamp {
-        self.valid_until
+        self.0.valid_until
     }
 
     /// Whether `digest` is that of this secret, and the grace is not over.
     pub(crate) fn is_in_grace(&self, digest: &TokenDigest, now: Timestamp) -> bool {
-        self.digest == *digest && now < self.valid_until
+        self.0.digest == *digest && now < self.0.valid_until
     }
 }
 
 impl fmt::Display for PreviousSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nonce = base16ct::lower::encode_string(&self.nonce.0);
-        write!(f, "{} {nonce} {}", self.digest, self.valid_until.as_microsecond())
+        let Parts { digest, nonce, valid_until } = &*self.0;
+        write!(f, "{digest} {} {}", base16ct::lower::encode_string(&nonce.0), valid_until.as_microsecond())
     }
 }
 
 impl fmt::Debug for PreviousSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PreviousSecret").field("valid_until", &self.valid_until).finish_non_exhaustive()
+        f.debug_struct("PreviousSecret").field("valid_until", &self.0.valid_until).finish_non_exhaustive()
     }
 }
 
@@ -103,11 +116,9 @@ impl FromStr for PreviousSecret {
         }
         base16ct::lower::decode(nonce, &mut bytes).map_err(|_| PreviousSecretError)?;
         let until: i64 = until.parse().map_err(|_| PreviousSecretError)?;
-        Ok(Self {
-            digest: digest.parse().map_err(|_| PreviousSecretError)?,
-            nonce: RotationNonce(bytes),
-            valid_until: Timestamp::from_microsecond(until).map_err(|_| PreviousSecretError)?,
-        })
+        let digest = digest.parse().map_err(|_| PreviousSecretError)?;
+        let valid_until = Timestamp::from_microsecond(until).map_err(|_| PreviousSecretError)?;
+        Ok(Self::new(digest, RotationNonce(bytes), valid_until))
     }
 }
 
@@ -145,11 +156,8 @@ mod tests {
     fn the_text_comes_back_and_nothing_else_is_read() {
         for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512OfHex] {
             let digest = algorithm.digest(&Secret::from_token("616263".to_owned()).unwrap()).unwrap();
-            let previous = PreviousSecret {
-                digest,
-                nonce: RotationNonce::mint(fill_from_os).unwrap(),
-                valid_until: whole_microseconds(Timestamp::MAX),
-            };
+            let nonce = RotationNonce::mint(fill_from_os).unwrap();
+            let previous = PreviousSecret::new(digest, nonce, whole_microseconds(Timestamp::MAX));
             let text = previous.to_string();
             assert!(text.len() <= PreviousSecret::MAX_TEXT_BYTES, "{text}");
             assert_eq!(text.parse(), Ok(previous));
