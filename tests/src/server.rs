@@ -454,7 +454,7 @@ mod on_hyper {
         KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope, text,
     };
     use crate::serve;
-    use example_adapter_hyper::{authenticate, built_in_routes, translate_request, translate_response};
+    use example_adapter_hyper::{authenticate, built_in_routes, headers, translate_request, translate_response};
 
     fn optional(outcome: Result<Authenticated, HttpRejection>) -> Result<Option<Authenticated>, HttpRejection> {
         match outcome {
@@ -501,7 +501,7 @@ mod on_hyper {
             "/own_login" => {
                 let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
                 let slot = AuthSlot::default();
-                let login = knox.begin_login(&translate_request(knox, &parts, &slot))?;
+                let login = knox.begin_login(&translate_request(knox, &parts, &slot).with_headers(headers(&parts)))?;
                 let login = own_login_of(login, header("x-end"), header("x-next"));
                 return Ok(translate_response(login.log_in(own_session(header("x-user"))?).await?));
             }

@@ -71,7 +71,8 @@ impl KnoxLogin {
 impl KnoxLogin {
     fn extract(request: &HttpRequest) -> Result<Self, HttpRejection> {
         let (knox, slot): (KnoxHttp, _) = (configured(request)?, slot(request));
-        Ok(Self(knox.begin_login(&translate::request(&knox, request, &slot))?))
+        let request = translate::request(&knox, request, &slot).with_headers(translate::headers(request));
+        Ok(Self(knox.begin_login(&request)?))
     }
 }
 

@@ -67,8 +67,7 @@ async fn respond(knox: KnoxHttp, endpoint: Endpoint, http: HttpRequest, payload:
     let answer = async move {
         let mut request = translate::request(&knox, &http, &slot);
         if knox.needs_headers(endpoint) {
-            let headers = http.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            request = request.with_headers(headers);
+            request = request.with_headers(translate::headers(&http));
         }
         if let Some(body) = &body {
             request = request.with_body(match body {

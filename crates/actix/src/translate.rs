@@ -18,6 +18,11 @@ pub(crate) fn request<'a>(handle: &impl Handle, request: &'a HttpRequest, slot: 
         .with_slot(slot)
 }
 
+/// All headers, for a login and the routes that need them.
+pub(crate) fn headers(request: &HttpRequest) -> impl Iterator<Item = (&str, &[u8])> {
+    request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+}
+
 pub(crate) fn response(response: jwt_knox_http::Response) -> HttpResponse {
     let status = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);

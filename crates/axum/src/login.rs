@@ -12,7 +12,7 @@ use jwt_knox_http::{KnoxHttp, PendingLogin};
 
 use crate::{
     rejection::KnoxRejection,
-    translate::{self, request, slot},
+    translate::{self, headers, request, slot},
 };
 
 /// A login of the application's own: by OAuth, a passkey, a link in a mail, or a form of its own. It answers as
@@ -78,7 +78,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
         let (knox, slot) = (KnoxHttp::from_ref(state), slot(parts));
-        Ok(Self(knox.begin_login(&request(&knox, parts, &slot))?))
+        Ok(Self(knox.begin_login(&request(&knox, parts, &slot).with_headers(headers(parts)))?))
     }
 }
 

@@ -78,8 +78,7 @@ async fn respond(knox: KnoxHttp, endpoint: Endpoint, request: Request) -> Respon
     let answer = async move {
         let mut request = translate::request(&knox, &parts, &slot);
         if knox.needs_headers(endpoint) {
-            let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            request = request.with_headers(headers);
+            request = request.with_headers(translate::headers(&parts));
         }
         if let Some(body) = &body {
             request = request.with_body(match body {

@@ -18,6 +18,11 @@ pub(crate) fn request<'a>(handle: &impl Handle, parts: &'a Parts, slot: &'a Auth
         .with_slot(slot)
 }
 
+/// All headers, for a login and the routes that need them.
+pub(crate) fn headers(parts: &Parts) -> impl Iterator<Item = (&str, &[u8])> {
+    parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+}
+
 pub(crate) fn response(response: jwt_knox_http::Response) -> Response {
     let mut out = Response::new(Body::empty());
     *out.status_mut() = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

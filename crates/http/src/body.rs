@@ -23,6 +23,7 @@ pub(crate) fn bytes<'a>(request: &Request<'a>) -> Result<&'a [u8], Cause> {
 
 /// Whether the body of `request` is said to be of that media type, with parameters or without.
 pub(crate) fn has_type(request: &Request<'_>, media_type: &[u8]) -> bool {
-    let essence = request.content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
+    let content_type = request.header("content-type").unwrap_or_default();
+    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
     trim(essence).eq_ignore_ascii_case(media_type)
 }

@@ -40,9 +40,8 @@ mod tests {
     use crate::request::Body;
 
     fn parameter<'a>(body: &'a [u8], content_type: &'a str) -> Result<Option<Cow<'a, str>>, u16> {
-        let request = Request::new("POST", "/", "authorization", None, |name| {
-            (name == "content-type").then_some(content_type.as_bytes())
-        });
+        let headers = [("content-type", content_type.as_bytes())];
+        let request = Request::new("POST", "/", "authorization", None, |_| None).with_headers(headers);
         let form = Form::of(&request.with_body(Body::Complete(body)));
         form.and_then(|form| form.parameter("token", "twice")).map_err(|cause| match cause {
             Cause::Other(code, _) | Cause::OAuth(code, _) => code.status(),

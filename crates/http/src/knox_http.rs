@@ -182,11 +182,12 @@ impl KnoxHttp {
         self.0.settings.paths.path(endpoint)
     }
 
-    /// Whether [`respond`](Self::respond) needs [all headers](Request::with_headers) of a request to that route. If not, an
-    /// adapter does not collect them.
+    /// Whether [`respond`](Self::respond) needs [all headers](Request::with_headers) of a request to that route, as where it
+    /// reads a body. If not, an adapter does not collect them.
     #[must_use]
     pub fn needs_headers(&self, endpoint: Endpoint) -> bool {
-        matches!(endpoint, Endpoint::GetToken | Endpoint::Login | Endpoint::ForwardAuth)
+        use Endpoint::{ForwardAuth, GetToken, Introspect, Login, Revoke, Session};
+        matches!(endpoint, GetToken | Login | ForwardAuth | Session | Introspect | Revoke)
     }
 
     /// Whether [`respond`](Self::respond) needs the body of this request. If not, an adapter does not wait for it.

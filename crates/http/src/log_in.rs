@@ -49,7 +49,8 @@ struct Rejected {
 
 impl KnoxHttp {
     /// Begins a login of the application's own. Call it before you read what the login is checked against: a session of
-    /// a password that was changed in the meantime does not begin.
+    /// a password that was changed in the meantime does not begin. Give the request
+    /// [all headers](Request::with_headers), among which the label is found.
     ///
     /// # Errors
     ///
@@ -63,9 +64,9 @@ impl KnoxHttp {
     }
 
     /// Logs in whom the application has checked, and answers as `/get_token` does: with the token, with the label from
-    /// `User-Agent`, and with the same rejections. With [cookies](crate::KnoxHttpBuilder::cookies) on it answers as
-    /// `/login` does: the token is in the cookie and not in the body. A login whose check takes a while calls
-    /// [`begin_login`](Self::begin_login) before it.
+    /// `User-Agent` if the request has [all headers](Request::with_headers), and with the same rejections. With
+    /// [cookies](crate::KnoxHttpBuilder::cookies) on it answers as `/login` does: the token is in the cookie and not in the
+    /// body. A login whose check takes a while calls [`begin_login`](Self::begin_login) before it.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl KnoxHttp {
 
 impl PendingLogin {
     fn new(knox: &KnoxHttp, request: &Request<'_>, rejected: Rejected, transport: Transport) -> Self {
-        let user_agent = request.user_agent.map(|agent| String::from_utf8_lossy(agent).into_owned());
+        let user_agent = request.header("user-agent").map(|agent| String::from_utf8_lossy(agent).into_owned());
         let before = cookie_token(request.cookie(), knox.max_token_bytes()).ok().flatten();
         Self {
             knox: knox.clone(),

@@ -20,8 +20,7 @@ pub struct Request<'a> {
     pub(crate) authorization: Values<'a>,
     /// What browsers send, if cookies are on.
     pub(crate) browser: Option<Browser<'a>>,
-    pub(crate) content_type: Option<&'a [u8]>,
-    pub(crate) user_agent: Option<&'a [u8]>,
+    /// All of them, or none if the adapter has not given them.
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
     pub(crate) body: Body<'a>,
     pub(crate) slot: Option<&'a AuthSlot>,
@@ -94,8 +93,6 @@ impl<'a> Request<'a> {
                 // client. The others reach the server, and no page can leave them out.
                 is_upgrade: UPGRADE.iter().any(|name| first(name).is_some()),
             }),
-            content_type: first("content-type"),
-            user_agent: first("user-agent"),
             headers: Vec::new(),
             body: Body::Complete(&[]),
             slot: None,
@@ -167,10 +164,16 @@ impl<'a> Request<'a> {
         Self { query: Some(query.unwrap_or_default()), ..self }
     }
 
-    /// Adds all headers, which a [`Login`](crate::Login) may ask for. A guard needs none of them.
+    /// Adds all headers: for a login, and for the built-in routes that
+    /// [need them](crate::KnoxHttp::needs_headers). A guard does not.
     #[must_use]
     pub fn with_headers(self, headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         Self { headers: headers.into_iter().collect(), ..self }
+    }
+
+    /// The first header of that name, if the adapter has given all of them.
+    pub(crate) fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
     /// Adds the body.

@@ -68,7 +68,8 @@ impl KnoxLogin {
 impl KnoxLogin {
     fn extract(request: &Request<'_>) -> Result<Self, HttpRejection> {
         let knox: KnoxHttp = configured(request)?;
-        Ok(Self(knox.begin_login(&translate::request(&knox, request))?))
+        let headers: Vec<_> = request.headers().iter().collect();
+        Ok(Self(knox.begin_login(&translate::request(&knox, request).with_headers(translate::headers(&headers)))?))
     }
 }
 

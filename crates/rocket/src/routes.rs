@@ -88,8 +88,7 @@ impl Handler for BuiltIn {
         let mut request = translate::request(&self.knox, rocket);
         if self.knox.needs_headers(self.endpoint) {
             headers = rocket.headers().iter().collect();
-            request =
-                request.with_headers(headers.iter().map(|header| (header.name().as_str(), header.value().as_bytes())));
+            request = request.with_headers(translate::headers(&headers));
         }
         let bytes;
         if self.knox.needs_body(self.endpoint, &request) {

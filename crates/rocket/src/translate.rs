@@ -6,7 +6,10 @@ use std::{
 };
 
 use jwt_knox_http::{AuthSlot, Handle, HttpRejection, KnoxHttp, Request as KnoxRequest, Requirement, VerifierHttp};
-use rocket::{Ignite, Request, Response, Rocket, http::Status};
+use rocket::{
+    Ignite, Request, Response, Rocket,
+    http::{Header, Status},
+};
 
 pub(crate) fn request<'a>(handle: &impl Handle, request: &'a Request<'_>) -> KnoxRequest<'a> {
     handle
@@ -16,6 +19,11 @@ pub(crate) fn request<'a>(handle: &impl Handle, request: &'a Request<'_>) -> Kno
         .with_query(request.uri().query().map(|query| query.as_str()))
         .with_authority(authority(request))
         .with_slot(request.local_cache(AuthSlot::default))
+}
+
+/// All headers, for a login and the routes that need them.
+pub(crate) fn headers<'a>(headers: &'a [Header<'_>]) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    headers.iter().map(|header| (header.name().as_str(), header.value().as_bytes()))
 }
 
 /// The host and port in HTTP/2, where there is no `Host` header.

@@ -23,6 +23,11 @@ pub fn translate_request<'a>(handle: &impl Handle, parts: &'a Parts, slot: &'a A
         .with_slot(slot)
 }
 
+/// All headers, for a login and the routes that need them.
+pub fn headers(parts: &Parts) -> impl Iterator<Item = (&str, &[u8])> {
+    parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+}
+
 /// A response of the contract in hyper's words: as it is.
 #[must_use]
 pub fn translate_response(response: jwt_knox_http::Response) -> Response<Full<Bytes>> {
@@ -78,8 +83,7 @@ pub async fn built_in_routes(
     let answer = async move {
         let mut request = translate_request(&knox, &parts, &slot);
         if knox.needs_headers(endpoint) {
-            let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            request = request.with_headers(headers);
+            request = request.with_headers(headers(&parts));
         }
         if let Some(body) = &body {
             request = request.with_body(match body {
