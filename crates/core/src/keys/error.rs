@@ -168,8 +168,14 @@ pub enum KeyRingError {
 #[non_exhaustive]
 pub enum KeyFolderError {
     /// There is no ring in the folder.
-    #[error("there is no key ring in `{folder}`; make one with `KeyRing::new(key)`, and `save` it there")]
+    #[error("there is no key ring in `{folder}`; make one with `KeyRing::new(key)`, and `save_new` it there")]
     Missing {
+        /// The folder.
+        folder: String,
+    },
+    /// There is a ring in the folder already, so no new one is put there.
+    #[error("there is a key ring in `{folder}` already; `load` it to change it, or take another folder")]
+    Present {
         /// The folder.
         folder: String,
     },

@@ -167,8 +167,15 @@ pub(super) fn encode(entries: &[Entry]) -> Zeroizing<String> {
     text
 }
 
+/// What becomes of a ring that is in the folder already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Present {
+    Replaced,
+    Kept,
+}
+
 /// Puts the text into the place of the file, for the owner only.
-pub(super) fn write(folder: &Path, text: &str) -> Result<(), KeyFolderError> {
+pub(super) fn write(folder: &Path, text: &str, present: Present) -> Result<(), KeyFolderError> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |source| KeyFolderError::Io { path, source }
@@ -178,15 +185,33 @@ pub(super) fn write(folder: &Path, text: &str) -> Result<(), KeyFolderError> {
     let mut random = [0; 12];
     fill_from_os(&mut random).map_err(|source| failed(folder)(io::Error::other(source)))?;
     let unfinished = folder.join(format!("{FILE}.{}{UNFINISHED}", Base64UrlUnpadded::encode_string(&random)));
-    let replace = || {
+    let path = folder.join(FILE);
+    let put = || {
         create_file(&unfinished, text)?;
-        fs::rename(&unfinished, folder.join(FILE))?;
+        match present {
+            Present::Replaced => fs::rename(&unfinished, &path)?,
+            Present::Kept => link_or_create(&unfinished, &path, text)?,
+        }
         sync_folder(folder)
     };
-    replace().map_err(|source| {
-        let _ = fs::remove_file(&unfinished);
-        failed(&folder.join(FILE))(source)
+    let outcome = put();
+    // Of the names of a linked file, this is the one too many.
+    let _ = fs::remove_file(&unfinished);
+    outcome.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists if present == Present::Kept => {
+            KeyFolderError::Present { folder: folder.display().to_string() }
+        }
+        _ => failed(&path)(source),
     })
+}
+
+/// Gives the file its name, unless another file has it.
+fn link_or_create(unfinished: &Path, path: &Path, text: &str) -> io::Result<()> {
+    match fs::hard_link(unfinished, path) {
+        // The file system has no links. Without them a reader may see half of the file, but nobody's file is replaced.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => create_file(path, text),
+        outcome => outcome,
+    }
 }
 
 /// Deletes what a program has left that crashed while it wrote.
@@ -215,8 +240,10 @@ fn create_file(path: &Path, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.write(true).create_new(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
 }
 
 /// A rename lasts when the folder is written.
@@ -236,4 +263,20 @@ pub(super) fn warn_of_modes(folder: &Path) {
     }
     #[cfg(not(unix))]
     let _ = folder;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_links_a_new_file_replaces_none_either() {
+        let path = std::env::temp_dir().join(format!("jwt-knox-no-links-{}", std::process::id()));
+        let no_links = path.with_extension("missing");
+        link_or_create(&no_links, &path, "first").unwrap();
+        let error = link_or_create(&no_links, &path, "second").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        fs::remove_file(path).unwrap();
+    }
 }

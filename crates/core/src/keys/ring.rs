@@ -28,8 +28,8 @@ use crate::keys::{
 ///    old key goes on verifying.
 /// 3. When the last token of the old key has expired, [`retire`](Self::retire) that.
 ///
-/// A stolen key is [`replace`](Self::replace)d at once instead. [`save`](Self::save) and [`load`](Self::load) keep a ring
-/// in a folder.
+/// A stolen key is [`replace`](Self::replace)d at once instead. [`save_new`](Self::save_new), [`load`](Self::load) and
+/// [`save`](Self::save) keep a ring in a folder.
 ///
 /// # Examples
 ///
@@ -212,6 +212,9 @@ impl KeyRing {
     /// Writes the keys, private ones included, and their states into the file `ring.json` in that folder. So a ring
     /// outlasts a restart: a key that has signed is then still known as one that has, and may be promoted again.
     ///
+    /// **A ring that is in the folder is replaced, and its keys are gone.** So `save` is for a ring that was
+    /// [loaded](Self::load) from there; [`save_new`](Self::save_new) is for the first one.
+    ///
     /// The folder is made if it is not there, for its owner only (mode 0700). The file is for its owner only (0600), and
     /// takes the place of the one before it in one step, so that nobody reads half of it. Of two programs that change
     /// the ring in a folder at once, the later one wins: let one do it at a time.
@@ -230,7 +233,7 @@ impl KeyRing {
     ///
     /// # let folder = std::env::temp_dir().join(format!("jwt-knox-doc-{}", std::process::id()));
     /// let ring = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?.with_key_id("2026-01")?);
-    /// ring.save(&folder)?;
+    /// ring.save_new(&folder)?;
     ///
     /// // In another program, or after a restart:
     /// let loaded = KeyRing::load(&folder)?;
@@ -245,8 +248,38 @@ impl KeyRing {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), KeyFolderError> {
+        self.write(folder.as_ref(), folder::Present::Replaced)
+    }
+
+    /// Writes a new ring into a folder that has none, as [`save`](Self::save) does.
+    ///
+    /// Of two programs that do it at once, one succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFolderError::Present`] if there is a ring in the folder, or anything else by the name `ring.json`. It stays as
+    /// it is. [`KeyFolderError::Io`] if the folder or the file cannot be written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox::{Algorithm, KeyFolderError, KeyRing, SigningKey};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("jwt-knox-doc-new-{}", std::process::id()));
+    /// KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?).save_new(&folder)?;
+    ///
+    /// let second = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?).save_new(&folder);
+    /// assert!(matches!(second, Err(KeyFolderError::Present { .. })));
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save_new(&self, folder: impl AsRef<Path>) -> Result<(), KeyFolderError> {
+        self.write(folder.as_ref(), folder::Present::Kept)
+    }
+
+    fn write(&self, folder: &Path, present: folder::Present) -> Result<(), KeyFolderError> {
         let text = self.read(folder::encode);
-        folder::write(folder.as_ref(), &text)
+        folder::write(folder, &text, present)
     }
 
     /// Brings the ring to what the folder says, in one step and while requests go on. A key that is not there any more

@@ -143,6 +143,42 @@ fn after_a_restart_the_old_key_may_be_promoted_again_and_a_retired_id_stays_take
 }
 
 #[test]
+fn a_new_ring_replaces_none() {
+    let folder = Folder::new("new");
+    let first = KeyRing::new(new_key("first"));
+    first.save_new(&folder).unwrap();
+    assert_eq!(folder.names(), ["ring.json"]);
+    let before = folder.text();
+    let error = KeyRing::new(new_key("second")).save_new(&folder).unwrap_err();
+    assert!(matches!(error, KeyFolderError::Present { .. }), "{error}");
+    assert_eq!((folder.text(), folder.names()), (before, vec!["ring.json".to_owned()]));
+    // Nor what is no ring.
+    let broken = Folder::with("new-broken", "{");
+    assert!(matches!(first.save_new(&broken), Err(KeyFolderError::Present { .. })));
+    assert_eq!(broken.text(), "{");
+    // A file where the folder should be is another error.
+    assert!(matches!(first.save_new(folder.file()), Err(KeyFolderError::Io { .. })));
+}
+
+#[test]
+fn of_new_rings_that_are_saved_at_once_one_is_there() {
+    let folder = Folder::new("new-race");
+    let rings: Vec<KeyRing> = (0..8).map(|index| KeyRing::new(new_key(&format!("{index}")))).collect();
+    let start = std::sync::Barrier::new(rings.len());
+    let saved: Vec<&KeyRing> = std::thread::scope(|scope| {
+        let save = |ring: &KeyRing| {
+            start.wait();
+            ring.save_new(&folder).is_ok()
+        };
+        let threads: Vec<_> = rings.iter().map(|ring| (ring, scope.spawn(move || save(ring)))).collect();
+        threads.into_iter().filter_map(|(ring, thread)| thread.join().unwrap().then_some(ring)).collect()
+    });
+    let [winner] = saved[..] else { panic!("{saved:?} were saved") };
+    assert_eq!(KeyRing::load(&folder).unwrap().keys(), winner.keys());
+    assert_eq!(folder.names(), ["ring.json"]);
+}
+
+#[test]
 fn a_running_ring_follows_its_folder() {
     use KeyState::{Retired, Signing, Staged, Verifying};
     let folder = Folder::new("follow");
@@ -203,7 +239,7 @@ fn a_folder_that_does_not_fit_changes_nothing() {
 fn what_is_no_ring_is_an_error_that_says_why() {
     let missing = Folder::new("missing");
     let error = KeyRing::load(&missing).unwrap_err().to_string();
-    assert!(error.contains("there is no key ring in") && error.contains("`save`"), "{error}");
+    assert!(error.contains("there is no key ring in") && error.contains("`save_new`"), "{error}");
     let jwk = new_key("a").to_jwk();
     let private = jwk.expose();
     let with = |state: &str| format!(r#"{{"state":"{state}",{}"#, &private[1..]);
