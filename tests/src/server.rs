@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use jwt_knox_http::{KnoxHttp, PendingLogin, scopes};
+use jwt_knox_http::{KnoxHttp, LoginError, PendingLogin, scopes};
 
 use crate::document;
 
@@ -92,6 +92,11 @@ fn own_session(user: Option<&str>) -> Result<jwt_knox::NewSession, jwt_knox::Sub
     Ok(jwt_knox::NewSession::new(jwt_knox::Subject::new(user.unwrap_or_default())?))
 }
 
+/// Who `/own_login` does not know.
+fn own_check(user: Option<&str>) -> Result<(), LoginError> {
+    if user == Some("nobody") { Err(LoginError::InvalidCredentials) } else { Ok(()) }
+}
+
 /// `/own_login` as the headers `x-end` and `x-next` want it.
 fn own_login_of(login: PendingLogin, end: Option<&str>, next: Option<&str>) -> PendingLogin {
     let login = login.end_session(own_end(end));
@@ -128,7 +133,8 @@ mod on_axum {
     };
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_check, own_login_of, own_session,
+        project_scope,
     };
     use crate::serve;
 
@@ -175,6 +181,7 @@ mod on_axum {
 
     async fn own_login(login: KnoxLogin, headers: HeaderMap) -> Result<KnoxResponse, KnoxRejection> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        own_check(header("x-user")).map_err(|error| login.reject(error))?;
         let login = own_login_of(login.0, header("x-end"), header("x-next"));
         KnoxLogin(login).log_in(own_session(header("x-user"))?).await
     }
@@ -217,7 +224,8 @@ mod on_actix {
     };
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_check, own_login_of, own_session,
+        project_scope,
     };
     use crate::serve;
 
@@ -268,6 +276,7 @@ mod on_actix {
 
     async fn own_login(login: KnoxLogin, request: HttpRequest) -> Result<KnoxResponse, KnoxRejection> {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        own_check(header("x-user")).map_err(|error| login.reject(error))?;
         let login = own_login_of(login.0, header("x-end"), header("x-next"));
         KnoxLogin(login).log_in(own_session(header("x-user"))?).await
     }
@@ -311,7 +320,8 @@ mod on_rocket {
     use rocket::{Request, State, get, post, request::FromRequest, request::Outcome};
 
     use super::{
-        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope,
+        Admin, KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_check, own_login_of, own_session,
+        project_scope,
     };
     use crate::serve;
 
@@ -404,12 +414,14 @@ mod on_rocket {
 
     #[post("/own_login")]
     async fn own_login(login: KnoxLogin, own: OwnLogin) -> Result<KnoxResponse, KnoxRejection> {
+        own_check(own.user.as_deref()).map_err(|error| login.reject(error))?;
         let login = own_login_of(login.0, own.end.as_deref(), own.next.as_deref());
         KnoxLogin(login).log_in(own_session(own.user.as_deref())?).await
     }
 
     #[get("/own_login")]
     async fn own_callback(login: KnoxLogin, own: OwnLogin) -> Result<KnoxResponse, KnoxRejection> {
+        own_check(own.user.as_deref()).map_err(|error| login.reject(error))?;
         let login = own_login_of(login.0, own.end.as_deref(), own.next.as_deref());
         KnoxLogin(login).log_in(own_session(own.user.as_deref())?).await
     }
@@ -451,7 +463,8 @@ mod on_hyper {
     use jwt_knox_http::{AuthSlot, HttpRejection, Requirement};
 
     use super::{
-        KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_login_of, own_session, project_scope, text,
+        KnoxHttp, RECENT, Role, SocketAddr, greeting, maybe_greeting, own_check, own_login_of, own_session,
+        project_scope, text,
     };
     use crate::serve;
     use example_adapter_hyper::{authenticate, built_in_routes, headers, translate_request, translate_response};
@@ -502,6 +515,7 @@ mod on_hyper {
                 let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
                 let slot = AuthSlot::default();
                 let login = knox.begin_login(&translate_request(knox, &parts, &slot).with_headers(headers(&parts)))?;
+                own_check(header("x-user")).map_err(|error| login.reject(error))?;
                 let login = own_login_of(login, header("x-end"), header("x-next"));
                 return Ok(translate_response(login.log_in(own_session(header("x-user"))?).await?));
             }

@@ -13,9 +13,9 @@ use std::{
 };
 
 use jwt_knox::{
-    Algorithm, Clock, IntrospectionEndpoint, IntrospectionResponse, Introspector, IntrospectorBuilder, KeyRing, KeySet,
-    KnoxBuilder, Lifetime, NewSession, ReuseAction, SessionLimit, SigningKey, StoreError, Subject, SubjectStatus,
-    Timestamp, TokenProfile, Verifier, introspection_endpoint_fn,
+    Algorithm, Clock, Event, IntrospectionEndpoint, IntrospectionResponse, Introspector, IntrospectorBuilder, KeyRing,
+    KeySet, KnoxBuilder, Lifetime, LoginRejectionCause, NewSession, ReuseAction, SessionLimit, SigningKey, StoreError,
+    Subject, SubjectStatus, Timestamp, TokenProfile, Verifier, introspection_endpoint_fn, observer_fn,
 };
 use jwt_knox_http::{
     Client, ClientSecret, Cookies, Endpoint, KnoxHttpBuilder, ProblemCode, VerifierHttp, VerifierHttpBuilder,
@@ -1107,6 +1107,29 @@ fn an_own_login_gets_the_answers_of_get_token(fixture: &Fixture) {
     assert_code(&fixture.send(&Call::post("/own_login")), ProblemCode::InvalidRequest);
     fixture.world.store.set_down(true);
     assert_code(&fixture.send(&own("carol")), ProblemCode::Unavailable);
+}
+
+fn a_rejected_own_login_is_reported_and_says_no_more_than_that(fixture: &Fixture) {
+    let rejected = Arc::new(AtomicU64::new(0));
+    let counted = rejected.clone();
+    let observer = observer_fn(move |event: &Event| {
+        if let Event::LoginRejected { subject: None, cause: LoginRejectionCause::Credentials, .. } = event {
+            counted.fetch_add(1, SeqCst);
+        }
+    });
+    let fixture = fixture.with(World::with(fixture.kind, |core| core.observer(observer), |http| http.realm("own")));
+    let own = |user: &str| Call::post("/own_login").header("x-user", user);
+    let unknown = fixture.send(&own("nobody"));
+    assert_code(&unknown, ProblemCode::InvalidCredentials);
+    assert_eq!(unknown.header("www-authenticate"), Some(r#"Bearer realm="own""#));
+    assert_eq!(rejected.load(SeqCst), 1);
+    // An inactive user is told the same.
+    fixture.world.users.set("bob", SubjectStatus::Inactive);
+    let inactive = fixture.send(&own("bob"));
+    assert_eq!((inactive.status, inactive.body), (unknown.status, unknown.body));
+    // As at the built-in route.
+    assert_code(&fixture.send(&Call::login("alice", "wrong")), ProblemCode::InvalidCredentials);
+    assert_eq!(rejected.load(SeqCst), 2);
 }
 
 fn a_login_may_ask_for_a_second_factor(fixture: &Fixture) {
@@ -2392,6 +2415,7 @@ contract! {
     every_problem_has_its_code
     an_application_writes_its_own_problems
     an_own_login_gets_the_answers_of_get_token
+    a_rejected_own_login_is_reported_and_says_no_more_than_that
     a_login_may_ask_for_a_second_factor
     routes_can_be_left_out_and_moved
     the_credential_may_come_in_another_header

@@ -7,7 +7,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, body::BoxBody, dev::Payload};
 use jwt_knox::{NewSession, SessionId};
-use jwt_knox_http::{HttpRejection, KnoxHttp, PendingLogin};
+use jwt_knox_http::{HttpRejection, KnoxHttp, LoginError, PendingLogin};
 
 use crate::{
     rejection::KnoxRejection,
@@ -23,16 +23,16 @@ use crate::{
 ///
 /// ```
 /// use actix_web::web::Json;
-/// use jwt_knox_actix::{KnoxLogin, KnoxRejection, KnoxResponse, jwt_knox::NewSession};
+/// use jwt_knox_actix::{KnoxLogin, KnoxRejection, KnoxResponse, LoginError, jwt_knox::NewSession};
 ///
 /// #[derive(serde::Deserialize)]
 /// struct Link {
 ///     code: String,
 /// }
 ///
-/// # async fn user_of(code: &str) -> i64 { code.len() as i64 }
+/// # async fn user_of(code: &str) -> Option<i64> { code.parse().ok() }
 /// async fn log_in(login: KnoxLogin, link: Json<Link>) -> Result<KnoxResponse, KnoxRejection> {
-///     let user = user_of(&link.code).await;
+///     let user = user_of(&link.code).await.ok_or_else(|| login.reject(LoginError::InvalidCredentials))?;
 ///     login.log_in(NewSession::new(user)).await
 /// }
 /// ```
@@ -55,6 +55,13 @@ impl KnoxLogin {
     /// cookies. Take a page of your own, never one that somebody else can choose.
     pub fn redirect_to(self, location: impl Into<Cow<'static, str>>) -> Self {
         Self(self.0.redirect_to(location))
+    }
+
+    /// Rejects the login, as the built-in routes do: wrong credentials ([`LoginError::InvalidCredentials`]) are reported to
+    /// the log and the observer, which the bare error is not.
+    #[must_use]
+    pub fn reject(&self, error: LoginError) -> KnoxRejection {
+        self.0.reject(error).into()
     }
 
     /// Logs in whom the application has checked.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     authorization::cookie_token,
     knox_http::KnoxHttp,
-    login::WRONG_PASSWORD,
+    login::{LoginError, WRONG_PASSWORD},
     problem::ProblemCode,
     rejection::{Cause, HttpRejection},
     request::Request,
@@ -136,6 +136,34 @@ impl PendingLogin {
     /// The session that ends if, and only if, the limit would deny the login otherwise.
     pub fn end_session(self, end_session: impl Into<Option<SessionId>>) -> Self {
         Self { end_session: end_session.into(), ..self }
+    }
+
+    /// Rejects the login, as the built-in routes do. Wrong credentials ([`LoginError::InvalidCredentials`]) are reported to
+    /// the log and the observer, and answered as [`log_in`](Self::log_in) answers an inactive user, so that nobody learns
+    /// who has an account.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jwt_knox_http::{HttpRejection, LoginError, PendingLogin, Response};
+    ///
+    /// # fn user_of(code: &str) -> Option<i64> { code.parse().ok() }
+    /// async fn by_mail(login: PendingLogin, code: &str) -> Result<Response, HttpRejection> {
+    ///     let user = user_of(code).ok_or_else(|| login.reject(LoginError::InvalidCredentials))?;
+    ///     login.log_in(user).await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn reject(&self, error: LoginError) -> HttpRejection {
+        let knox = &self.knox;
+        match error {
+            LoginError::InvalidCredentials => {
+                // No name: what is typed as a name is often a password.
+                knox.report_rejected_login(None);
+                knox.reject(self.rejected.cause())
+            }
+            error => knox.reject(error),
+        }
     }
 
     /// Logs in whom the application has checked, and answers as `/get_token` does.

@@ -148,33 +148,29 @@ impl LoginError {
     pub fn rejected(status: u16, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Rejected { status, code: code.into(), detail: detail.into() }
     }
+}
 
-    /// The answer of `/get_token`. With `offer_basic`, a browser may ask its user for the credentials.
-    pub(crate) fn into_rejection(self, offer_basic: bool) -> HttpRejection {
-        match self {
-            Self::InvalidCredentials => {
-                let detail = WRONG_PASSWORD;
-                Cause::Credentials { code: ProblemCode::InvalidCredentials, detail, offer_basic }.into()
+/// The answer of `/get_token`, for handlers. A login of the application's own is rejected by
+/// [`PendingLogin::reject`](crate::PendingLogin::reject), which reports wrong credentials too.
+impl From<LoginError> for HttpRejection {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::InvalidCredentials => {
+                let (code, detail) = (ProblemCode::InvalidCredentials, WRONG_PASSWORD);
+                Cause::Credentials { code, detail, offer_basic: false }.into()
             }
-            Self::Rejected { status, code, detail } if (400..500).contains(&status) && is_code(&code) => {
+            LoginError::Rejected { status, code, detail } if (400..500).contains(&status) && is_code(&code) => {
                 Cause::Application { status, code, detail }.into()
             }
-            Self::Rejected { status, code, .. } => {
+            LoginError::Rejected { status, code, .. } => {
                 let what = format!("a login cannot be rejected with the status {status} and the code `{code}`");
                 Cause::Internal(what.into()).into()
             }
-            Self::Member(error) => Cause::Other(ProblemCode::InvalidRequest, sentence(&error).into()).into(),
-            Self::Unavailable(error) => error.into(),
-            Self::Claims(error) => Cause::Internal(error.into()).into(),
-            Self::Subject(error) => Cause::Internal(error.into()).into(),
+            LoginError::Member(error) => Cause::Other(ProblemCode::InvalidRequest, sentence(&error).into()).into(),
+            LoginError::Unavailable(error) => error.into(),
+            LoginError::Claims(error) => Cause::Internal(error.into()).into(),
+            LoginError::Subject(error) => Cause::Internal(error.into()).into(),
         }
-    }
-}
-
-/// The answer of `/get_token`, for handlers: a login of the application's own, say, that has a code of its own.
-impl From<LoginError> for HttpRejection {
-    fn from(error: LoginError) -> Self {
-        error.into_rejection(false)
     }
 }
 

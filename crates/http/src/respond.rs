@@ -90,15 +90,9 @@ async fn log_in(
             return Err(knox.reject(Cause::Credentials { code, detail, offer_basic }));
         }
     };
-    let rejected = |error: LoginError| {
-        if matches!(error, LoginError::InvalidCredentials) {
-            // No name: what is typed as a name is often a password.
-            knox.report_rejected_login(None);
-        }
-        knox.reject(error.into_rejection(offer_basic))
-    };
-    let credentials = credentials.ok_or_else(|| rejected(LoginError::InvalidCredentials))?.with_headers_of(request);
-    let new = time_limit.apply(login.login(&credentials)).await.map_err(rejected)?;
+    let credentials =
+        credentials.ok_or_else(|| pending.reject(LoginError::InvalidCredentials))?.with_headers_of(request);
+    let new = time_limit.apply(login.login(&credentials)).await.map_err(|error| pending.reject(error))?;
     pending.end_session(end_session).log_in(new).await
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jwt_knox::{NewSession, SessionId};
-use jwt_knox_http::{HttpRejection, KnoxHttp, PendingLogin};
+use jwt_knox_http::{HttpRejection, KnoxHttp, LoginError, PendingLogin};
 use rocket::{
     Ignite, Request, Rocket, Sentinel,
     request::{FromRequest, Outcome},
@@ -23,13 +23,13 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use jwt_knox_rocket::{KnoxLogin, KnoxRejection, KnoxResponse, jwt_knox::NewSession};
+/// use jwt_knox_rocket::{KnoxLogin, KnoxRejection, KnoxResponse, LoginError, jwt_knox::NewSession};
 /// use rocket::post;
 ///
-/// # async fn user_of(code: &str) -> i64 { code.len() as i64 }
+/// # async fn user_of(code: &str) -> Option<i64> { code.parse().ok() }
 /// #[post("/link", data = "<code>")]
 /// async fn log_in(login: KnoxLogin, code: String) -> Result<KnoxResponse, KnoxRejection> {
-///     let user = user_of(&code).await;
+///     let user = user_of(&code).await.ok_or_else(|| login.reject(LoginError::InvalidCredentials))?;
 ///     login.log_in(NewSession::new(user)).await
 /// }
 /// ```
@@ -52,6 +52,13 @@ impl KnoxLogin {
     /// cookies. Take a page of your own, never one that somebody else can choose.
     pub fn redirect_to(self, location: impl Into<Cow<'static, str>>) -> Self {
         Self(self.0.redirect_to(location))
+    }
+
+    /// Rejects the login, as the built-in routes do: wrong credentials ([`LoginError::InvalidCredentials`]) are reported to
+    /// the log and the observer, which the bare error is not.
+    #[must_use]
+    pub fn reject(&self, error: LoginError) -> KnoxRejection {
+        self.0.reject(error).into()
     }
 
     /// Logs in whom the application has checked.

@@ -130,26 +130,23 @@ async fn log_in(
         browser.zip(callback.state).and_then(|(browser, sent)| state.begun.take(&browser, &sent, state.knox.now()));
     let Some(begun) = begun else {
         let detail = "This login was not begun in this browser, or too long ago. Begin again.";
-        return Err(state.knox.reject(LoginError::rejected(400, "login_not_begun", detail)).into());
+        return Err(login.reject(LoginError::rejected(400, "login_not_begun", detail)));
     };
     // What the provider says about its error is not passed on: anybody can write it into the URL.
-    let (None, Some(code)) = (callback.error, callback.code) else { return Err(denied(&state.knox)) };
+    let (None, Some(code)) = (callback.error, callback.code) else {
+        return Err(login.reject(LoginError::InvalidCredentials));
+    };
     let id = match state.provider.user_id(code, begun.verifier).await {
         Ok(id) => id,
-        Err(ProviderError::InvalidCode) => return Err(denied(&state.knox)),
+        Err(ProviderError::InvalidCode) => return Err(login.reject(LoginError::InvalidCredentials)),
         // 503, and the log says why.
-        Err(error) => return Err(state.knox.reject(StoreError::new(error).in_store("provider's user")).into()),
+        Err(error) => return Err(login.reject(StoreError::new(error).in_store("provider's user").into())),
     };
     let session = NewSession::new(state.users.find_or_add(&id));
     match begun.client {
         Client::Browser => login.redirect_to("/").log_in(session).await,
         Client::Program => login.without_cookie().log_in(session).await,
     }
-}
-
-fn denied(knox: &KnoxHttp) -> KnoxRejection {
-    knox.report_rejected_login(None);
-    knox.reject(LoginError::rejected(401, "login_denied", "The provider did not log you in.")).into()
 }
 
 /// `Lax`, since the provider's page sends the browser to the callback; `__Host-`, so that no other host of the domain can

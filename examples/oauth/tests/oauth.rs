@@ -262,7 +262,7 @@ async fn a_code_of_another_login_is_rejected() {
     let attacker = server.browser();
     let own = attacker.callback("/oauth/login").await;
     let (code, state) = (stolen.split_once("&state=").unwrap().0, own.split_once("&state=").unwrap().1);
-    assert_eq!(rejected(&attacker, &format!("{code}&state={state}")).await, problem(401, "login_denied"));
+    assert_eq!(rejected(&attacker, &format!("{code}&state={state}")).await, problem(401, "invalid_credentials"));
     assert_eq!(server.provider.issued(), 0);
 }
 
@@ -288,13 +288,13 @@ async fn a_user_who_does_not_want_to_is_not_logged_in() {
     let browser = server.browser();
     let callback = browser.callback("/oauth/login").await;
     assert!(callback.contains("error=access_denied"));
-    assert_eq!(rejected(&browser, &callback).await, problem(401, "login_denied"));
+    assert_eq!(rejected(&browser, &callback).await, problem(401, "invalid_credentials"));
     // An error counts, whatever else is there.
     server.provider.user(Some(json!({"sub": "a"})));
     let callback = browser.callback("/oauth/login").await;
-    assert_eq!(rejected(&browser, &format!("{callback}&error=x")).await, problem(401, "login_denied"));
+    assert_eq!(rejected(&browser, &format!("{callback}&error=x")).await, problem(401, "invalid_credentials"));
     let callback = browser.callback("/oauth/login").await.replace("code=", "x=");
-    assert_eq!(rejected(&browser, &callback).await, problem(401, "login_denied"));
+    assert_eq!(rejected(&browser, &callback).await, problem(401, "invalid_credentials"));
     assert_eq!(server.provider.issued(), 0);
 }
 

@@ -321,8 +321,8 @@ impl Knox {
     }
 
     /// Tells the log and the observer of a login that was rejected before a session could be asked for, as one with a
-    /// wrong password: [`Event::LoginRejected`]. The built-in login does so itself. Do not take what was typed as a name
-    /// for `subject`: it is often a password.
+    /// wrong password: [`Event::LoginRejected`]. The built-in login does so itself, and a login of the application's
+    /// own by `KnoxLogin::reject`. Do not take what was typed as a name for `subject`: it is often a password.
     pub fn report_rejected_login(&self, subject: Option<&Subject>) {
         self.emit(&Event::LoginRejected { subject: subject.cloned(), cause: LoginRejectionCause::Credentials });
     }
