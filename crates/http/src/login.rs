@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, future::Future, sync::Arc};
 
-use jwt_knox::{ClaimsError, NewSession, StoreError, SubjectError, async_trait};
+use jwt_knox::{ClaimsError, ConfigError, NewSession, StoreError, SubjectError, async_trait};
 
 use crate::{
     credentials::{Credentials, MemberError},
@@ -125,6 +125,9 @@ pub enum LoginError {
     /// The user's id is not a valid subject: 500.
     #[error(transparent)]
     Subject(#[from] SubjectError),
+    /// A setting of the session is one that it cannot have, such as its lifetime: 500.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 impl LoginError {
@@ -170,6 +173,7 @@ impl From<LoginError> for HttpRejection {
             LoginError::Unavailable(error) => error.into(),
             LoginError::Claims(error) => Cause::Internal(error.into()).into(),
             LoginError::Subject(error) => Cause::Internal(error.into()).into(),
+            LoginError::Config(error) => error.into(),
         }
     }
 }
@@ -181,4 +185,27 @@ fn is_code(code: &str) -> bool {
 
 fn sentence(error: &MemberError) -> String {
     format!("The member `{}` of the body is there twice, or is not of the expected form.", error.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jwt_knox::Lifetime;
+
+    use super::*;
+
+    #[test]
+    fn a_session_that_cannot_be_made_is_an_error_of_the_server() {
+        fn session(lifetime: Duration, scope: &str) -> Result<NewSession, LoginError> {
+            Ok(NewSession::new(1).lifetime(Lifetime::expires_after(lifetime)?).scopes([scope])?)
+        }
+        let hour = Duration::from_secs(3600);
+        assert!(session(hour, "read").is_ok());
+        for wrong in [session(Duration::ZERO, "read"), session(hour, "")] {
+            let response = HttpRejection::from(wrong.unwrap_err()).to_response();
+            assert_eq!(response.status(), 500);
+            assert!(response.body().contains("Internal server error."), "{}", response.body());
+        }
+    }
 }
