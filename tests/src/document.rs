@@ -283,8 +283,8 @@ mod tests {
     fn a_handle_that_writes_its_own_problems_may_have_any_code() {
         let world =
             World::with(StoreKind::Memory, |core| core, |http| http.problem(|problem| problem.code().to_owned()));
-        let mut reply = problem(401, "invalid_token");
-        reply.body = r#"{"code":"invalid_token"}"#.to_owned();
+        let mut reply = reply(401, "application/json", r#"{"code":"invalid_token"}"#);
+        reply.headers.push(("www-authenticate".to_owned(), "Bearer".to_owned()));
         Described::new(&world.knox).check("POST", "/get_token", &reply);
     }
 }

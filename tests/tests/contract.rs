@@ -1057,7 +1057,7 @@ fn an_application_writes_its_own_problems(fixture: &Fixture) {
     let check = |call: &Call, status: u16, code: &str| {
         let reply = fixture.send(call);
         assert_eq!(reply.status, status, "{reply:?}");
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
         assert_eq!(reply.header("cache-control"), Some("no-store"));
         let body = reply.json();
         assert_eq!((&body["error"], &body["of"]), (&json!(code), &json!(status)), "{reply:?}");

@@ -166,8 +166,8 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// Answers every rejection and failure with another body: whatever `problem` makes of it, as JSON. Status and headers
-    /// stay. This holds for the guards and the built-in routes, and for errors that go through [`KnoxHttp::reject`].
+    /// Answers every rejection and failure with another body: whatever `problem` makes of it, as `application/json`. Status
+    /// and the other headers stay. This holds for the guards and the built-in routes, and for errors that go through [`KnoxHttp::reject`].
     ///
     /// # Examples
     ///

@@ -94,7 +94,10 @@ impl HttpRejection {
                 })
                 .ok()
         });
-        let response = Response::problem(self.status(), body.unwrap_or_else(|| self.default_body()));
+        let response = match body {
+            Some(body) => Response::own_problem(self.status(), body),
+            None => Response::problem(self.status(), self.default_body()),
+        };
         let challenge = &self.0.challenge;
         match &self.0.cause {
             Cause::MissingToken

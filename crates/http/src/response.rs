@@ -63,7 +63,12 @@ impl Response {
 
     /// A rejection or failure as problem details (RFC 9457).
     pub(crate) fn problem(status: u16, body: String) -> Self {
-        Self::with_body(status, "application/problem+json", body)
+        Self::with_body(status, PROBLEM_TYPE, body)
+    }
+
+    /// A rejection or failure in a form of the application's.
+    pub(crate) fn own_problem(status: u16, body: String) -> Self {
+        Self::with_body(status, OWN_PROBLEM_TYPE, body)
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -81,6 +86,12 @@ impl Response {
         Self { status, headers: vec![no_store(), ("content-type", content_type.to_owned())], body }
     }
 }
+
+/// The media type of a rejection or failure.
+pub(crate) const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// That of one in a form of the application's, which need not be that of RFC 9457.
+pub(crate) const OWN_PROBLEM_TYPE: &str = "application/json";
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -370,6 +370,9 @@ fn a_schema_of_the_application_takes_the_place_of_ours() {
     let mut application = OpenApi::new(Info::new("Orders", "1.2.3"), Paths::new());
     application.components = Some(ComponentsBuilder::new().schema("KnoxProblem", own).build());
     let knox = builder().problem(|problem| json!({"message": problem.detail()})).build().unwrap();
+    let ours = serde_json::to_value(knox.openapi()).unwrap();
+    let rejected = &ours["paths"]["/verify"]["get"]["responses"]["401"]["content"];
+    assert_eq!(rejected.as_object().unwrap().keys().collect::<Vec<_>>(), ["application/json"]);
     for document in [application.clone().merge_from(knox.openapi()), application.nest("/auth", knox.openapi())] {
         let document = serde_json::to_value(document).unwrap();
         assert!(document["components"]["schemas"]["KnoxProblem"]["properties"]["message"].is_object());

@@ -9,7 +9,12 @@ use utoipa::openapi::{
 };
 
 use super::schema::{self, Named, integer, string};
-use crate::{endpoint::Endpoint, knox_http::KnoxHttp, problem::ProblemCode};
+use crate::{
+    endpoint::Endpoint,
+    knox_http::KnoxHttp,
+    problem::ProblemCode,
+    response::{OWN_PROBLEM_TYPE, PROBLEM_TYPE},
+};
 
 /// The answer if all goes well.
 pub(super) struct Success {
@@ -85,7 +90,7 @@ pub(super) fn responses(knox: &KnoxHttp, endpoint: Endpoint, success: Success, p
     if is_login {
         let own = ResponseBuilder::new().description("The application's login needs something else.");
         let own = header(own, &CACHE_CONTROL, Some("no-store"));
-        responses.response("4XX", problem(own, Named::Problem.reference(knox))).build()
+        responses.response("4XX", problem(knox, own, Named::Problem.reference(knox))).build()
     } else {
         responses.build()
     }
@@ -109,11 +114,12 @@ fn rejection(knox: &KnoxHttp, endpoint: Endpoint, status: u16, codes: &[ProblemC
     if status == 401 && matches!(endpoint, Endpoint::Logout | Endpoint::LogoutAll) && knox.cookies().is_some() {
         response = header(response, &SET_COOKIE, None);
     }
-    problem(response, schema::problem_with(knox, codes, is_open))
+    problem(knox, response, schema::problem_with(knox, codes, is_open))
 }
 
-fn problem(response: ResponseBuilder, schema: RefOr<Schema>) -> Response {
-    content(response, "application/problem+json", schema).build()
+fn problem(knox: &KnoxHttp, response: ResponseBuilder, schema: RefOr<Schema>) -> Response {
+    let media_type = if knox.protocol().has_own_problems() { OWN_PROBLEM_TYPE } else { PROBLEM_TYPE };
+    content(response, media_type, schema).build()
 }
 
 /// The headers of a rejection with that code, besides those that all have.
