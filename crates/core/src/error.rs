@@ -134,6 +134,14 @@ impl StoreError {
     pub(crate) fn of_issuer(error: impl Into<BoxError>) -> Self {
         Self(Unanswered::Issuer(error.into()))
     }
+
+    /// The same, if it came out of a call that asks no store, such as that of a source of keys.
+    pub(crate) fn without_store(self) -> Self {
+        match self.0 {
+            Unanswered::Store { name: None, source } => Self(Unanswered::Issuer(source)),
+            named => Self(named),
+        }
+    }
 }
 
 /// Why [`Knox::authenticate`](crate::Knox::authenticate) gave no [`Authenticated`](crate::Authenticated), or

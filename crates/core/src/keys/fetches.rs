@@ -176,12 +176,13 @@ impl Fetches {
                 self.failure = None;
             }
             Err(error) => {
+                let error = error.without_store();
                 let count = self.failure.as_ref().map_or(0, |failure| failure.count).saturating_add(1);
                 let cause = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error = cause,
                     count,
-                    "the keys of the issuer could not be fetched; the present ones stay"
+                    "the keys of the issuer could not be fetched; those that are there stay"
                 );
                 self.failure = Some(Failure { count, at: now, error: Arc::new(error) });
             }
@@ -241,7 +242,12 @@ impl Fetches {
 
     /// Whether a fetch may begin.
     fn may_begin(&self, ages: &Ages, need: Need, now: Timestamp) -> bool {
-        let may_retry = self.failure.as_ref().is_none_or(|failure| has_passed(failure.at, failure.pause(), now));
+        let pause = |failure: &Failure| match need {
+            // Nobody can be told anything until there are keys, as when the service starts before its issuer.
+            Need::Keys => failure.pause().min(Failure::LONGEST_PAUSE_WITHOUT_KEYS),
+            _ => failure.pause(),
+        };
+        let may_retry = self.failure.as_ref().is_none_or(|failure| has_passed(failure.at, pause(failure), now));
         may_retry && (need != Need::Key || self.is_cool(ages, now))
     }
 
@@ -250,14 +256,15 @@ impl Fetches {
     }
 
     fn unavailable(&self) -> StoreError {
-        let source = self.failure.as_ref().map(|failure| Arc::clone(&failure.error));
-        StoreError::new(Unavailable { source }).in_store("JWKS")
+        Unavailable::because(self.failure.as_ref().map(|failure| Arc::clone(&failure.error)))
     }
 }
 
 impl Failure {
     const FIRST_PAUSE: Duration = Duration::from_secs(1);
     const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+    /// What a client is told to wait for over HTTP.
+    const LONGEST_PAUSE_WITHOUT_KEYS: Duration = Duration::from_secs(5);
 
     /// How long to wait until the next fetch.
     fn pause(&self) -> Duration {
@@ -283,6 +290,17 @@ fn has_passed(since: Timestamp, duration: Duration, now: Timestamp) -> bool {
 /// The keys cannot be told.
 #[derive(Debug, thiserror::Error)]
 #[error("the keys of the issuer could not be fetched")]
-struct Unavailable {
+pub(super) struct Unavailable {
     source: Option<Arc<StoreError>>,
+}
+
+impl Unavailable {
+    fn because(source: Option<Arc<StoreError>>) -> StoreError {
+        StoreError::of_issuer(Self { source })
+    }
+
+    /// The wait for a fetch has taken too long.
+    pub(super) fn timed_out(timeout: StoreError) -> StoreError {
+        Self::because(Some(Arc::new(timeout.without_store())))
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
     keys::{
         Algorithm, VerifyingKey,
         collection::{VerifyingKeys, select},
-        fetches::{Ages, Fetched, Fetches, Fetching, Turn},
+        fetches::{Ages, Fetched, Fetches, Fetching, Turn, Unavailable},
         jwks,
         source::JwksSource,
     },
@@ -39,8 +39,8 @@ use crate::{
 /// - There is never more than one fetch. Those who need it wait for it, each no longer than the
 ///   [time limit](RemoteKeySetBuilder::time_limit). A caller that goes away leaves it to the next.
 /// - A fetch that fails, or gives no key that can be used, changes nothing. The next one waits for a second, then for two,
-///   up to a minute. In the meantime the old keys count, for [a day](RemoteKeySetBuilder::stale_if_error) after they
-///   were fresh, and an unknown `kid` cannot be told.
+///   up to a minute, or up to 5 seconds while there are no keys that count. In the meantime the old keys count, for
+///   [a day](RemoteKeySetBuilder::stale_if_error) after they were fresh, and an unknown `kid` cannot be told.
 ///
 /// No task has to be spawned, and no async runtime is needed. A JWK Set is read as by
 /// [`KeySet::from_jwks`](crate::KeySet::from_jwks): keys that cannot be used are skipped.
@@ -186,7 +186,7 @@ impl Shared {
                 }
             }
         };
-        self.limit.apply(ended).await
+        self.limit.apply(ended).await.map_err(Unavailable::timed_out)
     }
 
     fn driver(&self, turn: Turn) -> Option<Driver<'_>> {

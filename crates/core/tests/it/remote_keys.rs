@@ -125,6 +125,21 @@ impl World {
         verdict(&done(self.verifier.authenticate(token)))
     }
 
+    /// In which of these seconds the service fetches, while it says that of a token.
+    fn fetches_in(&self, from: i64, seconds: i64, says: &str) -> Vec<i64> {
+        let token = self.issuer.token();
+        let mut fetched_in = Vec::new();
+        for second in 0..seconds {
+            self.clock.set(at(START + from + second));
+            let before = self.issuer.fetches();
+            assert_eq!(self.says(&token), says);
+            if self.issuer.fetches() > before {
+                fetched_in.push(second);
+            }
+        }
+        fetched_in
+    }
+
     fn authenticate<'a>(&'a self, token: &'a str) -> Pin<Box<impl Future<Output = &'static str> + 'a>> {
         Box::pin(async { verdict(&self.verifier.authenticate(token).await) })
     }
@@ -149,8 +164,7 @@ fn an_empty_set_cannot_tell_until_a_fetch_has_succeeded() {
     assert_eq!(world.says("a.b.c"), "malformed");
     assert_eq!(world.issuer.fetches(), 1);
     let error = done(world.verifier.authenticate(&token)).unwrap_err();
-    let expected = "the JWKS store could not answer: the keys of the issuer could not be fetched: the store could not \
-                    answer: connection refused";
+    let expected = "the keys of the issuer could not be fetched: connection refused";
     assert_eq!(format!("{error:?}"), expected);
 
     world.issuer.replies(Reply::Keys);
@@ -374,6 +388,12 @@ fn a_fetch_that_hangs_ends_with_the_time_limit() {
     world.issuer.hold(false);
     world.clock.advance(seconds(COOLDOWN));
     assert_eq!((world.says(&unknown), world.issuer.fetches()), ("unknown_key", 4));
+
+    let world = World::new();
+    world.issuer.hold(true);
+    world.is_over.send_replace(true);
+    let error = done(world.keys.refresh()).unwrap_err();
+    assert_eq!(format!("{error:?}"), "the keys of the issuer could not be fetched: timed out after 5s");
 }
 
 #[test]
@@ -395,29 +415,37 @@ fn an_unknown_key_cannot_be_told_while_keys_cannot_be_fetched() {
 
 #[test]
 fn pauses_grow_while_fetches_fail() {
-    let world = World::new();
+    let world = World::with_keys();
     let token = world.issuer.token();
     world.issuer.replies(Reply::Down);
-    let mut tried_at = Vec::new();
-    for second in 0..300 {
-        world.clock.set(at(START + second));
-        let before = world.issuer.fetches();
-        assert_eq!(world.says(&token), "cannot tell");
-        if world.issuer.fetches() > before {
-            tried_at.push(second);
-        }
-    }
-    assert_eq!(tried_at, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
+    assert_eq!(world.fetches_in(300, 300, "valid"), [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
 
     // A success ends them.
     world.issuer.replies(Reply::Keys);
-    world.clock.set(at(START + 303));
-    assert_eq!(world.says(&token), "valid");
+    world.clock.set(at(START + 603));
+    assert_eq!((world.says(&token), world.issuer.fetches()), ("valid", 12));
     world.issuer.replies(Reply::Down);
     world.clock.advance(seconds(300));
-    assert_eq!((world.says(&token), world.issuer.fetches()), ("valid", 12));
-    world.clock.advance(seconds(1));
     assert_eq!((world.says(&token), world.issuer.fetches()), ("valid", 13));
+    world.clock.advance(seconds(1));
+    assert_eq!((world.says(&token), world.issuer.fetches()), ("valid", 14));
+}
+
+/// A service that has started before its issuer answers soon after that has.
+#[test]
+fn pauses_stay_short_while_there_are_no_keys() {
+    let world = World::new();
+    let token = world.issuer.token();
+    world.issuer.replies(Reply::Down);
+    assert_eq!(world.fetches_in(0, 30, "cannot tell"), [0, 1, 3, 7, 12, 17, 22, 27]);
+    world.issuer.replies(Reply::Keys);
+    world.clock.set(at(START + 32));
+    assert_eq!(world.says(&token), "valid");
+
+    // Keys that are too old are none.
+    world.issuer.replies(Reply::Down);
+    let over = 32 + 300 + i64::try_from(DAY).unwrap();
+    assert_eq!(world.fetches_in(over, 20, "cannot tell"), [0, 1, 3, 7, 12, 17]);
 }
 
 #[test]
