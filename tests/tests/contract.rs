@@ -1354,8 +1354,10 @@ fn pages_of_other_origins_change_nothing(fixture: &Fixture) {
     // Without the cookie there is nothing to abuse.
     assert_missing(&fixture.send(&Call::post("/change").header("Sec-Fetch-Site", "cross-site")));
     // A form has no JSON, and no dialog fills it in.
-    let form = Call::login("alice", "wonderland").header("Sec-Fetch-Site", "cross-site");
-    assert_code(&fixture.send(&form), ProblemCode::CrossOrigin);
+    for (name, value) in [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")] {
+        let form = Call::login("alice", "wonderland").header(name, value);
+        assert_code(&fixture.send(&form), ProblemCode::CrossOrigin);
+    }
     let reply = fixture.send(&Call::post("/get_token"));
     assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="api""#), "Basic is not offered");
     let form = Call::post("/login").header("Sec-Fetch-Site", "same-origin").body("username=alice&password=wonderland");
@@ -1433,6 +1435,24 @@ fn an_own_login_sets_the_cookie_too(fixture: &Fixture) {
     assert_eq!(cookies.status(&Call::get("/me").cookie(reply.cookie().unwrap().0)), 200);
     let reply = cookies.send(&page.clone().header("x-next", "body"));
     assert_eq!((cookies.verify(&reply.token()), reply.header("set-cookie")), (204, None));
+    // An app on a phone is no browser, and proves nothing. What a browser says of another page counts.
+    let app = own("POST").header("x-next", "body");
+    let reply = cookies.send(&app);
+    assert_eq!((cookies.verify(&reply.token()), reply.header("set-cookie")), (204, None));
+    let sessions = cookies.sessions(&reply.token()).len();
+    for (name, value) in [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+        ("Sec-Fetch-Site", ""),
+        ("Origin", "https://evil.example"),
+        ("Origin", "null"),
+    ] {
+        assert_code(&cookies.send(&app.clone().header(name, value)), ProblemCode::CrossOrigin);
+    }
+    // A cookie needs the proof, and without it nothing begins or ends.
+    let unproven = own("POST").header("Cookie", format!("__Host-session={}", reply.token()));
+    assert_code(&cookies.send(&unproven), ProblemCode::CrossOrigin);
+    assert_eq!(cookies.sessions(&reply.token()).len(), sessions);
     // Without cookies the token would be lost, so there is no session either.
     let before = fixture.sessions(&fixture.alice()).len();
     assert_code(&fixture.send(&own("GET").header("x-next", "/home")), ProblemCode::InternalError);

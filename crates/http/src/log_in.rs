@@ -28,6 +28,8 @@ pub struct PendingLogin {
     end_session: Option<SessionId>,
     rejected: Rejected,
     transport: Transport,
+    /// Whether a page of the same origin has sent the request, as far as a cookie needs that.
+    is_same_origin: bool,
     /// The session that the browser has now.
     before: Option<Zeroizing<String>>,
     location: Option<Cow<'static, str>>,
@@ -52,12 +54,19 @@ impl KnoxHttp {
     /// a password that was changed in the meantime does not begin. Give the request
     /// [all headers](Request::with_headers), among which the label is found.
     ///
+    /// With cookies on, a request that is no GET needs a [proof] that a page of the same origin has sent it: here none to
+    /// the contrary, and in [`log_in`](PendingLogin::log_in) the proof itself, since a login
+    /// [without a cookie](PendingLogin::without_cookie) needs none. A callback that a GET reaches needs a proof of its own,
+    /// such as the `state` of OAuth.
+    ///
+    /// [proof]: crate::KnoxHttpBuilder::cookies
+    ///
     /// # Errors
     ///
-    /// [`HttpRejection`] with 403 `cross_origin` if cookies are on and a page of another origin may have sent the request,
-    /// unless it is a GET: a callback that a GET reaches needs a proof of its own, such as the `state` of OAuth.
+    /// [`HttpRejection`] with 403 `cross_origin` if cookies are on and the browser says that a page of another origin has
+    /// sent the request, unless it is a GET.
     pub fn begin_login(&self, request: &Request<'_>) -> Result<PendingLogin, HttpRejection> {
-        self.protocol().require_same_origin(request)?;
+        self.protocol().require_no_foreign_page(request)?;
         let rejected = Rejected { detail: "The login was rejected.", offer_basic: false };
         let transport = if self.cookies().is_some() { Transport::Cookie } else { Transport::Body };
         Ok(PendingLogin::new(self, request, rejected, transport))
@@ -71,7 +80,7 @@ impl KnoxHttp {
     /// # Errors
     ///
     /// [`HttpRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at the
-    /// session limit, 503 if the store cannot tell.
+    /// session limit, or `cross_origin` without the proof that a cookie needs, 503 if the store cannot tell.
     ///
     /// # Examples
     ///
@@ -105,6 +114,7 @@ impl PendingLogin {
             end_session: None,
             rejected,
             transport,
+            is_same_origin: knox.protocol().require_same_origin(request).is_ok(),
             before: before.filter(|_| transport == Transport::Cookie).map(|token| Zeroizing::new(token.to_owned())),
             location: None,
         }
@@ -120,7 +130,9 @@ impl PendingLogin {
         Self::new(knox, request, Rejected { detail: WRONG_PASSWORD, offer_basic: false }, Transport::Cookie)
     }
 
-    /// Answers with the token in the body even if cookies are on: for a client that is no browser.
+    /// Answers with the token in the body even if cookies are on: for a client that is no browser, such as an app on a
+    /// phone. Such a client need not send an `Origin`. What the browser says that a page of another origin has sent is
+    /// rejected all the same, since the handler may go by what the browser remembers.
     pub fn without_cookie(self) -> Self {
         Self { transport: Transport::Body, before: None, ..self }
     }
@@ -173,6 +185,9 @@ impl PendingLogin {
     /// As for [`KnoxHttp::log_in`].
     pub async fn log_in(self, new: impl Into<NewSession>) -> Result<Response, HttpRejection> {
         let knox = &self.knox;
+        if self.transport == Transport::Cookie && !self.is_same_origin {
+            return Err(knox.reject(Cause::cross_origin()));
+        }
         let mut new = new.into().default_began_at(self.began_at);
         if let Some(user_agent) = &self.user_agent {
             new = new.default_label(user_agent);

@@ -139,9 +139,10 @@ impl<'a> Request<'a> {
         !changes_nothing && !cookies.is_same_origin(site, origin, host)
     }
 
-    /// Whether the browser says that a page of another site has sent this.
+    /// Whether the browser says that a page of another origin has sent this. What is no browser says nothing.
     pub(crate) fn is_from_elsewhere(&self, cookies: &Cookies) -> bool {
-        self.browser.as_ref().is_some_and(|browser| browser.site != Values::None) && self.is_cross_origin(cookies)
+        let says = |browser: &Browser<'_>| browser.site != Values::None || browser.origin != Values::None;
+        self.browser.as_ref().is_some_and(says) && self.is_cross_origin(cookies)
     }
 
     /// The request that a proxy has got from the client, of which this one tells.

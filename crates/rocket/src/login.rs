@@ -43,7 +43,8 @@ impl KnoxLogin {
         Self(self.0.end_session(end_session))
     }
 
-    /// Answers with the token in the body even if cookies are on: for a client that is no browser.
+    /// Answers with the token in the body even if cookies are on: for a client that is no browser, which need not send an
+    /// `Origin` then.
     pub fn without_cookie(self) -> Self {
         Self(self.0.without_cookie())
     }
@@ -66,7 +67,7 @@ impl KnoxLogin {
     /// # Errors
     ///
     /// [`KnoxRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at the
-    /// session limit, 503 if the store cannot tell.
+    /// session limit, or `cross_origin` without the proof that a cookie needs, 503 if the store cannot tell.
     pub async fn log_in(self, new: impl Into<NewSession>) -> Result<KnoxResponse, KnoxRejection> {
         Ok(KnoxResponse(self.0.log_in(new).await?))
     }
