@@ -102,6 +102,7 @@ fn own_login_of(login: PendingLogin, end: Option<&str>, next: Option<&str>) -> P
     let login = login.end_session(own_end(end));
     match next {
         Some("body") => login.without_cookie(),
+        Some("closing") => login.until_browser_closes(),
         Some(next) => login.redirect_to(next.to_owned()),
         None => login,
     }

@@ -1435,6 +1435,14 @@ fn an_own_login_sets_the_cookie_too(fixture: &Fixture) {
     assert_eq!(cookies.status(&Call::get("/me").cookie(reply.cookie().unwrap().0)), 200);
     let reply = cookies.send(&page.clone().header("x-next", "body"));
     assert_eq!((cookies.verify(&reply.token()), reply.header("set-cookie")), (204, None));
+    // One login may be kept until the browser is closed, and the next for longer. A rotation changes nothing about that.
+    for (call, is_kept) in [(page.clone().header("x-next", "closing"), false), (page.clone(), true)] {
+        let reply = cookies.send(&call);
+        let rotate = Call::post("/rotate").cookie(reply.cookie().unwrap().0);
+        for set in [&reply, &cookies.send(&rotate)] {
+            assert_eq!(set.header("set-cookie").unwrap().contains("Max-Age"), is_kept, "{set:?}");
+        }
+    }
     // An app on a phone is no browser, and proves nothing. What a browser says of another page counts.
     let app = own("POST").header("x-next", "body");
     let reply = cookies.send(&app);

@@ -53,6 +53,11 @@ impl KnoxLogin {
         Self(self.0.without_cookie())
     }
 
+    /// Keeps the cookie of this session until the browser is closed: for a login without a tick at "keep me logged in".
+    pub fn until_browser_closes(self) -> Self {
+        Self(self.0.until_browser_closes())
+    }
+
     /// Sends the browser to that page after the login, with 303: for a callback or a link that it has followed. It needs
     /// cookies. Take a page of your own, never one that somebody else can choose.
     pub fn redirect_to(self, location: impl Into<Cow<'static, str>>) -> Self {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use jwt_knox::SessionRecord;
+
 use crate::authorization::Values;
 
 /// How a browser keeps its session in a cookie: `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`
@@ -78,6 +80,14 @@ impl Cookies {
         self.origins.iter().map(|origin| &**origin).find(|origin| authority(origin, true).is_none())
     }
 
+    /// The same cookie for that session, which may be one until the browser is closed.
+    pub(crate) fn of(&self, session: &SessionRecord) -> Cow<'_, Self> {
+        match session.attributes.get(COOKIE_ATTRIBUTE) {
+            Some(value) if value == UNTIL_BROWSER_CLOSES => Cow::Owned(self.clone().until_browser_closes()),
+            _ => Cow::Borrowed(self),
+        }
+    }
+
     /// The session cookie in the `Cookie` headers, of which HTTP/2 may have several.
     pub(crate) fn find<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>) -> Values<'a> {
         let pairs = headers.into_iter().flat_map(|header| header.split(|&byte| byte == b';'));
@@ -132,6 +142,13 @@ impl Default for Cookies {
         Self::new()
     }
 }
+
+/// The attribute of a session that says how long its cookie is kept, if that is not what the handle says. A rotation sets the
+/// cookie anew, and has nothing else to go by.
+pub(crate) const COOKIE_ATTRIBUTE: &str = "jwt_knox_cookie";
+
+/// Its value for a cookie that goes when the browser is closed.
+pub(crate) const UNTIL_BROWSER_CLOSES: &str = "until_browser_closes";
 
 const PREFIX: &str = "__Host-";
 

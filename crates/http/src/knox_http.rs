@@ -219,7 +219,9 @@ impl KnoxHttp {
     pub(crate) fn cookie_response(&self, issued: &Issued) -> Result<Response, HttpRejection> {
         let absolute = issued.session.absolute_expires_at;
         let max_age = absolute.map(|expires_at| (expires_at.as_second() - issued.issued_at.as_second()).max(0));
-        let Some(cookie) = self.cookies().and_then(|cookies| cookies.set(issued.token.expose(), max_age)) else {
+        let Some(cookie) =
+            self.cookies().and_then(|cookies| cookies.of(&issued.session).set(issued.token.expose(), max_age))
+        else {
             let what = "the token is longer than a cookie may be, 4096 bytes; use fewer or shorter claims";
             return Err(self.reject(Cause::Internal(what.into())));
         };

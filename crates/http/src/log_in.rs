@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     authorization::cookie_token,
+    cookies::{COOKIE_ATTRIBUTE, UNTIL_BROWSER_CLOSES},
     knox_http::KnoxHttp,
     login::{LoginError, WRONG_PASSWORD},
     problem::ProblemCode,
@@ -33,6 +34,7 @@ pub struct PendingLogin {
     /// The session that the browser has now.
     before: Option<Zeroizing<String>>,
     location: Option<Cow<'static, str>>,
+    until_browser_closes: bool,
 }
 
 /// How the token reaches the client.
@@ -117,6 +119,7 @@ impl PendingLogin {
             is_same_origin: knox.protocol().require_same_origin(request).is_ok(),
             before: before.filter(|_| transport == Transport::Cookie).map(|token| Zeroizing::new(token.to_owned())),
             location: None,
+            until_browser_closes: false,
         }
     }
 
@@ -135,6 +138,14 @@ impl PendingLogin {
     /// rejected all the same, since the handler may go by what the browser remembers.
     pub fn without_cookie(self) -> Self {
         Self { transport: Transport::Body, before: None, ..self }
+    }
+
+    /// Keeps the cookie of this session until the browser is closed, as
+    /// [`Cookies::until_browser_closes`](crate::Cookies::until_browser_closes) does for all: for a login without a tick at
+    /// "keep me logged in". `/rotate` keeps to it; the session has the attribute `jwt_knox_cookie` for that. Without
+    /// cookies it makes no difference.
+    pub fn until_browser_closes(self) -> Self {
+        Self { until_browser_closes: true, ..self }
     }
 
     /// Sends the browser to that page after the login, with 303: for a callback or a link that it has followed. It needs
@@ -191,6 +202,9 @@ impl PendingLogin {
         let mut new = new.into().default_began_at(self.began_at);
         if let Some(user_agent) = &self.user_agent {
             new = new.default_label(user_agent);
+        }
+        if self.until_browser_closes && self.transport == Transport::Cookie {
+            new = new.attribute(COOKIE_ATTRIBUTE, UNTIL_BROWSER_CLOSES).map_err(|error| knox.reject(error))?;
         }
         let before = self.session_before().await;
         match self.issue(&new, before.as_ref()).await {
