@@ -316,9 +316,7 @@ impl KnoxHttpBuilder {
         }
         let paths = &self.settings.paths;
         let mounted = Endpoint::ALL.iter().copied().filter(|endpoint| !paths.is_left_out(*endpoint));
-        if let Some((endpoint, path)) = paths.problem(mounted) {
-            return Err(HttpConfigError::Path { endpoint, path: path.to_owned() });
-        }
+        paths.check(mounted)?;
         let login_limit = self.knox.time_limit().clone().with_limit(self.login_time_limit);
         Ok(KnoxHttp::new(Inner {
             knox: self.knox,
@@ -365,10 +363,18 @@ mod tests {
         }
         let moved = |endpoint, path: &'static str| builder().route(endpoint, path).build().map(|_| ()).err();
         assert_eq!(moved(Endpoint::Verify, "/check"), None);
-        for (endpoint, path) in
-            [(Endpoint::Verify, "/logout"), (Endpoint::Session, "/devices"), (Endpoint::Verify, "/sessions/all")]
-        {
+        for (endpoint, path) in [(Endpoint::Session, "/devices"), (Endpoint::Verify, "/a b")] {
             assert!(matches!(moved(endpoint, path), Some(HttpConfigError::Path { .. })), "{path}");
+        }
+        for (endpoint, path, other) in [
+            (Endpoint::Verify, "/logout", "Logout"),
+            (Endpoint::Rotate, "/verify", "Verify"),
+            (Endpoint::Verify, "/sessions/all", "Session"),
+        ] {
+            let error = moved(endpoint, path).expect("the path is shared");
+            assert!(matches!(error, HttpConfigError::SharedPath { .. }), "{error}");
+            let message = error.to_string();
+            assert!(message.contains(&format!("{endpoint:?}")) && message.contains(other), "{message}");
         }
         assert!(builder().without(Endpoint::Logout).route(Endpoint::Verify, "/logout").build().is_ok());
         for realm in ["a\"b", "a\\", "a\r\nSet-Cookie: x", "é"] {

@@ -23,15 +23,22 @@ pub enum HttpConfigError {
         /// What was given.
         origin: String,
     },
-    /// The path of a route is not made of plain segments, or is that of another route.
-    #[error(
-        "the path `{path}` of {endpoint:?} must be plain segments, with `/{{id}}` at the end for `Session` only, and no \
-         other route's"
-    )]
+    /// The path of a route is not made of plain segments.
+    #[error("the path `{path}` of {endpoint:?} must be plain segments, with `/{{id}}` at the end for `Session` only")]
     Path {
         /// The route.
         endpoint: Endpoint,
         /// Its path.
+        path: String,
+    },
+    /// Two routes have the same path, or one that a router may take for the other.
+    #[error("{endpoint:?} and {other:?} are both at `{path}`; move one of them, or leave it out with `without`")]
+    SharedPath {
+        /// One of them.
+        endpoint: Endpoint,
+        /// The other one.
+        other: Endpoint,
+        /// The path.
         path: String,
     },
     /// The realm cannot be quoted in a header.

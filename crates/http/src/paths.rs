@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::endpoint::Endpoint;
+use crate::{config_error::HttpConfigError, endpoint::Endpoint};
 
 /// Which of the built-in routes are left out, and which have another path.
 #[derive(Debug, Clone, Default)]
@@ -29,13 +29,19 @@ impl Paths {
         self.moved.iter().find(|(moved, _)| *moved == endpoint).map_or(endpoint.path(), |(_, path)| path)
     }
 
-    /// A path that is none, or that two of `endpoints` share.
-    pub(crate) fn problem(&self, endpoints: impl Iterator<Item = Endpoint> + Clone) -> Option<(Endpoint, &str)> {
-        let mut with_path = endpoints.clone().map(|endpoint| (endpoint, self.path(endpoint)));
-        with_path.find(|(endpoint, path)| {
-            let is_shared = |other: Endpoint| other != *endpoint && overlap(self.path(other), path);
-            !is_path(path, *endpoint == Endpoint::Session) || endpoints.clone().any(is_shared)
-        })
+    /// Goes on only if each path is one, and no two of `endpoints` share theirs.
+    pub(crate) fn check(&self, endpoints: impl Iterator<Item = Endpoint> + Clone) -> Result<(), HttpConfigError> {
+        for endpoint in endpoints.clone() {
+            let path = self.path(endpoint);
+            if !is_path(path, endpoint == Endpoint::Session) {
+                return Err(HttpConfigError::Path { endpoint, path: path.to_owned() });
+            }
+            if let Some(other) = endpoints.clone().find(|other| *other != endpoint && overlap(self.path(*other), path))
+            {
+                return Err(HttpConfigError::SharedPath { endpoint, other, path: path.to_owned() });
+            }
+        }
+        Ok(())
     }
 }
 
