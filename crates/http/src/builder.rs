@@ -188,7 +188,8 @@ impl KnoxHttpBuilder {
     }
 
     /// How long others may keep the answer of `/.well-known/jwks.json`, in whole seconds, at most a day. A key that is
-    /// staged has to wait for as long before it is promoted. Default: 5 minutes.
+    /// staged has to wait for as long before it is promoted, and for 30 seconds at least, the default
+    /// [cooldown](jwt_knox::RemoteKeySetBuilder::cooldown) of a verifier. Default: 5 minutes.
     pub fn jwks_max_age(mut self, max_age: Duration) -> Self {
         self.settings.jwks_max_age = max_age;
         self
