@@ -19,6 +19,7 @@ use crate::{
 /// `/get_token` does.
 ///
 /// Take it as the first argument, so that it is there before the handler reads what the login is checked against.
+/// `login_time_limit` is for the built-in routes and not for such a handler, which sets its own.
 ///
 /// # Examples
 ///

@@ -57,7 +57,8 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// How long a [`Login`] may take. One that takes longer is a 503. Default: 10 seconds.
+    /// How long a [`Login`] may take. One that takes longer is a 503. Default: 10 seconds. It does not cover what a
+    /// handler does with a [`PendingLogin`](crate::PendingLogin).
     pub fn login_time_limit(mut self, limit: Duration) -> Self {
         self.login_time_limit = limit;
         self
