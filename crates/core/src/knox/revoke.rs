@@ -57,6 +57,10 @@ impl Knox {
 
     /// Revokes all sessions of the subject but the one that `auth` came with, and says how many were active.
     ///
+    /// It does so even if that session has ended since `auth` was made. So of two calls at once from two sessions, each ends
+    /// the session of the other, and the user logs in again. If the second did nothing, a thief who came first would stay
+    /// logged in, after the owner has changed the password and ended all other sessions.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot tell whether the sessions have ended.

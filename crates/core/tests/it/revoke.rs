@@ -49,6 +49,17 @@ async fn revoke_others_and_revoke_all_stay_with_their_subject() {
     assert!(fixture.is_valid(&bobs).await);
 }
 
+/// Two changes of a password at once, one of which may be a thief's: none of the sessions stays.
+#[tokio::test]
+async fn a_session_that_has_just_ended_still_ends_the_others() {
+    let fixture = Fixture::new();
+    let (thief, owner) = (fixture.login("alice").await, fixture.login("alice").await);
+    let (by_thief, by_owner) = (fixture.authenticate(&thief).await, fixture.authenticate(&owner).await);
+    assert_eq!(fixture.knox.revoke_others(&by_thief).await.unwrap(), 1);
+    assert_eq!(fixture.knox.revoke_others(&by_owner).await.unwrap(), 1);
+    assert!(!fixture.is_valid(&thief).await && !fixture.is_valid(&owner).await);
+}
+
 #[tokio::test]
 async fn lists_active_sessions_newest_first() {
     let fixture = Fixture::with_lifetime(expires_after(100));
