@@ -168,7 +168,8 @@ impl KnoxHttpBuilder {
     }
 
     /// Answers every rejection and failure with another body: whatever `problem` makes of it, as `application/json`. Status
-    /// and the other headers stay. This holds for the guards and the built-in routes, and for errors that go through [`KnoxHttp::reject`].
+    /// and the other headers stay. This holds for the guards and the built-in routes, and for errors that go through
+    /// [`KnoxHttp::reject`].
     ///
     /// # Examples
     ///
