@@ -60,7 +60,9 @@ pub(crate) async fn authenticate<H: Handle>(
     requirement: &Requirement<H>,
 ) -> Result<H::Auth, HttpRejection> {
     let slot = slot(http);
-    requirement.authenticate(&request(requirement.handle(), http, &slot)).await
+    // By itself, so that the future does not hold the request.
+    let authenticating = requirement.authenticate(&request(requirement.handle(), http, &slot));
+    authenticating.await
 }
 
 /// The same, where a request may have no credential.
@@ -69,7 +71,8 @@ pub(crate) async fn authenticate_optional<H: Handle>(
     requirement: &Requirement<H>,
 ) -> Result<Option<H::Auth>, HttpRejection> {
     let slot = slot(http);
-    requirement.authenticate_optional(&request(requirement.handle(), http, &slot)).await
+    let authenticating = requirement.authenticate_optional(&request(requirement.handle(), http, &slot));
+    authenticating.await
 }
 
 /// The claims of the token.

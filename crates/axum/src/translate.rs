@@ -46,6 +46,7 @@ pub(crate) async fn authenticate<H: Handle>(
     requirement: &Requirement<H>,
 ) -> Result<H::Auth, HttpRejection> {
     let slot = slot(parts);
+    // By itself, so that the future does not hold the request.
     let authenticating = requirement.authenticate(&request(requirement.handle(), parts, &slot));
     authenticating.await
 }

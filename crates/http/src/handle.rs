@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use crate::{protocol::PresentedToken, rejection::HttpRejection, request::Request, slot::Found};
+use crate::{rejection::HttpRejection, request::Request};
 
 /// What a guard asks who sends a request: a [`KnoxHttp`](crate::KnoxHttp), or a [`VerifierHttp`](crate::VerifierHttp)
 /// where there is no store. An adapter writes its guards once for both, on top of a
@@ -24,50 +24,16 @@ pub trait Handle: Sealed + Clone + fmt::Debug + Send + Sync + 'static {
     where
         V: IntoIterator<Item = &'a [u8]>;
 
-    /// The token of `request`.
+    /// Decides who sends `request`, as `conditions` want it. The future does not hold the request.
     ///
     /// # Errors
     ///
     /// [`HttpRejection`], with the response to send.
-    fn presented_token<'a>(&self, request: &Request<'a>) -> Result<PresentedToken<'a, Self::Auth>, HttpRejection>;
-
-    /// Finds out whose token that is, as `conditions` want it.
-    ///
-    /// # Errors
-    ///
-    /// [`HttpRejection`], with the response to send.
-    fn ask(
-        &self,
-        token: &str,
-        conditions: &Self::Conditions,
-    ) -> impl Future<Output = Result<Self::Auth, HttpRejection>> + Send;
-
-    /// The same, once for each request: what another guard of it has found out counts.
-    ///
-    /// # Errors
-    ///
-    /// [`HttpRejection`], with the response to send.
-    fn decide(
-        &self,
-        presented: PresentedToken<'_, Self::Auth>,
-        conditions: &Self::Conditions,
-    ) -> impl Future<Output = Result<Self::Auth, HttpRejection>> + Send {
-        async move {
-            let place = match presented.slot {
-                Some((slot, key)) => match slot.look(key).await {
-                    Found::Decided(outcome) => return outcome,
-                    Found::Empty(place) => Some(place),
-                    Found::Taken => None,
-                },
-                None => None,
-            };
-            let outcome = self.ask(presented.token, conditions).await;
-            if let Some(place) = place {
-                place.fill(&outcome);
-            }
-            outcome
-        }
-    }
+    fn authenticate_with<'a>(
+        &'a self,
+        request: &Request<'a>,
+        conditions: &'a Self::Conditions,
+    ) -> impl Future<Output = Result<Self::Auth, HttpRejection>> + Send + use<'a, Self>;
 
     /// Goes on only if the token of `auth` has that scope.
     ///

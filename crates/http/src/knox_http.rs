@@ -14,7 +14,7 @@ use crate::{
     endpoint::Endpoint,
     handle::{Handle, Sealed},
     login::Login,
-    protocol::{PresentedToken, Protocol, optional},
+    protocol::{Protocol, optional},
     rejection::{Cause, HttpRejection},
     request::Request,
     response::Response,
@@ -95,7 +95,7 @@ impl KnoxHttp {
     ///
     /// [`HttpRejection`], with the response to send: 401 without a valid token, 503 if the store cannot tell.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
-        self.authenticate_if(request, &SessionConditions::default()).await
+        self.authenticate_with(request, &SessionConditions::default()).await
     }
 
     /// As [`authenticate`](Self::authenticate), and does not count as a use of the session, unless another guard of the
@@ -105,15 +105,7 @@ impl KnoxHttp {
     ///
     /// As for [`authenticate`](Self::authenticate).
     pub async fn authenticate_passively(&self, request: &Request<'_>) -> Result<Authenticated, HttpRejection> {
-        self.authenticate_if(request, &SessionConditions { is_passive: true, ..Default::default() }).await
-    }
-
-    async fn authenticate_if(
-        &self,
-        request: &Request<'_>,
-        conditions: &SessionConditions,
-    ) -> Result<Authenticated, HttpRejection> {
-        self.decide(self.presented_token(request)?, conditions).await
+        self.authenticate_with(request, &SessionConditions { is_passive: true, ..Default::default() }).await
     }
 
     /// Optional authentication: no credential is `None`; a bad one, or a store that is down, stays what it is.
@@ -293,17 +285,21 @@ impl Handle for KnoxHttp {
         self.request(method, path, header)
     }
 
-    fn presented_token<'a>(&self, request: &Request<'a>) -> Result<PresentedToken<'a, Authenticated>, HttpRejection> {
-        self.protocol().presented_token(request, self.max_token_bytes(), AuthSlot::session)
-    }
-
-    async fn ask(&self, token: &str, conditions: &SessionConditions) -> Result<Authenticated, HttpRejection> {
-        let outcome = if conditions.is_passive {
-            self.0.knox.authenticate_passively(token).await
-        } else {
-            self.0.knox.authenticate(token).await
+    fn authenticate_with<'a>(
+        &'a self,
+        request: &Request<'a>,
+        conditions: &'a SessionConditions,
+    ) -> impl Future<Output = Result<Authenticated, HttpRejection>> + Send + use<'a> {
+        let presented = self.protocol().presented_token(request, self.max_token_bytes(), AuthSlot::session);
+        let ask = async |token| {
+            let outcome = if conditions.is_passive {
+                self.0.knox.authenticate_passively(token).await
+            } else {
+                self.0.knox.authenticate(token).await
+            };
+            outcome.map_err(|error| self.reject(error))
         };
-        outcome.map_err(|error| self.reject(error))
+        async move { presented?.decide(ask).await }
     }
 
     fn require_scope(&self, auth: &Authenticated, scope: &str) -> Result<(), HttpRejection> {

@@ -56,8 +56,8 @@ impl KnoxHttp {
     /// a password that was changed in the meantime does not begin. Give the request
     /// [all headers](Request::with_headers), among which the label is found.
     ///
-    /// With cookies on, a request that is no GET needs a [proof] that a page of the same origin has sent it: here none to
-    /// the contrary, and in [`log_in`](PendingLogin::log_in) the proof itself, since a login
+    /// With cookies on, a request that is no GET needs a [proof] that a page of the same origin has sent it. This rejects
+    /// only proof of the contrary; [`log_in`](PendingLogin::log_in) asks for the proof, since a login
     /// [without a cookie](PendingLogin::without_cookie) needs none. A callback that a GET reaches needs a proof of its own,
     /// such as the `state` of OAuth.
     ///
@@ -134,16 +134,16 @@ impl PendingLogin {
     }
 
     /// Answers with the token in the body even if cookies are on: for a client that is no browser, such as an app on a
-    /// phone. Such a client need not send an `Origin`. What the browser says that a page of another origin has sent is
-    /// rejected all the same, since the handler may go by what the browser remembers.
+    /// phone. Such a client need not send an `Origin`. A request that a browser says comes from another origin is rejected
+    /// all the same, since the handler may go by what the browser remembers.
     pub fn without_cookie(self) -> Self {
         Self { transport: Transport::Body, before: None, ..self }
     }
 
     /// Keeps the cookie of this session until the browser is closed, as
     /// [`Cookies::until_browser_closes`](crate::Cookies::until_browser_closes) does for all: for a login without a tick at
-    /// "keep me logged in". `/rotate` keeps to it; the session has the attribute `jwt_knox_cookie` for that. Without
-    /// cookies it makes no difference.
+    /// "keep me logged in". `/rotate` keeps to it; the session has the attribute `jwt_knox_cookie` for that, so a store that
+    /// cannot keep attributes rejects such a login. Without cookies it makes no difference.
     pub fn until_browser_closes(self) -> Self {
         Self { until_browser_closes: true, ..self }
     }

@@ -14,7 +14,7 @@ use crate::{
     cookies::Cookies,
     rejection::{Cause, HttpRejection, ProblemBody},
     request::Request,
-    slot::{AuthSlot, Key, Slot},
+    slot::{AuthSlot, Found, Key, Slot},
 };
 
 /// The number of the next handle.
@@ -133,9 +133,9 @@ impl Protocol {
         }
     }
 
-    /// Goes on only if the browser does not say that a page of another site has sent a request which may carry a name and a
-    /// password: a browser adds what its user once typed into its dialog to the requests of any page, and such a page must
-    /// not put the dialog up either.
+    /// Goes on only if the browser does not say that a page of another origin has sent the request: for a login that may do
+    /// without a cookie, and for one by a name and a password. A browser adds what its user once typed into its dialog to
+    /// the requests of any page, and such a page must not put the dialog up either.
     pub(crate) fn require_no_foreign_page(&self, request: &Request<'_>) -> Result<(), HttpRejection> {
         match &self.cookies {
             Some(cookies) if request.is_from_elsewhere(cookies) => Err(self.reject(Cause::cross_origin())),
@@ -166,11 +166,32 @@ impl Protocol {
 }
 
 /// The token of a request.
-#[derive(Debug)]
-pub struct PresentedToken<'a, A> {
-    pub(crate) token: &'a str,
+pub(crate) struct PresentedToken<'a, A> {
+    token: &'a str,
     /// Where what is decided of it is kept, and what that counts for.
-    pub(crate) slot: Option<(&'a Slot<A>, Key)>,
+    slot: Option<(&'a Slot<A>, Key)>,
+}
+
+impl<'a, A: Clone> PresentedToken<'a, A> {
+    /// Whose token it is, which is asked once for each request: what another guard of it has found out counts.
+    pub(crate) async fn decide<F>(self, ask: impl FnOnce(&'a str) -> F) -> Result<A, HttpRejection>
+    where
+        F: Future<Output = Result<A, HttpRejection>>,
+    {
+        let place = match self.slot {
+            Some((slot, key)) => match slot.look(key).await {
+                Found::Decided(outcome) => return outcome,
+                Found::Empty(place) => Some(place),
+                Found::Taken => None,
+            },
+            None => None,
+        };
+        let outcome = ask(self.token).await;
+        if let Some(place) = place {
+            place.fill(&outcome);
+        }
+        outcome
+    }
 }
 
 /// Optional authentication: no credential is `None`, and every other rejection stays what it is.

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use futures_util::FutureExt;
 use jwt_knox::{ClaimsError, is_scope};
 use serde::de::DeserializeOwned;
 
@@ -88,14 +89,13 @@ impl<H: Handle> Requirement<H> {
         &'a self,
         request: &Request<'a>,
     ) -> impl Future<Output = Result<H::Auth, HttpRejection>> + Send + use<'a, H> {
-        // Not in the future, as it would hold the request then, and be twice as large.
-        let presented = self.handle.presented_token(request);
-        async move {
-            let auth = self.handle.decide(presented?, &self.conditions).await?;
+        // No `async` block, which would have room for the future twice.
+        self.handle.authenticate_with(request, &self.conditions).map(|auth| {
+            let auth = auth?;
             self.scopes.iter().try_for_each(|scope| self.handle.require_scope(&auth, scope))?;
             self.handle.require_conditions(&auth, &self.conditions)?;
             Ok(auth)
-        }
+        })
     }
 
     /// The same where authentication is optional: no credential is `None`; a bad one, or a store that is down, stays what
@@ -108,8 +108,7 @@ impl<H: Handle> Requirement<H> {
         &'a self,
         request: &Request<'a>,
     ) -> impl Future<Output = Result<Option<H::Auth>, HttpRejection>> + Send + use<'a, H> {
-        let authenticating = self.authenticate(request);
-        async { optional(authenticating.await) }
+        self.authenticate(request).map(optional)
     }
 
     /// The claims of the token of `request` as a type of the application.

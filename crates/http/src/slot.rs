@@ -26,7 +26,8 @@ struct Slots {
     token: Slot<StatelessToken>,
 }
 
-/// What one kind of handle decides. The guard that decides holds the lock, and the others wait for it.
+/// What one kind of handle decides. The guard that decides holds the lock, and the others wait for it, one after the other:
+/// a future that waits has to be polled or dropped, as in `join!` and `select!`.
 #[derive(Debug)]
 pub(crate) struct Slot<A>(Mutex<Option<Decision<A>>>);
 
@@ -108,8 +109,8 @@ impl fmt::Debug for AuthSlot {
     }
 }
 
-/// Tells a credential from others, without keeping it. The key is random and stays in this process, so nobody can look
-/// for two that are taken for each other.
+/// Tells a credential from others of the same request, without keeping it. The key is random and no hash is ever shown, so
+/// nobody can look for two that are taken for each other.
 fn fingerprint(credential: Credential<'_>) -> u64 {
     static KEY: LazyLock<(u64, SharedSeed)> = LazyLock::new(|| {
         let random = RandomState::new();

@@ -9,7 +9,7 @@ use crate::{
     config_error::HttpConfigError,
     cookies::Cookies,
     handle::{Handle, Sealed},
-    protocol::{PresentedToken, Protocol, optional},
+    protocol::{Protocol, optional},
     rejection::HttpRejection,
     request::Request,
     slot::AuthSlot,
@@ -80,7 +80,7 @@ impl VerifierHttp {
     /// [`HttpRejection`], with the response to send: 401 without a valid token, 503 if the keys of a
     /// [`RemoteKeySet`](jwt_knox::RemoteKeySet) cannot be fetched, or the issuer not be asked.
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<StatelessToken, HttpRejection> {
-        self.decide(self.presented_token(request)?, &()).await
+        self.authenticate_with(request, &()).await
     }
 
     /// Optional authentication: no credential is `None`; a bad one stays what it is. A revoked token is accepted until
@@ -136,17 +136,21 @@ impl Handle for VerifierHttp {
         self.request(method, path, header)
     }
 
-    fn presented_token<'a>(&self, request: &Request<'a>) -> Result<PresentedToken<'a, StatelessToken>, HttpRejection> {
-        self.0.protocol.presented_token(request, self.verifier().max_token_bytes(), AuthSlot::token)
-    }
-
-    async fn ask(&self, token: &str, (): &()) -> Result<StatelessToken, HttpRejection> {
-        self.0.verifier.authenticate(token).await.map_err(|error| {
-            if let AuthenticateError::Rejected(reason) = &error {
-                tracing::debug!(reason = reason.as_str(), "request rejected: {reason}");
-            }
-            self.reject(error)
-        })
+    fn authenticate_with<'a>(
+        &'a self,
+        request: &Request<'a>,
+        (): &'a (),
+    ) -> impl Future<Output = Result<StatelessToken, HttpRejection>> + Send + use<'a> {
+        let presented = self.0.protocol.presented_token(request, self.verifier().max_token_bytes(), AuthSlot::token);
+        let ask = async |token| {
+            self.0.verifier.authenticate(token).await.map_err(|error| {
+                if let AuthenticateError::Rejected(reason) = &error {
+                    tracing::debug!(reason = reason.as_str(), "request rejected: {reason}");
+                }
+                self.reject(error)
+            })
+        };
+        async move { presented?.decide(ask).await }
     }
 
     fn require_scope(&self, token: &StatelessToken, scope: &str) -> Result<(), HttpRejection> {

@@ -82,7 +82,9 @@ pub(crate) async fn authenticate<H: Handle>(
     rocket: &Request<'_>,
     requirement: &Requirement<H>,
 ) -> Result<H::Auth, HttpRejection> {
-    requirement.authenticate(&request(requirement.handle(), rocket)).await
+    // By itself, so that the future does not hold the request.
+    let authenticating = requirement.authenticate(&request(requirement.handle(), rocket));
+    authenticating.await
 }
 
 /// Why a guard rejected the request: a catcher cannot see a guard's error, so it is left here for it.

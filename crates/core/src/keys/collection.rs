@@ -16,21 +16,21 @@ use crate::{
 /// Something that has keys to verify with.
 #[async_trait]
 pub(crate) trait VerifyingKeys: fmt::Debug + Send + Sync {
-    /// Shows `to` the key for a token with that `kid`, if there is one. A token without one can only mean the one key of a
+    /// Calls `then` with the key for a token with that `kid`, if there is one. A token without one can only mean the one key of a
     /// collection of one.
-    fn show(&self, key_id: Option<&str>, to: &mut dyn FnMut(&VerifyingKey));
+    fn with_key(&self, key_id: Option<&str>, then: &mut dyn FnMut(&VerifyingKey));
 
     /// That key.
     fn verifying(&self, key_id: Option<&str>) -> Option<VerifyingKey> {
         let mut found = None;
-        self.show(key_id, &mut |key| found = Some(key.clone()));
+        self.with_key(key_id, &mut |key| found = Some(key.clone()));
         found
     }
 
     /// Whether that key is the one of that identity. Each request asks, so nothing is copied.
     fn has(&self, key_id: Option<&str>, identity: &Identity) -> bool {
         let mut has = false;
-        self.show(key_id, &mut |key| has = key.identity().is_of_same_key(identity));
+        self.with_key(key_id, &mut |key| has = key.identity().is_of_same_key(identity));
         has
     }
 

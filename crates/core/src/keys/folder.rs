@@ -169,13 +169,13 @@ pub(super) fn encode(entries: &[Entry]) -> Zeroizing<String> {
 
 /// What becomes of a ring that is in the folder already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Present {
-    Replaced,
-    Kept,
+pub(super) enum IfPresent {
+    Replace,
+    Fail,
 }
 
 /// Puts the text into the place of the file, for the owner only.
-pub(super) fn write(folder: &Path, text: &str, present: Present) -> Result<(), KeyFolderError> {
+pub(super) fn write(folder: &Path, text: &str, if_present: IfPresent) -> Result<(), KeyFolderError> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |source| KeyFolderError::Io { path, source }
@@ -188,9 +188,9 @@ pub(super) fn write(folder: &Path, text: &str, present: Present) -> Result<(), K
     let path = folder.join(FILE);
     let put = || {
         create_file(&unfinished, text)?;
-        match present {
-            Present::Replaced => fs::rename(&unfinished, &path)?,
-            Present::Kept => link_or_create(&unfinished, &path, text)?,
+        match if_present {
+            IfPresent::Replace => fs::rename(&unfinished, &path)?,
+            IfPresent::Fail => link_or_create(&unfinished, &path, text)?,
         }
         sync_folder(folder)
     };
@@ -198,7 +198,7 @@ pub(super) fn write(folder: &Path, text: &str, present: Present) -> Result<(), K
     // Of the names of a linked file, this is the one too many.
     let _ = fs::remove_file(&unfinished);
     outcome.map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists if present == Present::Kept => {
+        io::ErrorKind::AlreadyExists if if_present == IfPresent::Fail => {
             KeyFolderError::Present { folder: folder.display().to_string() }
         }
         _ => failed(&path)(source),

@@ -124,9 +124,9 @@ impl RemoteKeySet {
 
 #[async_trait]
 impl VerifyingKeys for RemoteKeySet {
-    fn show(&self, key_id: Option<&str>, to: &mut dyn FnMut(&VerifyingKey)) {
+    fn with_key(&self, key_id: Option<&str>, then: &mut dyn FnMut(&VerifyingKey)) {
         let now = self.0.clock.now();
-        self.0.lock().usable(&self.0.ages, now).and_then(|keys| select(keys.iter(), key_id)).map(to);
+        self.0.lock().usable(&self.0.ages, now).and_then(|keys| select(keys.iter(), key_id)).map(then);
     }
 
     async fn fetch_verifying(&self, key_id: Option<&str>) -> Result<Option<VerifyingKey>, StoreError> {

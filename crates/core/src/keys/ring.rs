@@ -248,12 +248,13 @@ impl KeyRing {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), KeyFolderError> {
-        self.write(folder.as_ref(), folder::Present::Replaced)
+        self.write(folder.as_ref(), folder::IfPresent::Replace)
     }
 
     /// Writes a new ring into a folder that has none, as [`save`](Self::save) does.
     ///
-    /// Of two programs that do it at once, one succeeds.
+    /// Of two programs that do it at once, one succeeds. On a file system without hard links, a program that reads the ring
+    /// meanwhile may find half of it, and one that crashes may leave that: delete `ring.json` then.
     ///
     /// # Errors
     ///
@@ -274,12 +275,12 @@ impl KeyRing {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save_new(&self, folder: impl AsRef<Path>) -> Result<(), KeyFolderError> {
-        self.write(folder.as_ref(), folder::Present::Kept)
+        self.write(folder.as_ref(), folder::IfPresent::Fail)
     }
 
-    fn write(&self, folder: &Path, present: folder::Present) -> Result<(), KeyFolderError> {
+    fn write(&self, folder: &Path, if_present: folder::IfPresent) -> Result<(), KeyFolderError> {
         let text = self.read(folder::encode);
-        folder::write(folder, &text, present)
+        folder::write(folder, &text, if_present)
     }
 
     /// Brings the ring to what the folder says, in one step and while requests go on. A key that is not there any more
@@ -354,9 +355,9 @@ fn check_reloaded(new: &Entry, entries: &[Entry]) -> Result<(), KeyRingError> {
 }
 
 impl VerifyingKeys for KeyRing {
-    fn show(&self, key_id: Option<&str>, to: &mut dyn FnMut(&VerifyingKey)) {
+    fn with_key(&self, key_id: Option<&str>, then: &mut dyn FnMut(&VerifyingKey)) {
         self.read(|entries| {
-            select(entries.iter().filter_map(|entry| entry.verifying.as_ref()), key_id).map(to);
+            select(entries.iter().filter_map(|entry| entry.verifying.as_ref()), key_id).map(then);
         });
     }
 }

@@ -138,9 +138,9 @@ impl KeySet {
 }
 
 impl VerifyingKeys for KeySet {
-    fn show(&self, key_id: Option<&str>, to: &mut dyn FnMut(&VerifyingKey)) {
+    fn with_key(&self, key_id: Option<&str>, then: &mut dyn FnMut(&VerifyingKey)) {
         self.with(|read| {
-            select(read.keys.iter(), key_id).map(to);
+            select(read.keys.iter(), key_id).map(then);
         });
     }
 }

@@ -291,8 +291,9 @@ impl Knox {
         };
         if counts == Counts::AsUse && self.begin_touch(&answer.record, now) {
             // In a box, as all that is rare here, since the future of each request would have room for it.
-            Box::pin(self.touch(&mut answer.record, now)).await;
-            token.remember(&answer);
+            if Box::pin(self.touch(&mut answer.record, now)).await {
+                token.remember(&answer);
+            }
         }
         Ok(Authenticated::new(answer, &token.verified, now))
     }

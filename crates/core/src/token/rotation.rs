@@ -49,14 +49,6 @@ impl RotationNonce {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PreviousSecret(Box<Parts>);
 
-/// In a box, since most sessions have none, and each check moves a record.
-#[derive(Clone, PartialEq, Eq)]
-struct Parts {
-    digest: TokenDigest,
-    nonce: RotationNonce,
-    valid_until: Timestamp,
-}
-
 impl PreviousSecret {
     /// The longest text, in bytes.
     pub const MAX_TEXT_BYTES: usize = TokenDigest::MAX_TEXT_BYTES + 1 + 2 * RotationNonce::BYTES + 1 + 20;
@@ -120,6 +112,14 @@ impl FromStr for PreviousSecret {
         let valid_until = Timestamp::from_microsecond(until).map_err(|_| PreviousSecretError)?;
         Ok(Self::new(digest, RotationNonce(bytes), valid_until))
     }
+}
+
+/// In a box, since most sessions have none, and each check moves a record.
+#[derive(Clone, PartialEq, Eq)]
+struct Parts {
+    digest: TokenDigest,
+    nonce: RotationNonce,
+    valid_until: Timestamp,
 }
 
 /// The string is not a [`PreviousSecret`].
