@@ -143,8 +143,8 @@ impl Default for Cookies {
     }
 }
 
-/// The attribute of a session that says how long its cookie is kept, if that is not what the handle says. A rotation sets the
-/// cookie anew, and has nothing else to go by.
+/// The attribute of a session that says how long its cookie is kept, if that is not what the handle says. A rotation sets
+/// the cookie anew, and has nothing else to go by.
 pub(crate) const COOKIE_ATTRIBUTE: &str = "jwt_knox_cookie";
 
 /// Its value for a cookie that goes when the browser is closed.

@@ -31,14 +31,13 @@ struct Slots {
 #[derive(Debug)]
 pub(crate) struct Slot<A>(Mutex<Option<Decision<A>>>);
 
-#[derive(Debug)]
 struct Decision<A> {
     key: Key,
     outcome: Result<A, HttpRejection>,
 }
 
 /// What a decision counts for: a handle and a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
     handle: u64,
     credential: u64,
