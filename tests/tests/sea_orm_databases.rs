@@ -74,7 +74,7 @@ async fn without_strict_mode_nothing_is_cut() {
     record.attributes = [("long".to_owned(), "é".repeat(70_000))].into();
     let limit = Some(SessionLimit::deny(2).unwrap());
     assert_eq!(store.insert(record.clone(), limit, now()).await.unwrap(), INSERTED);
-    assert_eq!(store.find(&record.session_ref()).await.unwrap().as_ref(), Some(&record));
+    assert_eq!(store.find(&record.session_ref()).await.unwrap().as_deref(), Some(&record));
     let mut second = session(record.subject.as_str(), "0b");
     second.created_at = record.created_at.checked_sub(std::time::Duration::from_secs(1)).unwrap();
     assert_eq!(store.insert(second.clone(), limit, now()).await.unwrap(), INSERTED);

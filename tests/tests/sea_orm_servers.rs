@@ -61,7 +61,7 @@ async fn a_table_may_change(database: &TestDatabase) {
             while !is_over.load(SeqCst) {
                 let (first, second) = (session(&subject), session(&subject));
                 assert_eq!(store.insert(first.clone(), limit, now()).await.unwrap(), INSERTED);
-                assert_eq!(store.find(&first.session_ref()).await.unwrap().as_ref(), Some(&first));
+                assert_eq!(store.find(&first.session_ref()).await.unwrap().as_deref(), Some(&first));
                 assert_eq!(store.insert(second.clone(), limit, now()).await.unwrap(), INSERTED);
                 assert!(store.touch(&first.session_ref(), now(), None).await.unwrap());
                 assert!(store.rotate(&second.session_ref(), &rotation(&second)).await.unwrap());

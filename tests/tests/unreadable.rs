@@ -45,7 +45,7 @@ async fn others_go_on(store: &impl TokenStore, spoil: impl AsyncFn(&SessionRecor
         let found = store.find(&bad.session_ref()).await;
         assert!(!matches!(found, Ok(Some(_))), "find does not give it: {found:?}");
         assert_eq!(store.list(&subject, at(5)).await.unwrap(), [second.clone(), first.clone()], "a list leaves it out");
-        assert_eq!(store.find(&first.session_ref()).await.unwrap(), Some(first.clone()));
+        assert_eq!(store.find(&first.session_ref()).await.unwrap(), Some(first.clone().into()));
 
         let mut new = third.clone();
         let (limit, expected) = match attempt {

@@ -190,10 +190,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
         }
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         let value: Option<String> =
             self.run(&scripts::FIND.on(self.key(&session.subject)).arg(session.id.as_str())).await?;
-        value.map(|value| decode(&session.subject, session.id, &value)).transpose()
+        value.map(|value| decode(&session.subject, session.id, &value).map(Arc::new)).transpose()
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {

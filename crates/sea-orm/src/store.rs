@@ -275,7 +275,7 @@ impl TokenStore for SeaOrmStore {
             .await
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         let backend = self.connection.get_database_backend();
         let sql = self.shared.find.get_or_init(|| {
             let mut find = Entity::find_by_id(primary_key(session));
@@ -289,7 +289,7 @@ impl TokenStore for SeaOrmStore {
         let values = [session.subject.as_str().into(), session.id.as_str().into()];
         let statement = Statement::from_sql_and_values(backend, sql, values);
         let find = || self.connection.query_one_raw(statement.clone());
-        retry::until_done(&self.connection, find).await?.as_ref().map(record).transpose()
+        retry::until_done(&self.connection, find).await?.as_ref().map(|row| record(row).map(Arc::new)).transpose()
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {

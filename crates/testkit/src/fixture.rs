@@ -258,7 +258,7 @@ impl Probe {
     }
 
     pub(crate) async fn find(&self, session: &SessionRef) -> Option<SessionRecord> {
-        answer("find", self.0.find(session).await)
+        answer("find", self.0.find(session).await).map(Arc::unwrap_or_clone)
     }
 
     /// Whether `find` gives that very record.

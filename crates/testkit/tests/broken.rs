@@ -183,6 +183,11 @@ impl Broken {
         SessionRef::new(self.subject(&session.subject), session.id)
     }
 
+    /// What the store has of a session, as it is.
+    async fn found(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+        Ok(self.inner.find(session).await?.map(Arc::unwrap_or_clone))
+    }
+
     fn known(&self) -> Vec<SessionRecord> {
         self.all.lock().unwrap().values().cloned().collect()
     }
@@ -191,7 +196,7 @@ impl Broken {
         let mut records = Vec::new();
         for known in self.known() {
             if known.subject == *subject {
-                records.extend(self.inner.find(&known.session_ref()).await.unwrap());
+                records.extend(self.found(&known.session_ref()).await.unwrap());
             }
         }
         records.sort_by_key(|record| (record.created_at, record.id));
@@ -580,15 +585,15 @@ impl TokenStore for Broken {
         self.inner.insert(record, Some(limit), now).await
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
-        let mut found = self.inner.find(&self.session(session)).await?;
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
+        let mut found = self.found(&self.session(session)).await?;
         if self.is(UnknownIsAnError) && found.is_none() {
             return Err(StoreError::new("no such record"));
         }
         if let Some(record) = &mut found {
             record.subject = session.subject.clone();
         }
-        Ok(found)
+        Ok(found.map(Arc::new))
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
@@ -634,7 +639,7 @@ impl TokenStore for Broken {
         last_used_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        let Some(mut record) = self.inner.find(session).await? else {
+        let Some(mut record) = self.found(session).await? else {
             let known = self.all.lock().unwrap().get(session).cloned();
             if let (true, Some(record)) = (self.is(TouchRevives), known) {
                 let _ = self.inner.insert(record, None, last_used_at).await?;
@@ -653,7 +658,7 @@ impl TokenStore for Broken {
                 return Ok(false);
             }
             self.half(Operation::Touch).await;
-            record = self.inner.find(session).await?.unwrap_or(record);
+            record = self.found(session).await?.unwrap_or(record);
             record.expires_at = record.expires_at.map(|old| expires_at.map_or(old, |new| old.max(new)));
             self.overwrite(record).await;
             return Ok(true);
@@ -697,7 +702,7 @@ impl TokenStore for Broken {
     }
 
     async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
-        let Some(mut record) = self.inner.find(session).await? else {
+        let Some(mut record) = self.found(session).await? else {
             let known = self.all.lock().unwrap().get(session).cloned();
             if let (true, Some(record)) = (self.is(LabelsTheMissing), known) {
                 self.overwrite(record).await;
@@ -729,7 +734,7 @@ impl TokenStore for Broken {
     }
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
-        let Some(before) = self.inner.find(session).await? else {
+        let Some(before) = self.found(session).await? else {
             if self.is(RotateMakesSessions) {
                 let mut record =
                     SessionRecord::new(session.subject.clone(), rotation.digest.clone(), rotation.last_used_at);
@@ -1266,7 +1271,7 @@ mod two_handles {
             self.call(Operation::Insert, lost, self.store.insert(record, limit, now)).await
         }
 
-        async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+        async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
             self.store.find(session).await
         }
 

@@ -1,7 +1,7 @@
 //! A complete [`TokenStore`] on the table of django-rest-knox, so that a Rust service and a Django service share their
 //! sessions: what `docs/drf-jwt-knox.md` explains.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
 use jiff::{civil::DateTime, tz::TimeZone};
 use jwt_knox::{
@@ -158,9 +158,9 @@ impl TokenStore for DjangoStore {
         self.insert_within(&record, limit, now).await
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         let row = self.connection.query_one_raw(Self::query(session)).await.map_err(failure)?;
-        row.map(|row| self.record(&session.subject, &row)).transpose()
+        row.map(|row| self.record(&session.subject, &row).map(Arc::new)).transpose()
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {

@@ -125,8 +125,12 @@ mod kit {
             self.store.insert(record, limit, now).await
         }
 
-        async fn find(&self, key: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
-            Ok(self.store.find(key).await?.map(without_absolute_expiry))
+        async fn find(&self, key: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
+            Ok(self
+                .store
+                .find(key)
+                .await?
+                .map(|record| Arc::new(without_absolute_expiry(Arc::unwrap_or_clone(record)))))
         }
 
         async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
@@ -258,7 +262,7 @@ fn a_row_is_what_knox_would_have_written() {
         assert_eq!(value(&database, row).await, Some(expected));
 
         record.label = None;
-        assert_eq!(store.find(&record.session_ref()).await.unwrap(), Some(record.clone()));
+        assert_eq!(store.find(&record.session_ref()).await.unwrap(), Some(record.clone().into()));
         assert_eq!(store.list(&alice(), at(599)).await.unwrap(), [record.clone()]);
         assert_eq!(store.list(&alice(), at(600)).await.unwrap(), []);
         assert!(!store.touch(&record.session_ref(), at(1), None).await.unwrap());
@@ -371,7 +375,7 @@ fn users_do_not_mix() {
             }
         }
         assert_eq!(store.remove_all(&yours.subject, Some(&mine.id), at(0)).await.unwrap(), 1);
-        assert_eq!(store.find(&mine.session_ref()).await.unwrap(), Some(mine));
+        assert_eq!(store.find(&mine.session_ref()).await.unwrap(), Some(mine.into()));
     });
 }
 

@@ -85,9 +85,9 @@ impl TokenStore for RedbStore {
         .await
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         let session = session.clone();
-        self.read(move |sessions| find(&sessions, &session)).await
+        Ok(self.read(move |sessions| find(&sessions, &session)).await?.map(Arc::new))
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {

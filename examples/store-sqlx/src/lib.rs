@@ -3,7 +3,7 @@
 //! What never changes in a session is kept as JSON; what [`TokenStore::touch`] and [`TokenStore::rotate`] change has
 //! columns.
 
-use std::{error::Error, num::NonZeroU32, time::Duration};
+use std::{error::Error, num::NonZeroU32, sync::Arc, time::Duration};
 
 use jwt_knox::{
     InsertOutcome, LimitReached, MAX_LISTED, Rotation, SessionId, SessionLimit, SessionRecord, SessionRef, StoreError,
@@ -95,9 +95,9 @@ impl TokenStore for SqlxStore {
         self.run(move |pool| insert(pool, record.clone(), limit, now)).await
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         let session = session.clone();
-        self.run(move |pool| find(pool, session.clone())).await
+        Ok(self.run(move |pool| find(pool, session.clone())).await?.map(Arc::new))
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {

@@ -135,7 +135,7 @@ impl KnoxAdmin {
         if !self.limit.apply(self.store.set_label(session, label.as_deref(), now)).await? {
             return Ok(None);
         }
-        self.limit.apply(self.store.find(session)).await
+        Ok(self.limit.apply(self.store.find(session)).await?.map(Arc::unwrap_or_clone))
     }
 
     /// Revokes one session.

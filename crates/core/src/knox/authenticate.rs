@@ -417,9 +417,8 @@ impl Knox {
     /// The record of a session.
     pub(super) async fn find_record(&self, session: &SessionRef) -> Result<Arc<SessionRecord>, AuthenticateError> {
         match self.time_limit().apply(self.admin().store().find(session)).await? {
-            // The subject too, in case a database takes `Alice` for `alice`. In an `Arc`, as a record is large, and each
-            // step on its way out would move it.
-            Some(record) if record.subject == session.subject => Ok(Arc::new(record)),
+            // The subject too, in case a database takes `Alice` for `alice`.
+            Some(record) if record.subject == session.subject => Ok(record),
             _ => Err(Rejection::Revoked.into()),
         }
     }

@@ -51,10 +51,8 @@ type Shard = HashMap<Subject, Sessions>;
 /// The sessions of a subject.
 #[derive(Default)]
 struct Sessions {
-    /// In the order of their ids. Most subjects have one, so room is made for one at a time, and in boxes, so that many
-    /// are moved quickly.
-    #[expect(clippy::vec_box, reason = "a vector of records would be moved by hundreds of bytes each")]
-    records: Vec<Box<SessionRecord>>,
+    /// In the order of their ids. Most subjects have one, so room is made for one at a time. What is found shares them.
+    records: Vec<Arc<SessionRecord>>,
     /// When all of them were last revoked.
     revoked_at: Option<Timestamp>,
 }
@@ -64,15 +62,15 @@ impl Sessions {
         self.records.binary_search_by(|record| record.id.cmp(id))
     }
 
-    fn get(&self, id: &SessionId) -> Option<&SessionRecord> {
-        self.position(id).ok().map(|index| &*self.records[index])
+    fn get(&self, id: &SessionId) -> Option<&Arc<SessionRecord>> {
+        self.position(id).ok().map(|index| &self.records[index])
     }
 
     fn get_mut(&mut self, id: &SessionId) -> Option<&mut SessionRecord> {
-        self.position(id).ok().map(|index| &mut *self.records[index])
+        self.position(id).ok().map(|index| Arc::make_mut(&mut self.records[index]))
     }
 
-    fn remove(&mut self, id: &SessionId) -> Option<Box<SessionRecord>> {
+    fn remove(&mut self, id: &SessionId) -> Option<Arc<SessionRecord>> {
         let removed = self.position(id).ok().map(|index| self.records.remove(index));
         self.give_back();
         removed
@@ -159,11 +157,11 @@ impl TokenStore for MemoryStore {
         if sessions.records.is_empty() {
             sessions.records.reserve_exact(1);
         }
-        sessions.records.insert(position, Box::new(record));
+        sessions.records.insert(position, Arc::new(record));
         Ok(InsertOutcome::Inserted { evicted })
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         let shard = self.shard(&session.subject);
         Ok(shard.get(&session.subject).and_then(|sessions| sessions.get(&session.id)).cloned())
     }

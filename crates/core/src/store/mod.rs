@@ -79,14 +79,15 @@ pub trait TokenStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError>;
 
-    /// The record of that key. One that has expired may still come back; the caller judges.
+    /// The record of that key. One that has expired may still come back; the caller judges. In an `Arc`, so that a store
+    /// in memory hands on its own.
     ///
     /// Costs one read by primary key, however many records there are.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot answer, or the record cannot be read.
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError>;
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError>;
 
     /// The active sessions of `subject`, newest first: by `created_at`, then by id, both descending. If there are more
     /// than [`MAX_LISTED`], the newest of them.
@@ -203,7 +204,7 @@ macro_rules! forward_to_inner {
                 (**self).insert(record, limit, now).await
             }
 
-            async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+            async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
                 (**self).find(session).await
             }
 

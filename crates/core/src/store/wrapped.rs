@@ -1,6 +1,6 @@
 //! Stores around stores.
 
-use std::{future::Future, num::NonZeroU32};
+use std::{future::Future, num::NonZeroU32, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -84,7 +84,7 @@ pub trait Around: Send + Sync + 'static {
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 }
 
-impl<W: Around> Around for std::sync::Arc<W> {
+impl<W: Around> Around for Arc<W> {
     fn around<T: Send>(
         &self,
         operation: Operation,
@@ -153,7 +153,7 @@ impl<S: TokenStore, W: Around> TokenStore for WrappedStore<S, W> {
         self.around.around(Operation::Insert, self.store.insert(record, limit, now)).await
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         self.around.around(Operation::Find, self.store.find(session)).await
     }
 

@@ -78,7 +78,7 @@ impl Fixture {
 
     /// The record that the store keeps of the session.
     pub(crate) async fn record(&self, issued: &Issued) -> Option<SessionRecord> {
-        self.store.inner().find(&issued.session.session_ref()).await.unwrap()
+        self.store.inner().find(&issued.session.session_ref()).await.unwrap().map(Arc::unwrap_or_clone)
     }
 
     pub(crate) async fn is_valid(&self, issued: &Issued) -> bool {
@@ -93,7 +93,7 @@ impl Fixture {
     /// Changes the record of a session, as a store with a bug might, or somebody who can write to it.
     pub(crate) async fn tamper(&self, issued: &Issued, change: impl FnOnce(&mut SessionRecord)) {
         let (store, session) = (self.store.inner(), issued.session.session_ref());
-        let mut record = store.find(&session).await.unwrap().unwrap();
+        let mut record = Arc::unwrap_or_clone(store.find(&session).await.unwrap().unwrap());
         change(&mut record);
         assert!(store.remove(&session).await.unwrap());
         let _ = store.insert(record, None, self.clock.now()).await.unwrap();

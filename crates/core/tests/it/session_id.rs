@@ -123,7 +123,7 @@ impl TokenStore for StoreByDigest {
         self.store.insert(record, limit, now).await
     }
 
-    async fn find(&self, session: &SessionRef) -> Result<Option<SessionRecord>, StoreError> {
+    async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         self.store.find(session).await
     }
 
@@ -146,7 +146,8 @@ impl TokenStore for StoreByDigest {
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let _only_one = self.rotation.lock().await;
-        let Some(mut record) = self.store.find(session).await? else { return Ok(false) };
+        let Some(record) = self.store.find(session).await? else { return Ok(false) };
+        let mut record = Arc::unwrap_or_clone(record);
         if !rotation.apply(&mut record) || !self.store.remove(session).await? {
             return Ok(false);
         }

@@ -127,7 +127,7 @@ impl TestDatabase {
         let store = SeaOrmStore::new(self.connection.clone());
         let record = record(7);
         let _ = store.insert(record.clone(), None, record.created_at).await.unwrap();
-        assert_eq!(store.find(&record.session_ref()).await.unwrap(), Some(record));
+        assert_eq!(store.find(&record.session_ref()).await.unwrap(), Some(record.into()));
     }
 }
 
