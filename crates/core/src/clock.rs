@@ -99,13 +99,19 @@ impl AskedAt {
     /// Whether that is less than `max_age` before `now`, by both clocks. If it is after `now`, the clock was set back, and
     /// says nothing of how long ago it is.
     pub(crate) fn is_within(&self, max_age: Duration, now: &Self) -> bool {
-        let by_time = Duration::try_from(now.time.duration_since(self.time)).is_ok_and(|age| age < max_age);
+        let by_time = elapsed(self.time, now.time).is_some_and(|age| age < max_age);
         let by_monotonic = match (self.monotonic, now.monotonic) {
             (Some(then), Some(now)) => now.saturating_duration_since(then) < max_age,
             _ => true,
         };
         by_time && by_monotonic
     }
+}
+
+/// How long `now` is after `then`, in whole microseconds; `None` if it is before.
+pub(crate) fn elapsed(then: Timestamp, now: Timestamp) -> Option<Duration> {
+    let micros = now.as_microsecond() - then.as_microsecond();
+    u64::try_from(micros).ok().map(Duration::from_micros)
 }
 
 /// The time cut to the microseconds that every store keeps.

@@ -2,11 +2,13 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
+
+use pin_project_lite::pin_project;
 
 use crate::error::{ConfigError, StoreError};
 
@@ -91,17 +93,36 @@ impl TimeLimit {
     /// # Errors
     ///
     /// What `call` gives, or a [`StoreError`] when the time is over.
-    pub async fn apply<T, E: From<StoreError>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let mut call = pin!(call);
-        let mut sleep = None;
-        poll_fn(|context| {
-            if let Poll::Ready(answer) = call.as_mut().poll(context) {
-                return Poll::Ready(answer);
-            }
-            let sleep = sleep.get_or_insert_with(|| self.timer.sleep(self.limit));
-            sleep.as_mut().poll(context).map(|()| Err(StoreError::new(TimedOut(self.limit)).into()))
-        })
-        .await
+    pub fn apply<T, E, Call>(&self, call: Call) -> impl Future<Output = Result<T, E>> + use<'_, T, E, Call>
+    where
+        E: From<StoreError>,
+        Call: Future<Output = Result<T, E>>,
+    {
+        Limited { call, limit: self, sleep: None }
+    }
+}
+
+pin_project! {
+    /// A call that may take so long. By hand, since an `async` block would have room for the call twice.
+    struct Limited<'a, Call> {
+        #[pin]
+        call: Call,
+        limit: &'a TimeLimit,
+        sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    }
+}
+
+impl<T, E: From<StoreError>, Call: Future<Output = Result<T, E>>> Future for Limited<'_, Call> {
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T, E>> {
+        let Limited { limit: TimeLimit { limit, timer }, .. } = *self;
+        let this = self.project();
+        if let Poll::Ready(answer) = this.call.poll(context) {
+            return Poll::Ready(answer);
+        }
+        let sleep = this.sleep.get_or_insert_with(|| timer.sleep(*limit));
+        sleep.as_mut().poll(context).map(|()| Err(StoreError::new(TimedOut(*limit)).into()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use tracing::{Instrument, Span, field::Empty};
+use tracing::{Instrument, Span, field::Empty, level_filters::LevelFilter};
 
 use crate::{
     error::{AuthenticateError, ClaimsError, LoginTooOld, MissingScope, Rejection},
@@ -234,7 +234,7 @@ impl Knox {
     ///
     /// [`AuthenticateError::Rejected`] if the token is not valid, [`AuthenticateError::Store`] if that cannot be told.
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
-        self.authenticate_as(token, Counts::AsUse).instrument(span()).await
+        self.authenticate_as(token, Counts::AsUse).await
     }
 
     /// As [`authenticate`](Self::authenticate), and does not count as a use of the session: for what a page polls by
@@ -244,10 +244,18 @@ impl Knox {
     ///
     /// As for [`authenticate`](Self::authenticate).
     pub async fn authenticate_passively(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
-        self.authenticate_as(token, Counts::ForNothing).instrument(span()).await
+        self.authenticate_as(token, Counts::ForNothing).await
     }
 
     async fn authenticate_as(&self, token: &str, counts: Counts) -> Result<Authenticated, AuthenticateError> {
+        match span() {
+            None => self.decide(token, counts).await,
+            // In a box, since the future of each request would have room for it; and so is what asks the store.
+            Some(span) => Box::pin(self.decide(token, counts).instrument(span)).await,
+        }
+    }
+
+    async fn decide(&self, token: &str, counts: Counts) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
         let token = match self.verify(token, now) {
             Ok(token) => token,
@@ -258,8 +266,13 @@ impl Knox {
             }
         };
         let session = token.verified.claimed().session();
-        Span::current().record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
-        let outcome = self.authenticate_verified(&token, now, counts).await;
+        record(session);
+        let outcome = match self.remembered(&token, now) {
+            Some(answer) if !self.begin_use(&answer.record, counts, now) => {
+                Ok(Authenticated::new(answer, &token.verified, now))
+            }
+            answer => Box::pin(self.ask_and_touch(&token, answer, counts, now)).await,
+        };
         self.report(&outcome, Some(session));
         outcome
     }
@@ -273,29 +286,9 @@ impl Knox {
         Ok(entry)
     }
 
-    /// What the store and the application say of a token whose signature and claims are valid: asked now, or remembered if
-    /// that is allowed.
-    async fn authenticate_verified(
-        &self,
-        token: &Entry,
-        now: Timestamp,
-        counts: Counts,
-    ) -> Result<Authenticated, AuthenticateError> {
-        let mut answer = match self.remembered(token, now) {
-            Some(answer) => answer,
-            None => {
-                let answer = self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await?;
-                token.remember(&answer);
-                answer
-            }
-        };
-        if counts == Counts::AsUse && self.begin_touch(&answer.record, now) {
-            // In a box, as all that is rare here, since the future of each request would have room for it.
-            if Box::pin(self.touch(&mut answer.record, now)).await {
-                token.remember(&answer);
-            }
-        }
-        Ok(Authenticated::new(answer, &token.verified, now))
+    /// Whether this request is the one to record the use of its session, if it is one.
+    fn begin_use(&self, record: &SessionRecord, counts: Counts, now: Timestamp) -> bool {
+        counts == Counts::AsUse && self.begin_touch(record, now)
     }
 
     /// What is remembered of a session, if that is allowed, and says nothing against the token at `now`. Whatever speaks
@@ -304,6 +297,30 @@ impl Knox {
         let asked = self.asked(&token.verified, now)?;
         let answer = self.0.tokens.answer(token, &asked)?;
         self.is_valid_now(&answer.record, &token.verified, now).then_some(answer)
+    }
+
+    /// Asks the store and the application about a token whose signature and claims are valid, unless their answer is
+    /// remembered, and records the use, which has begun then.
+    async fn ask_and_touch(
+        &self,
+        token: &Entry,
+        remembered: Option<Answer>,
+        counts: Counts,
+        now: Timestamp,
+    ) -> Result<Authenticated, AuthenticateError> {
+        let (mut answer, is_use) = match remembered {
+            Some(answer) => (answer, true),
+            None => {
+                let answer = self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await?;
+                token.remember(&answer);
+                let is_use = self.begin_use(&answer.record, counts, now);
+                (answer, is_use)
+            }
+        };
+        if is_use && Box::pin(self.touch(&mut answer.record, now)).await {
+            token.remember(&answer);
+        }
+        Ok(Authenticated::new(answer, &token.verified, now))
     }
 
     /// That the store and the application are asked now, if their answer is to be remembered.
@@ -459,9 +476,21 @@ impl Knox {
     }
 }
 
-/// The span of an authentication. Not by the macro, which makes the future of each request larger.
-fn span() -> Span {
-    tracing::debug_span!("knox.authenticate", subject = Empty, session_id = Empty)
+/// The span of an authentication, if anybody looks.
+fn span() -> Option<Span> {
+    is_traced().then(|| tracing::debug_span!("knox.authenticate", subject = Empty, session_id = Empty))
+}
+
+/// Adds to the span whose token it is.
+fn record(session: &SessionRef) {
+    if is_traced() {
+        Span::current().record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
+    }
+}
+
+/// Whether anybody looks at spans of that level. A span is not free where nobody does.
+fn is_traced() -> bool {
+    LevelFilter::current() >= LevelFilter::DEBUG
 }
 
 /// Whether the token has the secret before the present one, and the grace is not over.

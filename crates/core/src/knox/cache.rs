@@ -139,17 +139,17 @@ impl Tokens {
 
     /// What was answered about the session of a token, if that is not too long ago at `now` and nothing has changed since.
     pub(super) fn answer(&self, entry: &Entry, now: &Asked) -> Option<Answer> {
-        let is_recent = |asked: Asked| asked.at.is_within(self.max_age, &now.at);
-        let is_too_old = |answer: &mut Answer| !answer.asked.is_some_and(is_recent);
-        let (answer, too_old) = {
-            let mut answer = entry.lock();
-            // What is too old once stays so, even if the clock is set.
-            let too_old = answer.take_if(is_too_old);
-            (answer.clone(), too_old)
-        };
-        // The application's user, without the lock.
+        let mut answer = entry.lock();
+        let asked = answer.as_ref()?.asked?;
+        if asked.at.is_within(self.max_age, &now.at) {
+            return if asked.epoch == now.epoch { answer.clone() } else { None };
+        }
+        // What is too old once stays so, even if the clock is set.
+        let too_old = answer.take();
+        // The application's user is dropped without the lock.
+        drop(answer);
         drop(too_old);
-        answer.filter(|answer| answer.asked.is_some_and(|asked| asked.epoch == now.epoch))
+        None
     }
 
     /// Whether answers about sessions are remembered at all.

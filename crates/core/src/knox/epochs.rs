@@ -1,9 +1,8 @@
 //! Whether anything about the sessions of a subject has changed in this process since a given time.
 
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-};
+use std::{fmt, hash::BuildHasher};
+
+use foldhash::fast::RandomState;
 
 use crate::{
     subject::Subject,
@@ -19,6 +18,7 @@ pub(super) struct Epochs {
     /// Counts the times at which anything may have changed.
     all: AtomicU64,
     counters: Box<[AtomicU64]>,
+    /// A fast one, since nothing is won by making two subjects share a counter.
     hasher: RandomState,
 }
 
@@ -58,7 +58,7 @@ impl Default for Epochs {
         Self {
             all: AtomicU64::new(0),
             counters: (0..Self::COUNTERS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{knox::Knox, observer::Event, store::record::SessionRecord};
+use crate::{clock::elapsed, knox::Knox, observer::Event, store::record::SessionRecord};
 
 /// How long a request waits at most for the use of its session to be recorded.
 const TIME_LIMIT: Duration = Duration::from_millis(250);
@@ -15,7 +15,7 @@ impl Knox {
     pub(super) fn begin_touch(&self, record: &SessionRecord, now: Timestamp) -> bool {
         let interval = self.0.settings.touch_interval;
         let interval = record.idle_timeout.map_or(interval, |timeout| interval.min(timeout / 4));
-        let is_due = |last: Timestamp| Duration::try_from(now.duration_since(last)).is_ok_and(|age| age >= interval);
+        let is_due = |last| elapsed(last, now).is_some_and(|age| age >= interval);
         // The first use is recorded at once; and in the leeway after its expiry a session is accepted, and no longer
         // prolonged.
         record.is_active(now)

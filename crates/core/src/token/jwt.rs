@@ -308,8 +308,8 @@ impl Jwt {
             return Err(Rejection::Expired);
         }
         let leeway = if self.check_iat { self.profile.start_leeway() } else { self.profile.get_leeway() };
-        let latest_start = now.checked_add(leeway).unwrap_or(Timestamp::MAX);
-        if starts_at.is_some_and(|starts_at| starts_at > latest_start) {
+        let latest_start = || now.checked_add(leeway).unwrap_or(Timestamp::MAX);
+        if starts_at.is_some_and(|starts_at| starts_at > now && starts_at > latest_start()) {
             return Err(Rejection::NotYetValid);
         }
         Ok(())

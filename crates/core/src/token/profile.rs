@@ -139,7 +139,7 @@ impl Default for TokenProfile {
 
 /// `now`, put back by the leeway.
 pub(crate) fn expiry_cutoff(now: Timestamp, leeway: Duration) -> Timestamp {
-    now.checked_sub(leeway).unwrap_or(Timestamp::MIN)
+    if leeway.is_zero() { now } else { now.checked_sub(leeway).unwrap_or(Timestamp::MIN) }
 }
 
 fn not_empty(name: String) -> Result<String, ConfigError> {
