@@ -1,5 +1,7 @@
 //! Actix Web's requests and responses in the words of the contract, and back.
 
+use std::rc::Rc;
+
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     http::{StatusCode, header::HeaderValue, uri::Authority},
@@ -44,13 +46,13 @@ pub(crate) fn configured<H: Handle>(request: &HttpRequest) -> Result<H, HttpReje
 }
 
 /// The place in the request where it is kept who sends it.
-pub(crate) fn slot(request: &HttpRequest) -> AuthSlot {
+pub(crate) fn slot(request: &HttpRequest) -> Rc<AuthSlot> {
     let mut extensions = request.extensions_mut();
-    if let Some(slot) = extensions.get::<AuthSlot>() {
-        return slot.clone();
+    if let Some(slot) = extensions.get::<Rc<AuthSlot>>() {
+        return Rc::clone(slot);
     }
-    let slot = AuthSlot::default();
-    extensions.insert(slot.clone());
+    let slot = Rc::<AuthSlot>::default();
+    extensions.insert(Rc::clone(&slot));
     slot
 }
 

@@ -12,7 +12,7 @@ use jwt_knox_http::{KnoxHttp, LoginError, PendingLogin};
 
 use crate::{
     rejection::KnoxRejection,
-    translate::{self, headers, request, slot},
+    translate::{self, request_with_headers},
 };
 
 /// A login of the application's own: by OAuth, a passkey, a link in a mail, or a form of its own. It answers as
@@ -91,8 +91,8 @@ where
     type Rejection = KnoxRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, KnoxRejection> {
-        let (knox, slot) = (KnoxHttp::from_ref(state), slot(parts));
-        Ok(Self(knox.begin_login(&request(&knox, parts, &slot).with_headers(headers(parts)))?))
+        let knox = KnoxHttp::from_ref(state);
+        Ok(Self(knox.begin_login(&request_with_headers(&knox, parts))?))
     }
 }
 

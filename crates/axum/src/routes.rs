@@ -69,17 +69,17 @@ where
 
 async fn respond(knox: KnoxHttp, endpoint: Endpoint, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    let slot = translate::slot(&mut parts);
-    let body = if knox.needs_body(endpoint, &translate::request(&knox, &parts, &slot)) {
+    let body = if knox.needs_body(endpoint, &translate::request(&knox, &mut parts)) {
         Some(timeout(KnoxRequest::BODY_TIMEOUT, to_bytes(body, KnoxRequest::MAX_BODY_BYTES)).await)
     } else {
         None
     };
     let answer = async move {
-        let mut request = translate::request(&knox, &parts, &slot);
-        if knox.needs_headers(endpoint) {
-            request = request.with_headers(translate::headers(&parts));
-        }
+        let mut request = if knox.needs_headers(endpoint) {
+            translate::request_with_headers(&knox, &mut parts)
+        } else {
+            translate::request(&knox, &mut parts)
+        };
         if let Some(body) = &body {
             request = request.with_body(match body {
                 Ok(Ok(bytes)) => Body::Complete(bytes),

@@ -2,25 +2,36 @@
 
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, request::Parts, uri::Authority},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts, uri::Authority},
     response::Response,
 };
 use jwt_knox_http::{AuthSlot, Handle, HttpRejection, Request, Requirement};
 use serde::de::DeserializeOwned;
 
-pub(crate) fn request<'a>(handle: &impl Handle, parts: &'a Parts, slot: &'a AuthSlot) -> Request<'a> {
-    handle
-        .request(parts.method.as_str(), parts.uri.path(), |name| {
-            parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
-        })
-        .with_query(parts.uri.query())
-        .with_authority(parts.uri.authority().map(Authority::as_str))
-        .with_slot(slot)
+/// A request, which keeps its slot.
+pub(crate) fn request<'a>(handle: &impl Handle, parts: &'a mut Parts) -> Request<'a> {
+    let Parts { method, uri, headers, extensions, .. } = parts;
+    read(handle, method, uri, headers).with_slot(extensions.get_or_insert_default::<AuthSlot>())
 }
 
-/// All headers, for a login and the routes that need them.
-pub(crate) fn headers(parts: &Parts) -> impl Iterator<Item = (&str, &[u8])> {
-    parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+/// The same with all headers, for a login and the routes that need them.
+pub(crate) fn request_with_headers<'a>(handle: &impl Handle, parts: &'a mut Parts) -> Request<'a> {
+    let Parts { method, uri, headers, extensions, .. } = parts;
+    read(handle, method, uri, headers)
+        .with_slot(extensions.get_or_insert_default::<AuthSlot>())
+        .with_headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+}
+
+fn read<'a>(handle: &impl Handle, method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Request<'a> {
+    let values = |name: &str| match name {
+        // The one that each request is asked for, without reading its name.
+        "authorization" => headers.get_all(header::AUTHORIZATION),
+        name => headers.get_all(name),
+    };
+    handle
+        .request(method.as_str(), uri.path(), |name| values(name).iter().map(HeaderValue::as_bytes))
+        .with_query(uri.query())
+        .with_authority(uri.authority().map(Authority::as_str))
 }
 
 pub(crate) fn response(response: jwt_knox_http::Response) -> Response {
@@ -35,19 +46,13 @@ pub(crate) fn response(response: jwt_knox_http::Response) -> Response {
     out
 }
 
-/// The place in the request where it is kept who sends it.
-pub(crate) fn slot(parts: &mut Parts) -> AuthSlot {
-    parts.extensions.get_or_insert_default::<AuthSlot>().clone()
-}
-
 /// Who sends the request, decided once for each request, if they have what is asked for.
 pub(crate) async fn authenticate<H: Handle>(
     parts: &mut Parts,
     requirement: &Requirement<H>,
 ) -> Result<H::Auth, HttpRejection> {
-    let slot = slot(parts);
     // By itself, so that the future does not hold the request.
-    let authenticating = requirement.authenticate(&request(requirement.handle(), parts, &slot));
+    let authenticating = requirement.authenticate(&request(requirement.handle(), parts));
     authenticating.await
 }
 
@@ -56,8 +61,7 @@ pub(crate) async fn authenticate_optional<H: Handle>(
     parts: &mut Parts,
     requirement: &Requirement<H>,
 ) -> Result<Option<H::Auth>, HttpRejection> {
-    let slot = slot(parts);
-    let authenticating = requirement.authenticate_optional(&request(requirement.handle(), parts, &slot));
+    let authenticating = requirement.authenticate_optional(&request(requirement.handle(), parts));
     authenticating.await
 }
 
@@ -66,6 +70,5 @@ pub(crate) async fn claims<T: DeserializeOwned>(
     parts: &mut Parts,
     requirement: &Requirement<impl Handle>,
 ) -> Result<T, HttpRejection> {
-    let slot = slot(parts);
-    requirement.claims(&request(requirement.handle(), parts, &slot)).await
+    requirement.claims(&request(requirement.handle(), parts)).await
 }

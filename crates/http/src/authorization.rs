@@ -71,10 +71,9 @@ pub(crate) fn bearer<'a>(
 /// What stands behind `scheme`, which compares without regard to case (RFC 9110 §11.1), with blanks cut off; `None` if
 /// the header is empty or of another scheme.
 pub(crate) fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
-    let value = trim(value);
-    let end = value.iter().position(|&byte| is_blank(byte)).unwrap_or(value.len());
-    let (found, rest) = value.split_at(end);
-    found.eq_ignore_ascii_case(scheme.as_bytes()).then(|| trim(rest))
+    let (found, rest) = trim(value).split_at_checked(scheme.len())?;
+    let is_whole_word = rest.first().is_none_or(|&byte| is_blank(byte));
+    (is_whole_word && found.eq_ignore_ascii_case(scheme.as_bytes())).then(|| trim(rest))
 }
 
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {

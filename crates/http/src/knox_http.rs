@@ -14,7 +14,7 @@ use crate::{
     endpoint::Endpoint,
     handle::{Handle, Sealed},
     login::Login,
-    protocol::{Protocol, optional},
+    protocol::{Protocol, decide, optional},
     rejection::{Cause, HttpRejection},
     request::Request,
     response::Response,
@@ -299,7 +299,7 @@ impl Handle for KnoxHttp {
             };
             outcome.map_err(|error| self.reject(error))
         };
-        async move { presented?.decide(ask).await }
+        decide(presented, ask)
     }
 
     fn require_scope(&self, auth: &Authenticated, scope: &str) -> Result<(), HttpRejection> {

@@ -172,26 +172,29 @@ pub(crate) struct PresentedToken<'a, A> {
     slot: Option<(&'a Slot<A>, Key)>,
 }
 
-impl<'a, A: Clone> PresentedToken<'a, A> {
-    /// Whose token it is, which is asked once for each request: what another guard of it has found out counts.
-    pub(crate) async fn decide<F>(self, ask: impl FnOnce(&'a str) -> F) -> Result<A, HttpRejection>
-    where
-        F: Future<Output = Result<A, HttpRejection>>,
-    {
-        let place = match self.slot {
-            Some((slot, key)) => match slot.look(key).await {
-                Found::Decided(outcome) => return outcome,
-                Found::Empty(place) => Some(place),
-                Found::Taken => None,
-            },
-            None => None,
-        };
-        let outcome = ask(self.token).await;
-        if let Some(place) = place {
-            place.fill(&outcome);
-        }
-        outcome
+/// Whose token is presented, if one is, which is asked once for each request: what another guard of it has found out
+/// counts.
+pub(crate) async fn decide<'a, A: Clone, F>(
+    presented: Result<PresentedToken<'a, A>, HttpRejection>,
+    ask: impl FnOnce(&'a str) -> F,
+) -> Result<A, HttpRejection>
+where
+    F: Future<Output = Result<A, HttpRejection>>,
+{
+    let PresentedToken { token, slot } = presented?;
+    let place = match slot {
+        Some((slot, key)) => match slot.look(key).await {
+            Found::Decided(outcome) => return outcome,
+            Found::Empty(place) => Some(place),
+            Found::Taken => None,
+        },
+        None => None,
+    };
+    let outcome = ask(token).await;
+    if let Some(place) = place {
+        place.fill(&outcome);
     }
+    outcome
 }
 
 /// Optional authentication: no credential is `None`, and every other rejection stays what it is.

@@ -148,13 +148,14 @@ mod tests {
 
     use super::*;
 
-    /// It is part of the future of each handler that has a guard, and so of what each request allocates.
+    /// It is part of the future of each handler that has a guard, and so of what each request allocates. An Axum handler adds
+    /// 600 bytes of its own, and allocators are slower from about a kibibyte on.
     #[test]
     fn the_future_of_a_guard_is_small() {
         let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
         let knox = KnoxHttp::builder(knox).build().unwrap();
         let requirement = Requirement::new(knox.clone());
         let future = requirement.authenticate(&knox.request("GET", "/", |_| None));
-        assert!(size_of_val(&future) <= 1024, "{} bytes", size_of_val(&future));
+        assert!(size_of_val(&future) <= 400, "{} bytes", size_of_val(&future));
     }
 }

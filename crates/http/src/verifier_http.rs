@@ -9,7 +9,7 @@ use crate::{
     config_error::HttpConfigError,
     cookies::Cookies,
     handle::{Handle, Sealed},
-    protocol::{Protocol, optional},
+    protocol::{Protocol, decide, optional},
     rejection::HttpRejection,
     request::Request,
     slot::AuthSlot,
@@ -150,7 +150,7 @@ impl Handle for VerifierHttp {
                 self.reject(error)
             })
         };
-        async move { presented?.decide(ask).await }
+        decide(presented, ask)
     }
 
     fn require_scope(&self, token: &StatelessToken, scope: &str) -> Result<(), HttpRejection> {

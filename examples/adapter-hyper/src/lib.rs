@@ -1,6 +1,6 @@
 //! A complete adapter, for plain hyper: what `docs/writing-an-adapter.md` explains.
 
-use std::panic::resume_unwind;
+use std::{panic::resume_unwind, sync::Arc};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -54,8 +54,8 @@ pub async fn authenticate<H: Handle>(parts: &mut Parts, handle: &H) -> Result<H:
 }
 
 /// The place in the request where it is kept who sends it.
-fn slot(parts: &mut Parts) -> AuthSlot {
-    parts.extensions.get_or_insert_default::<AuthSlot>().clone()
+fn slot(parts: &mut Parts) -> Arc<AuthSlot> {
+    Arc::clone(parts.extensions.get_or_insert_default::<Arc<AuthSlot>>())
 }
 
 /// The built-in routes and that of the public keys: the answer, or the request back if it is for another route.
