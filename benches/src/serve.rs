@@ -15,15 +15,33 @@ use rocket::{
     fairing::AdHoc,
 };
 
-/// Keeps this thread, and all that it starts from now on, on one core: server and clients then take turns, and what they
-/// take together does not depend on how threads wake each other.
+/// Keeps this thread, and all that it starts from now on, on one core, where server and clients take turns. On Linux
+/// none interrupts another when it is woken, unless `KNOX_BENCH_INTERRUPT` is set: otherwise each answer may cost two
+/// more switches between threads, the more often the more of the core the server takes, and they cost more than most
+/// of what is compared.
 ///
 /// # Panics
 ///
-/// If the system does not say which cores there are.
+/// If the system does not say which cores there are, or keeps no thread on one.
 pub fn on_one_core() {
     let core = core_affinity::get_core_ids().unwrap()[0];
     assert!(core_affinity::set_for_current(core), "the system keeps no thread on a core");
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("KNOX_BENCH_INTERRUPT").is_none() {
+        take_turns();
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn take_turns() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    // A niceness of 0, as before.
+    let priority = ThreadPriority::Crossplatform(48_u8.try_into().unwrap());
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
+    set_thread_priority_and_policy(thread_native_id(), priority, policy).unwrap();
 }
 
 /// Serves an Axum application.
