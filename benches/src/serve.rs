@@ -22,7 +22,7 @@ use rocket::{
 ///
 /// # Panics
 ///
-/// If the system does not say which cores there are, or keeps no thread on one.
+/// If the system does not say which cores there are, keeps no thread on one, or was told to be nice to others.
 pub fn on_one_core() {
     let core = core_affinity::get_core_ids().unwrap()[0];
     assert!(core_affinity::set_for_current(core), "the system keeps no thread on a core");
@@ -38,7 +38,7 @@ fn take_turns() {
         NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
         thread_native_id,
     };
-    // A niceness of 0, as before.
+    // In the scale of this crate, a niceness of 0.
     let priority = ThreadPriority::Crossplatform(48_u8.try_into().unwrap());
     let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
     set_thread_priority_and_policy(thread_native_id(), priority, policy).unwrap();

@@ -2,36 +2,36 @@
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts, uri::Authority},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::Authority},
     response::Response,
 };
 use jwt_knox_http::{AuthSlot, Handle, HttpRejection, Request, Requirement};
 use serde::de::DeserializeOwned;
 
-/// A request, which keeps its slot.
+/// A request. Its slot, where it is kept who sends it, is in the extensions.
 pub(crate) fn request<'a>(handle: &impl Handle, parts: &'a mut Parts) -> Request<'a> {
-    let Parts { method, uri, headers, extensions, .. } = parts;
-    read(handle, method, uri, headers).with_slot(extensions.get_or_insert_default::<AuthSlot>())
+    read(handle, parts).0
 }
 
 /// The same with all headers, for a login and the routes that need them.
 pub(crate) fn request_with_headers<'a>(handle: &impl Handle, parts: &'a mut Parts) -> Request<'a> {
-    let Parts { method, uri, headers, extensions, .. } = parts;
-    read(handle, method, uri, headers)
-        .with_slot(extensions.get_or_insert_default::<AuthSlot>())
-        .with_headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+    let (request, headers) = read(handle, parts);
+    request.with_headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
-fn read<'a>(handle: &impl Handle, method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Request<'a> {
+fn read<'a>(handle: &impl Handle, parts: &'a mut Parts) -> (Request<'a>, &'a HeaderMap) {
+    let Parts { method, uri, headers, extensions, .. } = parts;
     let values = |name: &str| match name {
-        // The one that each request is asked for, without reading its name.
+        // Saves parsing the name of the header that every request is asked for.
         "authorization" => headers.get_all(header::AUTHORIZATION),
         name => headers.get_all(name),
     };
-    handle
+    let request = handle
         .request(method.as_str(), uri.path(), |name| values(name).iter().map(HeaderValue::as_bytes))
         .with_query(uri.query())
         .with_authority(uri.authority().map(Authority::as_str))
+        .with_slot(extensions.get_or_insert_default::<AuthSlot>());
+    (request, headers)
 }
 
 pub(crate) fn response(response: jwt_knox_http::Response) -> Response {

@@ -108,7 +108,7 @@ impl AskedAt {
     }
 }
 
-/// How long `now` is after `then`, in whole microseconds; `None` if it is before.
+/// How long `now` is after `then`, both in whole microseconds; `None` if it is before.
 pub(crate) fn elapsed(then: Timestamp, now: Timestamp) -> Option<Duration> {
     let micros = now.as_microsecond() - then.as_microsecond();
     u64::try_from(micros).ok().map(Duration::from_micros)

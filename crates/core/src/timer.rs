@@ -88,12 +88,12 @@ impl TimeLimit {
         &*self.timer
     }
 
-    /// Waits for `call`, but no longer than the limit. What has not come by then is dropped.
+    /// Waits for `call`, but no longer than the limit. A call that has taken longer is dropped with the future.
     ///
     /// # Errors
     ///
     /// What `call` gives, or a [`StoreError`] when the time is over.
-    pub fn apply<T, E, Call>(&self, call: Call) -> impl Future<Output = Result<T, E>> + use<'_, T, E, Call>
+    pub fn apply<T, E, Call>(&self, call: Call) -> impl Future<Output = Result<T, E>>
     where
         E: From<StoreError>,
         Call: Future<Output = Result<T, E>>,
@@ -103,7 +103,7 @@ impl TimeLimit {
 }
 
 pin_project! {
-    /// A call that may take so long. By hand, since an `async` block would have room for the call twice.
+    /// A call that may take so long. Written by hand: an `async fn` would have room for the call twice.
     struct Limited<'a, Call> {
         #[pin]
         call: Call,
@@ -116,11 +116,11 @@ impl<T, E: From<StoreError>, Call: Future<Output = Result<T, E>>> Future for Lim
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T, E>> {
-        let Limited { limit: TimeLimit { limit, timer }, .. } = *self;
         let this = self.project();
         if let Poll::Ready(answer) = this.call.poll(context) {
             return Poll::Ready(answer);
         }
+        let TimeLimit { limit, timer } = *this.limit;
         let sleep = this.sleep.get_or_insert_with(|| timer.sleep(*limit));
         sleep.as_mut().poll(context).map(|()| Err(StoreError::new(TimedOut(*limit)).into()))
     }

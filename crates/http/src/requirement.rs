@@ -148,8 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// It is part of the future of each handler that has a guard, and so of what each request allocates. An Axum handler adds
-    /// 600 bytes of its own, and allocators are slower from about a kibibyte on.
+    /// It is part of the future of each handler that has a guard, and so of what each request allocates.
     #[test]
     fn the_future_of_a_guard_is_small() {
         let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();

@@ -17,8 +17,8 @@ use crate::{authorization::Credential, rejection::HttpRejection};
 /// A place that an adapter keeps with each request and never looks into: the first guard that asks who sends the
 /// request fills it, and the others, also those that ask at the same time, get the same answer.
 ///
-/// There is one for each request, to be borrowed or shared in an `Arc`. A clone is for a copy of the request: what has been
-/// decided counts for that too, and nothing that is decided later.
+/// There is one for each request, to be borrowed or shared in an `Arc`. A clone is for a copy of the request: what has
+/// been decided counts for that too, and nothing that is decided later.
 ///
 /// It counts only for the handle that filled it, and only for the credential that it was filled for. What a
 /// [`VerifierHttp`](crate::VerifierHttp) has decided never counts for a [`KnoxHttp`](crate::KnoxHttp).
@@ -40,13 +40,14 @@ impl AuthSlot {
     }
 }
 
-/// What one kind of handle decides. Nobody holds the lock while a guard decides.
+/// What one kind of handle decides. Nobody holds the lock meanwhile, but other guards wait: one that decides has to be
+/// polled or dropped, as in `join!` and `select!`.
 #[derive(Debug)]
 pub(crate) struct Slot<A>(Mutex<State<A>>);
 
 enum State<A> {
     Empty,
-    /// A guard decides, and wakes these when it has.
+    /// A guard decides, and wakes these when it has. Also those that have gone away since, of which there are few.
     Deciding(Vec<Waker>),
     Decided(Decision<A>),
 }
@@ -153,8 +154,8 @@ pub(crate) struct Place<'a, A> {
 impl<A: Clone> Place<'_, A> {
     /// Keeps what was decided.
     pub(crate) fn fill(self, outcome: &Result<A, HttpRejection>) {
-        let this = ManuallyDrop::new(self);
-        this.slot.set(State::Decided(Decision { key: this.key, outcome: outcome.clone() }));
+        let decision = Decision { key: self.key, outcome: outcome.clone() };
+        ManuallyDrop::new(self).slot.set(State::Decided(decision));
     }
 }
 

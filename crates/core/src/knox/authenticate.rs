@@ -249,13 +249,18 @@ impl Knox {
 
     async fn authenticate_as(&self, token: &str, counts: Counts) -> Result<Authenticated, AuthenticateError> {
         match span() {
-            None => self.decide(token, counts).await,
-            // In a box, since the future of each request would have room for it; and so is what asks the store.
-            Some(span) => Box::pin(self.decide(token, counts).instrument(span)).await,
+            None => self.decide(token, counts, None).await,
+            // What is not needed each time is boxed, so that the future of a request need not have room for it.
+            Some(span) => Box::pin(self.decide(token, counts, Some(&span)).instrument(span.clone())).await,
         }
     }
 
-    async fn decide(&self, token: &str, counts: Counts) -> Result<Authenticated, AuthenticateError> {
+    async fn decide(
+        &self,
+        token: &str,
+        counts: Counts,
+        span: Option<&Span>,
+    ) -> Result<Authenticated, AuthenticateError> {
         let now = self.now();
         let token = match self.verify(token, now) {
             Ok(token) => token,
@@ -266,12 +271,15 @@ impl Knox {
             }
         };
         let session = token.verified.claimed().session();
-        record(session);
+        if let Some(span) = span {
+            span.record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
+        }
         let outcome = match self.remembered(&token, now) {
-            Some(answer) if !self.begin_use(&answer.record, counts, now) => {
-                Ok(Authenticated::new(answer, &token.verified, now))
+            None => Box::pin(self.ask_about(&token, counts, now)).await,
+            Some(answer) if self.begin_use(&answer.record, counts, now) => {
+                Ok(Box::pin(self.record_use(&token, answer, now)).await)
             }
-            answer => Box::pin(self.ask_and_touch(&token, answer, counts, now)).await,
+            Some(answer) => Ok(Authenticated::new(answer, &token.verified, now)),
         };
         self.report(&outcome, Some(session));
         outcome
@@ -286,41 +294,40 @@ impl Knox {
         Ok(entry)
     }
 
-    /// Whether this request is the one to record the use of its session, if it is one.
-    fn begin_use(&self, record: &SessionRecord, counts: Counts, now: Timestamp) -> bool {
-        counts == Counts::AsUse && self.begin_touch(record, now)
-    }
-
-    /// What is remembered of a session, if that is allowed, and says nothing against the token at `now`. Whatever speaks
-    /// against it is asked about.
+    /// What is remembered of a session, if that is allowed, and says nothing against the token at `now`. Whatever
+    /// speaks against it is asked about.
     fn remembered(&self, token: &Entry, now: Timestamp) -> Option<Answer> {
         let asked = self.asked(&token.verified, now)?;
         let answer = self.0.tokens.answer(token, &asked)?;
         self.is_valid_now(&answer.record, &token.verified, now).then_some(answer)
     }
 
-    /// Asks the store and the application about a token whose signature and claims are valid, unless their answer is
-    /// remembered, and records the use, which has begun then.
-    async fn ask_and_touch(
+    /// What the store and the application say of a token whose signature and claims are valid.
+    async fn ask_about(
         &self,
         token: &Entry,
-        remembered: Option<Answer>,
         counts: Counts,
         now: Timestamp,
     ) -> Result<Authenticated, AuthenticateError> {
-        let (mut answer, is_use) = match remembered {
-            Some(answer) => (answer, true),
-            None => {
-                let answer = self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await?;
-                token.remember(&answer);
-                let is_use = self.begin_use(&answer.record, counts, now);
-                (answer, is_use)
-            }
-        };
-        if is_use && Box::pin(self.touch(&mut answer.record, now)).await {
-            token.remember(&answer);
+        let answer = self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await?;
+        token.remember(&answer);
+        if self.begin_use(&answer.record, counts, now) {
+            return Ok(Box::pin(self.record_use(token, answer, now)).await);
         }
         Ok(Authenticated::new(answer, &token.verified, now))
+    }
+
+    /// Whether the request counts as a use, and is the one to record it.
+    fn begin_use(&self, record: &SessionRecord, counts: Counts, now: Timestamp) -> bool {
+        counts == Counts::AsUse && self.begin_touch(record, now)
+    }
+
+    /// Records a use that has [begun](Self::begin_use).
+    async fn record_use(&self, token: &Entry, mut answer: Answer, now: Timestamp) -> Authenticated {
+        if self.touch(&mut answer.record, now).await {
+            token.remember(&answer);
+        }
+        Authenticated::new(answer, &token.verified, now)
     }
 
     /// That the store and the application are asked now, if their answer is to be remembered.
@@ -476,21 +483,13 @@ impl Knox {
     }
 }
 
-/// The span of an authentication, if anybody looks.
+/// The span of an authentication, if a subscriber wants it. Even one that nobody wants has a cost.
 fn span() -> Option<Span> {
-    is_traced().then(|| tracing::debug_span!("knox.authenticate", subject = Empty, session_id = Empty))
-}
-
-/// Adds to the span whose token it is.
-fn record(session: &SessionRef) {
-    if is_traced() {
-        Span::current().record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
+    if LevelFilter::current() < LevelFilter::DEBUG {
+        return None;
     }
-}
-
-/// Whether anybody looks at spans of that level. A span is not free where nobody does.
-fn is_traced() -> bool {
-    LevelFilter::current() >= LevelFilter::DEBUG
+    let span = tracing::debug_span!("knox.authenticate", subject = Empty, session_id = Empty);
+    (!span.is_disabled()).then_some(span)
 }
 
 /// Whether the token has the secret before the present one, and the grace is not over.

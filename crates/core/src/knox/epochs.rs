@@ -18,7 +18,7 @@ pub(super) struct Epochs {
     /// Counts the times at which anything may have changed.
     all: AtomicU64,
     counters: Box<[AtomicU64]>,
-    /// A fast one, since nothing is won by making two subjects share a counter.
+    /// A fast one: subjects that share a counter only cost each other a question.
     hasher: RandomState,
 }
 

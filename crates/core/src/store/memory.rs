@@ -43,7 +43,7 @@ pub struct MemoryStore(Arc<Shards>);
 
 struct Shards {
     shards: Box<[Mutex<Shard>]>,
-    /// A fast one, since nothing is won by making subjects share a lock. Within a shard it is the standard library's.
+    /// A fast one: subjects that share a lock only wait for each other. A shard has that of the standard library.
     hasher: RandomState,
 }
 
@@ -53,7 +53,8 @@ type Shard = HashMap<Subject, Sessions>;
 /// The sessions of a subject.
 #[derive(Default)]
 struct Sessions {
-    /// In the order of their ids. Most subjects have one, so room is made for one at a time. What is found shares them.
+    /// In the order of their ids. Most subjects have one, so room is made for one at a time. What is found shares them,
+    /// and a change makes a copy while it is still there.
     records: Vec<Arc<SessionRecord>>,
     /// When all of them were last revoked.
     revoked_at: Option<Timestamp>,
@@ -68,8 +69,8 @@ impl Sessions {
         self.position(id).ok().map(|index| &self.records[index])
     }
 
-    fn get_mut(&mut self, id: &SessionId) -> Option<&mut SessionRecord> {
-        self.position(id).ok().map(|index| Arc::make_mut(&mut self.records[index]))
+    fn get_mut(&mut self, id: &SessionId) -> Option<&mut Arc<SessionRecord>> {
+        self.position(id).ok().map(|index| &mut self.records[index])
     }
 
     fn remove(&mut self, id: &SessionId) -> Option<Arc<SessionRecord>> {
@@ -190,6 +191,7 @@ impl TokenStore for MemoryStore {
         if !record.is_active(last_used_at) || record.last_used_at.is_some_and(|before| before >= last_used_at) {
             return Ok(false);
         }
+        let record = Arc::make_mut(record);
         record.last_used_at = Some(last_used_at);
         if let (Some(old), Some(new)) = (record.expires_at, expires_at) {
             record.expires_at = Some(old.max(new));
@@ -201,14 +203,14 @@ impl TokenStore for MemoryStore {
         let mut shard = self.shard(&session.subject);
         let record = shard.get_mut(&session.subject).and_then(|sessions| sessions.get_mut(&session.id));
         let Some(record) = record.filter(|record| record.is_active(now)) else { return Ok(false) };
-        record.label = label.map(str::to_owned);
+        Arc::make_mut(record).label = label.map(str::to_owned);
         Ok(true)
     }
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let mut shard = self.shard(&session.subject);
         let record = shard.get_mut(&session.subject).and_then(|sessions| sessions.get_mut(&session.id));
-        Ok(record.is_some_and(|record| rotation.apply(record)))
+        Ok(record.is_some_and(|record| rotation.apply(Arc::make_mut(record))))
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {

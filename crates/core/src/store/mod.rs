@@ -79,8 +79,8 @@ pub trait TokenStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError>;
 
-    /// The record of that key. One that has expired may still come back; the caller judges. In an `Arc`, so that a store
-    /// in memory hands on its own.
+    /// The record of that key, in an `Arc`, so that a store in memory can return its own without a copy. One that has
+    /// expired may still come back; the caller judges.
     ///
     /// Costs one read by primary key, however many records there are.
     ///

@@ -309,6 +309,7 @@ impl Jwt {
         }
         let leeway = if self.check_iat { self.profile.start_leeway() } else { self.profile.get_leeway() };
         let latest_start = || now.checked_add(leeway).unwrap_or(Timestamp::MAX);
+        // The leeway is rarely needed, and adding it takes longer than the rest.
         if starts_at.is_some_and(|starts_at| starts_at > now && starts_at > latest_start()) {
             return Err(Rejection::NotYetValid);
         }

@@ -139,6 +139,7 @@ impl Default for TokenProfile {
 
 /// `now`, put back by the leeway.
 pub(crate) fn expiry_cutoff(now: Timestamp, leeway: Duration) -> Timestamp {
+    // Calculating with timestamps takes longer than the rest of comparing two.
     if leeway.is_zero() { now } else { now.checked_sub(leeway).unwrap_or(Timestamp::MIN) }
 }
 
