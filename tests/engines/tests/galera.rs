@@ -16,7 +16,8 @@ use jwt_knox_engines::{
 use jwt_knox_sea_orm::SeaOrmStore;
 use jwt_knox_testkit::store_tests;
 
-/// A cluster with the tables. With `wsrep_sync_wait` of 1, a read waits until the node has what was committed before.
+/// A cluster with the tables. With `wsrep_sync_wait` of 1, a read waits until the node has what was committed before; with
+/// 3, a change does so, too.
 fn start(sync_wait: u32) -> Engine {
     let mut engine = Engine::start("galera");
     engine.tell(&format!("everywhere SET GLOBAL wsrep_sync_wait = {sync_wait}"));
@@ -37,7 +38,7 @@ mod kit_on_all_nodes {
 
     /// The handles of a test are on different nodes.
     async fn open() -> SeaOrmStore {
-        static ENGINE: LazyLock<Mutex<Engine>> = LazyLock::new(|| Mutex::new(start(1)));
+        static ENGINE: LazyLock<Mutex<Engine>> = LazyLock::new(|| Mutex::new(start(3)));
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let port = ENGINE.lock().unwrap().ports("ports")[NEXT.fetch_add(1, SeqCst) % 3];
         SeaOrmStore::new(connect(&url(port)).await)
