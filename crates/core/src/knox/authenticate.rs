@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use tracing::{Instrument, Span, field::Empty, level_filters::LevelFilter};
 
 use crate::{
+    clock::elapsed,
     error::{AuthenticateError, ClaimsError, LoginTooOld, MissingScope, Rejection},
     knox::{
         Knox,
@@ -139,8 +140,7 @@ impl Authenticated {
     /// ```
     pub fn require_recent(&self, max_age: Duration) -> Result<(), LoginTooOld> {
         // The server that logged the user in may be ahead of this one.
-        let age = self.checked_at.duration_since(self.authenticated_at());
-        let is_recent = Duration::try_from(age).map_or(true, |age| age <= max_age);
+        let is_recent = elapsed(self.authenticated_at(), self.checked_at).is_none_or(|age| age <= max_age);
         if is_recent { Ok(()) } else { Err(LoginTooOld { max_age }) }
     }
 

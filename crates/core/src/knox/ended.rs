@@ -10,6 +10,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
+    clock::elapsed,
     error::{AuthenticateError, Rejection},
     knox::{Knox, authenticate::Authenticated},
 };
@@ -93,8 +94,8 @@ impl Knox {
     fn until_next_check(&self, expires_at: Option<Timestamp>) -> Duration {
         let interval = self.0.settings.recheck_interval;
         let Some(expires_at) = expires_at else { return interval };
-        let left = expires_at.duration_since(self.expiry_cutoff(self.now()));
-        Duration::try_from(left).map_or(interval, |left| left.min(interval))
+        let left = elapsed(self.expiry_cutoff(self.now()), expires_at);
+        left.map_or(interval, |left| left.min(interval))
     }
 }
 
