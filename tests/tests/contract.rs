@@ -1386,6 +1386,10 @@ fn the_header_counts_and_the_cookie_beside_it_does_not(fixture: &Fixture) {
     assert_invalid(&cookies.send(&raw(&format!("__Host-session={}", &cookie[..cookie.len() - 1]))));
     assert_invalid(&cookies.send(&raw(&format!("__Host-session={}", "a".repeat(9000)))));
     assert_invalid(&cookies.send(&raw("__Host-session=a b")));
+    // Rocket does not see it.
+    let not_text = b"__Host-session=\xff.b.c";
+    assert_problem(&cookies.send(&Call::get("/me").header("Cookie", not_text)), 401);
+    assert_eq!(cookies.status(&page_login(ALICE).header("Cookie", not_text)), 200);
     for none in
         ["", "__Host-session=", "session=x", &format!("__host-session={cookie}"), &format!("x__Host-session={cookie}")]
     {

@@ -238,6 +238,6 @@ mod tests {
         let knox = KnoxHttp::builder(knox).build().unwrap();
         let (mut parts, ()) = Request::new(()).into_parts();
         let size = size_of_val(&<KnoxAuth as FromRequestParts<KnoxHttp>>::from_request_parts(&mut parts, &knox));
-        assert!(size <= 512, "{size} bytes");
+        assert!(size <= 432, "{size} bytes");
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     subject::Subject,
     token::{
         id::{SessionId, SessionRef},
-        jwt::{Claimed, Jwt},
+        jwt::{Claimed, Jwt, text},
         profile::TokenProfile,
         scope::scopes,
     },
@@ -193,7 +193,8 @@ impl Verifier {
     }
 
     /// Verifies `token`: its claims, its signature if there are keys, and whether it is active if there is an
-    /// [`Introspector`]. Without one, it is not seen whether the session was revoked in the meantime.
+    /// [`Introspector`]. Without one, it is not seen whether the session was revoked in the meantime. `token` is the JWT
+    /// alone, as text or as bytes, without the `Bearer` that stands before it in a header.
     ///
     /// It waits for the keys of a [`RemoteKeySet`] where they are fetched, and for the issuer where that is asked.
     ///
@@ -202,7 +203,8 @@ impl Verifier {
     /// [`AuthenticateError::Rejected`] if the signature or a claim is not valid, or the token not active;
     /// [`AuthenticateError::Store`] if the issuer's keys cannot be fetched, or the issuer not be asked, and so nothing can
     /// be told.
-    pub async fn authenticate(&self, token: &str) -> Result<StatelessToken, AuthenticateError> {
+    pub async fn authenticate(&self, token: impl AsRef<[u8]>) -> Result<StatelessToken, AuthenticateError> {
+        let token = text(token.as_ref())?;
         let claimed = Arc::new(self.read(token).await?);
         let Some(introspector) = self.authority.introspector() else {
             return Ok(StatelessToken { claimed, answer: None });
@@ -235,9 +237,9 @@ impl Verifier {
     /// # Errors
     ///
     /// [`Rejection`] if the signature or a claim is not valid.
-    pub fn verify(&self, token: &str) -> Result<StatelessToken, Rejection> {
+    pub fn verify(&self, token: impl AsRef<[u8]>) -> Result<StatelessToken, Rejection> {
         let Authority::Keys(keys) = &self.authority else { return Err(Rejection::NotIntrospected) };
-        let claimed = self.jwt.verify(&**keys, token, self.clock.now())?.into_claimed();
+        let claimed = self.jwt.verify(&**keys, text(token.as_ref())?, self.clock.now())?.into_claimed();
         Ok(StatelessToken { claimed: Arc::new(claimed), answer: None })
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn require_client(knox: &KnoxHttp, request: &Request<'_>) -> Result<(
 /// Says whether the token in the body is active, and what is known of it.
 pub(crate) async fn introspect(knox: &KnoxHttp, request: &Request<'_>) -> Result<Response, HttpRejection> {
     let token = token(knox, request)?;
-    match knox.knox().authenticate(&token).await {
+    match knox.knox().authenticate(token.as_bytes()).await {
         Ok(auth) => knox.json(serde_json::to_string(&IntrospectionAnswer::active(&auth, knox.protocol().scheme()))),
         Err(AuthenticateError::Rejected(_)) => knox.json(serde_json::to_string(&IntrospectionAnswer::INACTIVE)),
         Err(error @ AuthenticateError::Store(_)) => Err(knox.reject(error)),
@@ -57,7 +57,7 @@ pub(crate) async fn introspect(knox: &KnoxHttp, request: &Request<'_>) -> Result
 /// Ends the session of the token in the body, if it has one.
 pub(crate) async fn revoke(knox: &KnoxHttp, request: &Request<'_>) -> Result<Response, HttpRejection> {
     let token = token(knox, request)?;
-    match knox.revoke_token(&token).await {
+    match knox.revoke_token(token.as_bytes()).await {
         // A token without a session is as good as revoked (RFC 7009 §2.2).
         Ok(Revocation::Revoked | Revocation::NotFound) => Ok(Response::ok()),
         Err(error) => Err(knox.reject(error)),

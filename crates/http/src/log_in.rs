@@ -32,7 +32,7 @@ pub struct PendingLogin {
     /// Whether a page of the same origin has sent the request, as far as a cookie needs that.
     is_same_origin: bool,
     /// The session that the browser has now.
-    before: Option<Zeroizing<String>>,
+    before: Option<Zeroizing<Vec<u8>>>,
     location: Option<Cow<'static, str>>,
     until_browser_closes: bool,
 }

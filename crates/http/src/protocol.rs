@@ -109,7 +109,7 @@ impl Protocol {
     }
 
     /// The token of a request.
-    fn token<'a>(&self, credential: Credential<'a>, max_bytes: usize) -> Result<&'a str, HttpRejection> {
+    fn token<'a>(&self, credential: Credential<'a>, max_bytes: usize) -> Result<&'a [u8], HttpRejection> {
         let token = match credential {
             Credential::None => Ok(None),
             Credential::Header(values) => bearer(values, self.scheme(), max_bytes),
@@ -167,7 +167,7 @@ impl Protocol {
 
 /// The token of a request.
 pub(crate) struct PresentedToken<'a, A> {
-    token: &'a str,
+    token: &'a [u8],
     /// Where what is decided of it is kept, and what that counts for.
     slot: Option<(&'a Slot<A>, Key)>,
 }
@@ -176,7 +176,7 @@ pub(crate) struct PresentedToken<'a, A> {
 /// counts.
 pub(crate) async fn decide<'a, A: Clone, F>(
     presented: Result<PresentedToken<'a, A>, HttpRejection>,
-    ask: impl FnOnce(&'a str) -> F,
+    ask: impl FnOnce(&'a [u8]) -> F,
 ) -> Result<A, HttpRejection>
 where
     F: Future<Output = Result<A, HttpRejection>>,

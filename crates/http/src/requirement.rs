@@ -155,6 +155,6 @@ mod tests {
         let knox = KnoxHttp::builder(knox).build().unwrap();
         let requirement = Requirement::new(knox.clone());
         let future = requirement.authenticate(&knox.request("GET", "/", |_| None));
-        assert!(size_of_val(&future) <= 400, "{} bytes", size_of_val(&future));
+        assert!(size_of_val(&future) <= 320, "{} bytes", size_of_val(&future));
     }
 }

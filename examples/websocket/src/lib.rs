@@ -102,7 +102,7 @@ async fn chat_with_token(upgrade: WebSocketUpgrade, State(app): State<AppState>)
     let upgrade = bounded(upgrade, MAX_MESSAGE.max(app.knox.max_token_bytes()));
     Ok(upgrade.on_upgrade(move |mut socket| async move {
         let Ok(Some(Ok(Message::Text(token)))) = timeout(FIRST_MESSAGE, socket.recv()).await else { return };
-        let outcome = app.knox.knox().authenticate(&token).await;
+        let outcome = app.knox.knox().authenticate(token.as_str()).await;
         drop((token, permit));
         match outcome {
             Ok(auth) => serve(socket, auth, app).await,

@@ -1,6 +1,6 @@
 //! Authenticating: the one way in.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -22,7 +22,7 @@ use crate::{
         claims::CustomClaims,
         format::TokenFormat,
         id::{SessionId, SessionRef},
-        jwt::Verified,
+        jwt::{Verified, text},
         scope::scopes,
     },
 };
@@ -215,6 +215,25 @@ enum OnReuse {
     Ignore,
 }
 
+/// Whether a token is valid.
+enum Decision<'a> {
+    /// That is known.
+    Made(Result<Authenticated, AuthenticateError>),
+    /// The store and the application have to be asked, or the store to be told of a use. That may have begun, so this is
+    /// to be awaited.
+    Asks(Pin<Box<dyn Future<Output = Result<Authenticated, AuthenticateError>> + Send + 'a>>),
+}
+
+impl Decision<'_> {
+    /// Asks inside of `span`.
+    fn instrument(self, span: Span) -> Self {
+        match self {
+            Self::Made(outcome) => Self::Made(outcome),
+            Self::Asks(asking) => Self::Asks(Box::pin(asking.instrument(span))),
+        }
+    }
+}
+
 /// What the store and the application are asked.
 #[derive(Clone, Copy)]
 struct Question<'a> {
@@ -224,7 +243,8 @@ struct Question<'a> {
 }
 
 impl Knox {
-    /// Decides whether `token` is valid. This is the one way in: every [`Authenticated`] begins here.
+    /// Decides whether `token` is valid. This is the one way in: every [`Authenticated`] begins here. `token` is the JWT
+    /// alone, as text or as bytes, without the `Bearer` that stands before it in a header.
     ///
     /// Verifies the signature and the claims, reads one record by its primary key, compares digests in constant time,
     /// then checks the expiry and the subject. A token that was rotated away is valid for the
@@ -233,8 +253,8 @@ impl Knox {
     /// # Errors
     ///
     /// [`AuthenticateError::Rejected`] if the token is not valid, [`AuthenticateError::Store`] if that cannot be told.
-    pub async fn authenticate(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
-        self.authenticate_as(token, Counts::AsUse).await
+    pub async fn authenticate(&self, token: impl AsRef<[u8]>) -> Result<Authenticated, AuthenticateError> {
+        self.authenticate_as(token.as_ref(), Counts::AsUse).await
     }
 
     /// As [`authenticate`](Self::authenticate), and does not count as a use of the session: for what a page polls by
@@ -243,52 +263,49 @@ impl Knox {
     /// # Errors
     ///
     /// As for [`authenticate`](Self::authenticate).
-    pub async fn authenticate_passively(&self, token: &str) -> Result<Authenticated, AuthenticateError> {
-        self.authenticate_as(token, Counts::ForNothing).await
+    pub async fn authenticate_passively(&self, token: impl AsRef<[u8]>) -> Result<Authenticated, AuthenticateError> {
+        self.authenticate_as(token.as_ref(), Counts::ForNothing).await
     }
 
-    async fn authenticate_as(&self, token: &str, counts: Counts) -> Result<Authenticated, AuthenticateError> {
-        match span() {
-            None => self.decide(token, counts, None).await,
-            // What is not needed each time is boxed, so that the future of a request need not have room for it.
-            Some(span) => Box::pin(self.decide(token, counts, Some(&span)).instrument(span.clone())).await,
+    async fn authenticate_as(&self, token: &[u8], counts: Counts) -> Result<Authenticated, AuthenticateError> {
+        let decision = match span() {
+            None => self.decide(token, counts, None),
+            Some(span) => span.in_scope(|| self.decide(token, counts, Some(&span))).instrument(span),
+        };
+        match decision {
+            Decision::Made(outcome) => outcome,
+            Decision::Asks(asking) => asking.await,
         }
     }
 
-    async fn decide(
-        &self,
-        token: &str,
-        counts: Counts,
-        span: Option<&Span>,
-    ) -> Result<Authenticated, AuthenticateError> {
+    /// Decides at once by what is known of a token, or asks. That is boxed, so that the future of a request need not have
+    /// room for it.
+    fn decide(&self, token: &[u8], counts: Counts, span: Option<&Span>) -> Decision<'_> {
         let now = self.now();
         let token = match self.verify(token, now) {
             Ok(token) => token,
-            Err(reason) => {
-                let outcome = Err(reason.into());
-                self.report(&outcome, None);
-                return outcome;
-            }
+            Err(reason) => return Decision::Made(self.reported(Err(reason.into()), None)),
         };
         let session = token.verified.claimed().session();
         if let Some(span) = span {
             span.record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
         }
-        let outcome = match self.remembered(&token, now) {
-            None => Box::pin(self.ask_about(&token, counts, now)).await,
+        match self.remembered(&token, now) {
+            None => Decision::Asks(Box::pin(self.ask_about(token, counts, now))),
             Some(answer) if self.begin_use(&answer.record, counts, now) => {
-                Ok(Box::pin(self.record_use(&token, answer, now)).await)
+                Decision::Asks(Box::pin(self.record_use(token, answer, now)))
             }
-            Some(answer) => Ok(Authenticated::new(answer, &token.verified, now)),
-        };
-        self.report(&outcome, Some(session));
-        outcome
+            Some(answer) => {
+                let outcome = Ok(Authenticated::new(answer, &token.verified, now));
+                Decision::Made(self.reported(outcome, Some(session)))
+            }
+        }
     }
 
     /// What the token says, if its signature and its claims are valid now: found out, or remembered.
-    fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Entry>, Rejection> {
+    fn verify(&self, token: &[u8], now: Timestamp) -> Result<Arc<Entry>, Rejection> {
         let (jwt, keys) = (&self.0.jwt, &self.0.keys);
-        let entry = self.0.tokens.get_or_verify(token, || jwt.verify(keys, token, now))?;
+        let entry = self.0.tokens.get_or_verify(token, || jwt.verify(keys, text(token)?, now))?;
         // The same checks for both, also of the key: what is remembered is never of a key that has been retired.
         jwt.recheck(keys, &entry.verified, now)?;
         Ok(entry)
@@ -305,29 +322,40 @@ impl Knox {
     /// What the store and the application say of a token whose signature and claims are valid.
     async fn ask_about(
         &self,
-        token: &Entry,
+        token: Arc<Entry>,
         counts: Counts,
         now: Timestamp,
     ) -> Result<Authenticated, AuthenticateError> {
-        let answer = self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await?;
-        token.remember(&answer);
-        if self.begin_use(&answer.record, counts, now) {
-            return Ok(Box::pin(self.record_use(token, answer, now)).await);
+        let outcome = match self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await {
+            Ok(answer) => {
+                token.remember(&answer);
+                if self.begin_use(&answer.record, counts, now) {
+                    return Box::pin(self.record_use(token, answer, now)).await;
+                }
+                Ok(Authenticated::new(answer, &token.verified, now))
+            }
+            Err(error) => Err(error),
+        };
+        self.reported(outcome, Some(token.verified.claimed().session()))
+    }
+
+    /// Tells the store of a use that has [begun](Self::begin_use).
+    async fn record_use(
+        &self,
+        token: Arc<Entry>,
+        mut answer: Answer,
+        now: Timestamp,
+    ) -> Result<Authenticated, AuthenticateError> {
+        if self.touch(&mut answer.record, now).await {
+            token.remember(&answer);
         }
-        Ok(Authenticated::new(answer, &token.verified, now))
+        let auth = Authenticated::new(answer, &token.verified, now);
+        self.reported(Ok(auth), Some(token.verified.claimed().session()))
     }
 
     /// Whether the request counts as a use, and is the one to record it.
     fn begin_use(&self, record: &SessionRecord, counts: Counts, now: Timestamp) -> bool {
         counts == Counts::AsUse && self.begin_touch(record, now)
-    }
-
-    /// Records a use that has [begun](Self::begin_use).
-    async fn record_use(&self, token: &Entry, mut answer: Answer, now: Timestamp) -> Authenticated {
-        if self.touch(&mut answer.record, now).await {
-            token.remember(&answer);
-        }
-        Authenticated::new(answer, &token.verified, now)
     }
 
     /// That the store and the application are asked now, if their answer is to be remembered.
@@ -365,8 +393,7 @@ impl Knox {
     #[tracing::instrument(name = "knox.recheck", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
     pub async fn recheck(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
         let outcome = self.try_recheck(auth).await;
-        self.report(&outcome, Some(&auth.session_ref()));
-        outcome
+        self.reported(outcome, Some(&auth.session_ref()))
     }
 
     async fn try_recheck(&self, auth: &Authenticated) -> Result<Authenticated, AuthenticateError> {
@@ -379,16 +406,20 @@ impl Knox {
 
     /// Which session a token belongs to, if its signature, its claims and its secret are valid. Whether the session has
     /// expired and whether its subject is active makes no difference: this is for ending it.
-    pub(super) async fn session_of(&self, token: &str) -> Result<SessionRef, AuthenticateError> {
+    pub(super) async fn session_of(&self, token: &[u8]) -> Result<SessionRef, AuthenticateError> {
         let now = self.now();
         let token = self.verify(token, now)?;
         let question = Question { verified: &token.verified, now, on_reuse: OnReuse::Act };
         Ok(self.find_vouched(&question).await?.session_ref())
     }
 
-    /// Tells the log and the observer what was decided.
-    fn report(&self, outcome: &Result<Authenticated, AuthenticateError>, session: Option<&SessionRef>) {
-        match outcome {
+    /// Tells the log and the observer what was decided, and gives it back.
+    fn reported(
+        &self,
+        outcome: Result<Authenticated, AuthenticateError>,
+        session: Option<&SessionRef>,
+    ) -> Result<Authenticated, AuthenticateError> {
+        match &outcome {
             Ok(auth) => tracing::trace!(subject = %auth.subject(), session_id = %auth.session_id(), "token accepted"),
             Err(AuthenticateError::Rejected(reason)) => {
                 self.emit(&Event::Rejected { reason: reason.clone(), session: session.cloned() });
@@ -398,6 +429,7 @@ impl Knox {
                 tracing::error!(error, "token verification failed: the store is unavailable");
             }
         }
+        outcome
     }
 
     /// Asks the store and the application about a token whose signature and claims are valid.

@@ -19,8 +19,9 @@ impl Knox {
         self.admin().revoke(session).await
     }
 
-    /// Revokes the session of `token`: a logout on behalf of a client, by whoever holds its token. A token that is not valid
-    /// has no session. That of a subject who is inactive for now does have one, and it ends.
+    /// Revokes the session of `token`: a logout on behalf of a client, by whoever holds its token. `token` is the JWT alone,
+    /// as in [`authenticate`](Self::authenticate). One that is not valid has no session. That of a subject who is inactive
+    /// for now does have one, and it ends.
     ///
     /// A token that was rotated away is treated as in [`authenticate`](Self::authenticate): after its grace, the session
     /// ends because of the reuse, unless that is switched off, and the answer is [`Revocation::NotFound`].
@@ -44,8 +45,8 @@ impl Knox {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn revoke_token(&self, token: &str) -> Result<Revocation, StoreError> {
-        match self.session_of(token).await {
+    pub async fn revoke_token(&self, token: impl AsRef<[u8]>) -> Result<Revocation, StoreError> {
+        match self.session_of(token.as_ref()).await {
             Ok(session) => self.revoke(&session).await,
             Err(AuthenticateError::Rejected(reason)) => {
                 tracing::debug!(reason = reason.as_str(), "no session to revoke: {reason}");

@@ -317,6 +317,11 @@ impl Jwt {
     }
 }
 
+/// A token as text, which it is if it is a JWT.
+pub(crate) fn text(token: &[u8]) -> Result<&str, Rejection> {
+    std::str::from_utf8(token).map_err(|_| Rejection::Malformed("not UTF-8"))
+}
+
 /// Why a token is rejected whose signature is not accepted.
 fn rejection(error: SignatureError) -> Rejection {
     match error {

@@ -63,7 +63,7 @@ impl Fixture {
     }
 
     /// Why the token is rejected.
-    pub(crate) async fn rejection(&self, token: &str) -> Rejection {
+    pub(crate) async fn rejection(&self, token: impl AsRef<[u8]>) -> Rejection {
         rejection(&self.knox, token).await
     }
 
@@ -110,7 +110,7 @@ impl Fixture {
     }
 }
 
-pub(crate) async fn rejection(knox: &Knox, token: &str) -> Rejection {
+pub(crate) async fn rejection(knox: &Knox, token: impl AsRef<[u8]>) -> Rejection {
     match knox.authenticate(token).await {
         Err(AuthenticateError::Rejected(reason)) => reason,
         other => panic!("the token must be rejected, this is neither yes nor no: {other:?}"),

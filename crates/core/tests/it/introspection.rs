@@ -147,7 +147,7 @@ impl World {
     }
 
     fn authenticate<'a>(&'a self, token: &'a str) -> Pin<Box<impl Future<Output = &'static str> + 'a>> {
-        Box::pin(async { verdict(&self.verifier.authenticate(token).await) })
+        Box::pin(async move { verdict(&self.verifier.authenticate(token).await) })
     }
 
     fn asked(&self) -> u64 {
@@ -886,6 +886,10 @@ fn with_keys_only_tokens_of_the_issuer_are_asked_about() {
     // It has to be waited for.
     assert_eq!(verifier.verify(&token).unwrap_err(), Rejection::NotIntrospected);
     assert_eq!(world.verifier.verify(&token).unwrap_err(), Rejection::NotIntrospected);
+    assert_eq!(verifier.verify(b"\xff").unwrap_err(), Rejection::NotIntrospected);
+    let outcome = done(world.verifier.authenticate(b"\xff"));
+    assert!(matches!(outcome, Err(AuthenticateError::Rejected(Rejection::Malformed(_)))), "{outcome:?}");
+    assert_eq!(world.asked(), 1, "what is no token is not asked about");
     // A key counts for as long as it is there, whatever is remembered.
     keys.update_from_jwks(&KeyRing::new(key("new")).jwks()).unwrap();
     assert_eq!((says(&token), world.asked()), ("unknown_key", 1));

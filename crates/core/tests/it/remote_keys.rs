@@ -141,7 +141,7 @@ impl World {
     }
 
     fn authenticate<'a>(&'a self, token: &'a str) -> Pin<Box<impl Future<Output = &'static str> + 'a>> {
-        Box::pin(async { verdict(&self.verifier.authenticate(token).await) })
+        Box::pin(async move { verdict(&self.verifier.authenticate(token).await) })
     }
 }
 

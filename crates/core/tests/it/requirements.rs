@@ -4,7 +4,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_knox::*;
 use serde_json::json;
 
-use crate::fixture::{Fixture, HEADER, START, claims, forge, forge_with, hs256, subject};
+use crate::fixture::{Fixture, HEADER, KEY, START, claims, forge, forge_with, hs256, subject};
 
 const ATTACKERS_KEY: [u8; 32] = [b'a'; 32];
 
@@ -114,6 +114,25 @@ async fn rejects_json_that_is_not_utf_8() {
     let with_byte = [&HEADER.as_bytes()[..HEADER.len() - 1], b",\"x\":\"\xff\"}"].concat();
     for header in [utf_16(HEADER), utf_32(HEADER), with_mark(HEADER), with_byte] {
         assert_eq!(fixture.rejection(&forge(header, &payload)).await.as_str(), "malformed");
+    }
+}
+
+/// A token is taken as it comes in a header, which may be any bytes.
+#[tokio::test]
+async fn rejects_a_token_that_is_not_text() {
+    let (fixture, issued) = login().await;
+    let token = issued.token.expose().as_bytes();
+    let verifier = Verifier::new(SigningKey::hs256(KEY).unwrap().verifying_key(), TokenProfile::new())
+        .clock(fixture.clock.clone());
+    assert!(fixture.knox.authenticate(token).await.is_ok());
+    assert!(verifier.authenticate(token).await.is_ok());
+    for broken in
+        [b"\xff".to_vec(), [token, b"\xff"].concat(), [b"\xef\xbb\xbf", token].concat(), [token, b"\0"].concat()]
+    {
+        assert_eq!(fixture.rejection(&broken).await.as_str(), "malformed");
+        assert_eq!(verifier.verify(&broken).unwrap_err().as_str(), "malformed");
+        let outcome = verifier.authenticate(&broken).await;
+        assert!(matches!(outcome, Err(AuthenticateError::Rejected(Rejection::Malformed(_)))), "{outcome:?}");
     }
 }
 

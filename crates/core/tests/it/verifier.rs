@@ -30,7 +30,7 @@ async fn a_verifier_checks_signature_and_claims_and_not_revocation() {
         assert_eq!(token.require_scope("rea").unwrap_err().scope, "rea");
         let claims = token.claims::<Value>().unwrap();
         assert_eq!((&claims["role"], claims.get("jti")), (&json!("editor"), None));
-        assert_eq!(verifier.verify(&format!("{}x", issued.token.expose())).unwrap_err().as_str(), "malformed");
+        assert_eq!(verifier.verify(format!("{}x", issued.token.expose())).unwrap_err().as_str(), "malformed");
     }
     let without_audience = of_set(TokenProfile::new().issuer("us").unwrap());
     assert_eq!(without_audience.verify(issued.token.expose()).unwrap_err(), Rejection::WrongAudience);
