@@ -108,3 +108,42 @@ fn links_lead_somewhere() {
     }
     assert!(links > 20, "the links were found");
 }
+
+/// The page lists every event and span of the log, so that an alert can be built on it.
+#[test]
+fn the_operations_page_lists_what_is_logged() {
+    let page = include_str!("../../docs/operations.md");
+    let section = page.split("\n## ").find(|section| section.starts_with("Logs\n")).expect("the section is there");
+    let logged = sources().flat_map(|source| logged(&source)).collect::<std::collections::BTreeSet<_>>();
+    assert!(logged.len() > 40, "{logged:?}");
+    let missing: Vec<_> = logged.iter().filter(|text| !section.contains(*text)).collect();
+    assert!(missing.is_empty(), "docs/operations.md must list {missing:#?}");
+}
+
+/// The crates' source files.
+fn sources() -> impl Iterator<Item = String> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in a folder");
+    let mut folders = vec![root.join("crates")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(&folder).expect("the folder is there").flatten().map(|entry| entry.path()) {
+            if path.is_dir() && !path.ends_with("tests") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.into_iter().map(|path| std::fs::read_to_string(path).expect("the file is text"))
+}
+
+/// The messages of events and the names of spans in a source file, up to what is filled in.
+fn logged(source: &str) -> Vec<String> {
+    let messages = source.split("tracing::").skip(1).filter_map(|rest| {
+        let (level, rest) = rest.split_once("!(")?;
+        ["error", "warn", "info", "debug", "trace"].contains(&level).then_some(())?;
+        rest.split(");").next()?.rsplit('"').nth(1)
+    });
+    let spans = source.split('"').filter(|text| text.starts_with("knox."));
+    messages.chain(spans).map(|text| text.split('{').next().unwrap_or_default().to_owned()).collect()
+}
