@@ -12,7 +12,11 @@ use jiff::Timestamp;
 use crate::{
     clock::{AskedAt, Clock, SystemClock, whole_microseconds},
     error::{ConfigError, StoreError},
-    knox::{endings::Endings, epochs::Epochs, revocation::Revocation},
+    knox::{
+        endings::Endings,
+        epochs::{Changing, Epochs},
+        revocation::Revocation,
+    },
     observer::{Event, Observer, RevocationCause},
     store::{
         TokenStore,
@@ -154,7 +158,7 @@ impl KnoxAdmin {
     }
 
     async fn remove(&self, session: &SessionRef, cause: RevocationCause) -> Result<Revocation, StoreError> {
-        let _changing = self.epochs.changing(&session.subject);
+        let _ending = self.ending(&session.subject);
         if !self.limit.apply(self.store.remove(session)).await? {
             return Ok(Revocation::NotFound);
         }
@@ -179,7 +183,7 @@ impl KnoxAdmin {
         except: Option<&SessionId>,
         cause: RevocationCause,
     ) -> Result<u64, StoreError> {
-        let _changing = self.epochs.changing(subject);
+        let _ending = self.ending(subject);
         // The store remembers when that was, for logins that began before. So it is the time itself, without leeway.
         let count = self.limit.apply(self.store.remove_all(subject, except, self.now())).await?;
         if count > 0 {
@@ -191,9 +195,6 @@ impl KnoxAdmin {
 
     pub(super) fn emit(&self, event: &Event) {
         event.log();
-        if let Event::Revoked { subject, .. } = event {
-            self.endings.notify(subject);
-        }
         let Some(observer) = &self.observer else { return };
         // What the event says has happened; a panic must not keep the caller from learning it.
         if catch_unwind(AssertUnwindSafe(|| observer.observe(event))).is_err() {
@@ -211,6 +212,11 @@ impl KnoxAdmin {
 
     pub(super) fn endings(&self) -> &Endings {
         &self.endings
+    }
+
+    /// Sessions of `subject` may end until this is dropped.
+    pub(super) fn ending(&self, subject: &Subject) -> Ending<'_> {
+        Ending { _changing: self.epochs.changing(subject), endings: &self.endings, subject: subject.clone() }
     }
 
     pub(super) fn limit(&self) -> &TimeLimit {
@@ -237,6 +243,21 @@ impl KnoxAdmin {
     /// What expires at this time or before has expired now.
     pub(super) fn expiry_cutoff(&self) -> Timestamp {
         expiry_cutoff(self.now(), self.leeway)
+    }
+}
+
+/// Sessions of a subject may end. When dropped, those who wait for that look, whatever the store has answered: it may have
+/// done so although the answer was lost, or the caller has gone away.
+#[must_use]
+pub(super) struct Ending<'a> {
+    _changing: Changing<'a>,
+    endings: &'a Endings,
+    subject: Subject,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.endings.notify(&self.subject);
     }
 }
 

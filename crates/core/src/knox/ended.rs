@@ -53,7 +53,7 @@ impl Knox {
         let (knox, auth) = (self.clone(), auth.clone());
         async move {
             let waiting = knox.admin().endings().wait(auth.subject());
-            let mut failures = 0;
+            let (mut failures, mut is_time) = (0, true);
             loop {
                 // Before the store is asked, so that no ending falls in between.
                 let listener = waiting.listen();
@@ -63,7 +63,8 @@ impl Knox {
                         knox.until_next_check(expires_at)
                     }
                     Err(AuthenticateError::Store(error)) => {
-                        failures += 1;
+                        // Whoever is woken in between asks once more, and the store has had no time to come back.
+                        failures += u32::from(is_time);
                         if failures == MAX_FAILURES {
                             return error.into();
                         }
@@ -71,7 +72,7 @@ impl Knox {
                     }
                     Err(reason) => return reason,
                 };
-                either(listener, knox.admin().timer().sleep(pause)).await;
+                is_time = is_second(listener, knox.admin().timer().sleep(pause)).await;
             }
         }
     }
@@ -99,15 +100,14 @@ impl Knox {
     }
 }
 
-/// Waits for the first of two.
-async fn either<T, U>(one: impl Future<Output = T>, other: impl Future<Output = U>) {
-    let (mut one, mut other) = (pin!(one), pin!(other));
+/// Waits until one of two is ready, and says whether it is the second.
+async fn is_second<T, U>(first: impl Future<Output = T>, second: impl Future<Output = U>) -> bool {
+    let (mut first, mut second) = (pin!(first), pin!(second));
     poll_fn(|context| {
-        if one.as_mut().poll(context).is_ready() || other.as_mut().poll(context).is_ready() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+        if first.as_mut().poll(context).is_ready() {
+            return Poll::Ready(false);
         }
+        second.as_mut().poll(context).map(|_| true)
     })
-    .await;
+    .await
 }

@@ -45,14 +45,24 @@ impl Knox {
     pub fn follow(&self, mut feed: impl ChangeFeed) -> impl Future<Output = ()> + Send + 'static {
         let admin = self.admin().clone();
         async move {
+            let mut is_broken = false;
             loop {
                 // Also where the feed never waits.
                 yield_now().await;
                 let heard = feed.next().await;
-                admin.forget(heard.as_ref().unwrap_or(&Change::Any));
-                if let Err(error) = heard {
-                    log(&error);
-                    admin.timer().sleep(RETRY).await;
+                let was_broken = std::mem::replace(&mut is_broken, heard.is_err());
+                match heard {
+                    Ok(change) if !was_broken => admin.forget(&change),
+                    // What was announced in between is lost.
+                    Ok(_) => admin.forget(&Change::Any),
+                    Err(error) => {
+                        // Once: while it stays broken, `max_age` bounds what that hides.
+                        if !was_broken {
+                            admin.forget(&Change::Any);
+                        }
+                        log(&error);
+                        admin.timer().sleep(RETRY).await;
+                    }
                 }
             }
         }

@@ -309,7 +309,7 @@ impl Knox {
 
         let limit = settings.limit.map(|limit| if new.has_default_label { limit.any_per_label() } else { limit });
         // Others may be evicted.
-        let _changing = self.admin().epochs().changing(&record.subject);
+        let _ending = self.admin().ending(&record.subject);
         let inserted = self.admin().store().insert(record.clone(), limit, self.expiry_cutoff(now));
         match self.time_limit().apply(inserted).await? {
             InsertOutcome::Inserted { evicted } => Ok((Issued::new(token, record, now), evicted)),

@@ -195,3 +195,52 @@ async fn a_store_that_is_back_in_time_ends_nothing() {
         assert!(poll_once(ended.as_mut()).is_pending());
     }
 }
+
+/// Being woken, as by a feed that breaks with the store, is no failure more.
+#[tokio::test]
+async fn a_store_has_time_to_come_back_however_often_somebody_is_woken() {
+    let pauses = Pauses::default();
+    let fixture = Fixture::with(|builder| builder.timer(pauses.clone()));
+    let issued = fixture.login("alice").await;
+    let auth = fixture.authenticate(&issued).await;
+    let mut ended = pin!(fixture.knox.ended(&auth));
+    fixture.store_is(|_| State::Fails);
+    assert!(poll_once(ended.as_mut()).is_pending());
+    for _ in 0..5 {
+        fixture.knox.revoke(&auth.session_ref()).await.unwrap_err();
+        assert!(poll_once(ended.as_mut()).is_pending());
+    }
+    for is_last in [false, true] {
+        pauses.over.notify_one();
+        assert_eq!(poll_once(ended.as_mut()).is_ready(), is_last);
+    }
+}
+
+/// The store has ended the session, and nobody has heard of it.
+#[tokio::test]
+async fn an_end_whose_answer_is_lost_is_seen_at_once() {
+    let fixture = Fixture::with(|builder| builder.timer(|_| pending()));
+    let login = async || {
+        let issued = fixture.login("alice").await;
+        fixture.authenticate(&issued).await
+    };
+    let is_over = async |auth: Authenticated, end: &mut dyn FnMut()| {
+        let mut ended = pin!(fixture.knox.ended(&auth));
+        fixture.store_is(|_| State::Works);
+        assert!(poll_once(ended.as_mut()).is_pending());
+        fixture.store_is(|operation| match operation {
+            Operation::Remove | Operation::RemoveAll => State::LosesAnswer,
+            _ => State::Works,
+        });
+        end();
+        reason(poll_once(ended))
+    };
+    let auth = login().await;
+    let session = auth.session_ref();
+    let mut one = || assert!(matches!(poll_once(pin!(fixture.knox.revoke(&session))), Poll::Ready(Err(_))));
+    assert_eq!(is_over(auth, &mut one).await, Rejection::Revoked);
+    let auth = login().await;
+    let alice = subject("alice");
+    let mut all = || assert!(matches!(poll_once(pin!(fixture.knox.revoke_all(&alice))), Poll::Ready(Err(_))));
+    assert_eq!(is_over(auth, &mut all).await, Rejection::Revoked);
+}

@@ -155,3 +155,27 @@ async fn a_feed_that_breaks_hides_nothing() {
     drop(following);
     assert!(servers.fixture.is_valid(&servers.login("carol").await).await);
 }
+
+/// Otherwise `max_age` would be as good as a second for as long as the feed is down, and each connection would ask the
+/// store each second.
+#[tokio::test]
+async fn a_feed_that_stays_broken_is_no_reason_to_ask_again_and_again() {
+    let servers = Servers::new(|_| async {});
+    let mut following = servers.follow();
+    let lost = || Err(StoreError::new("the connection is lost"));
+    servers.told.tell(lost());
+    hear(&mut following);
+    let alice = servers.login("alice").await;
+    let asked = servers.fixture.calls(Operation::Find);
+    for _ in 0..3 {
+        servers.told.tell(lost());
+        hear(&mut following);
+        assert!(servers.is_valid(&alice).await);
+    }
+    assert_eq!(servers.fixture.calls(Operation::Find), asked);
+    // A feed that is back need not say that something was missed.
+    servers.end_elsewhere(&alice).await;
+    servers.told.tell(Ok(Change::Of(subject("bob"))));
+    hear(&mut following);
+    assert_eq!(rejection(&servers.knox, alice.token.expose()).await, Rejection::Revoked);
+}
