@@ -230,7 +230,10 @@ pub enum ClaimsError {
     /// An attribute whose name or value is too long, or attributes that are too long together.
     #[error("attributes are limited to 255 bytes a name, 4096 bytes a value and 16 KiB together")]
     AttributeTooLong,
-    /// The value does not serialize, or the token's claims are not of the type asked for.
+    /// Custom claims that cannot be written as JSON.
+    #[error("custom claims must serialize to JSON")]
+    NotSerializable(#[source] BoxError),
+    /// The claims of a token are not of the type asked for.
     #[error("the claims do not fit the type")]
     Mismatch(#[source] BoxError),
 }

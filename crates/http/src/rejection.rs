@@ -457,6 +457,7 @@ mod tests {
         assert_eq!(status(StoreError::new("down")), 503);
         assert_eq!(status(mismatch()), 401);
         assert_eq!(status(ClaimsError::NotAnObject), 500);
+        assert_eq!(status(ClaimsError::NotSerializable("a map whose keys are no strings".into())), 500);
         assert_eq!(status(SubjectError::Empty), 400);
         assert_eq!(status(SessionIdError), 404);
         assert_eq!(status(ConfigError::NoStore), 500);

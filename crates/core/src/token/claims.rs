@@ -121,8 +121,9 @@ pub(crate) struct CustomClaims(pub(crate) Map<String, Value>);
 impl CustomClaims {
     pub(crate) fn new(claims: &impl Serialize) -> Result<Self, ClaimsError> {
         // Through text, so that what is too deeply nested to be read is not written either.
-        let json = serde_json::to_string(claims).map_err(mismatch)?;
-        let claims = match serde_json::from_str(&json).map_err(mismatch)? {
+        let not_json = |error: serde_json::Error| ClaimsError::NotSerializable(error.into());
+        let json = serde_json::to_string(claims).map_err(not_json)?;
+        let claims = match serde_json::from_str(&json).map_err(not_json)? {
             Value::Object(claims) => claims,
             _ => return Err(ClaimsError::NotAnObject),
         };
