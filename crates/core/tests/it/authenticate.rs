@@ -102,3 +102,15 @@ async fn a_recheck_needs_no_token_and_sees_every_change() {
     fixture.set(1400);
     assert_eq!(rejection(&last).await, Rejection::Expired);
 }
+
+/// The thumbprint of a symmetric key is a hash of it, and its id may have been chosen to reveal nothing.
+#[tokio::test]
+async fn debug_of_who_is_authenticated_shows_no_hash_of_the_key() {
+    let fixture = Fixture::new();
+    let key = SigningKey::hs256(KEY).unwrap();
+    let thumbprint = key.key_id().to_owned();
+    let knox = fixture.server(KeyRing::new(key.with_key_id("k1").unwrap())).build().unwrap();
+    let auth = knox.authenticate(knox.issue(subject("alice")).await.unwrap().token.expose()).await.unwrap();
+    let shown = format!("{auth:?}");
+    assert!(shown.contains("k1") && !shown.contains(&thumbprint), "{shown}");
+}
