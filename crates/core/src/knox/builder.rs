@@ -129,6 +129,10 @@ impl KnoxBuilder {
 
     /// How long a token stays valid after it was rotated away, so that requests under way and a second tab are not logged
     /// out. Zero: not at all. Default: 10 seconds.
+    ///
+    /// A client that is told that the store could not answer, and rotates again with the old token, has to do so in this
+    /// time. So for a store that may be slow, let the grace be longer than the [time limit](Self::time_limit) and what the
+    /// client waits: over HTTP it is asked to wait 5 seconds.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.settings.rotation_grace = grace;
         self

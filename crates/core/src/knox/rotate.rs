@@ -55,7 +55,8 @@ impl Knox {
         if record.digest == auth.verified().claimed().digest {
             let nonce = RotationNonce::mint(self.0.settings.fill_random).map_err(IssueError::Random)?;
             let secret = self.next_secret(auth, &nonce)?;
-            let grace_ends = expiry_exact(now, self.0.settings.rotation_grace);
+            // By the time at which it is stored: reading the record and asking for the user may have taken a while.
+            let grace_ends = expiry_exact(self.now(), self.0.settings.rotation_grace);
             let previous = PreviousSecret::new(record.digest.clone(), nonce, grace_ends);
             let mut rotation = Rotation::new(self.digest(&secret)?, previous, now);
             // In the leeway after its expiry a session is accepted, and no longer prolonged.
