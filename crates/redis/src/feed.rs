@@ -3,7 +3,7 @@
 use std::{fmt, future::poll_fn, pin::Pin};
 
 use futures_core::Stream;
-use jwt_knox::{Change, ChangeFeed, StoreError, async_trait};
+use jwt_knox::{Change, ChangeFeed, StoreError, TimeLimit, async_trait};
 use redis::{Client, RedisError, aio::PubSubStream};
 
 use crate::{
@@ -74,7 +74,8 @@ impl RedisFeed {
 impl ChangeFeed for RedisFeed {
     async fn next(&mut self) -> Result<Change, StoreError> {
         let Some(mut messages) = self.messages.take() else {
-            self.messages = Some(self.subscribe().await?);
+            // A server that hangs may accept a connection, and say nothing.
+            self.messages = Some(TimeLimit::default().apply(self.subscribe()).await?);
             return Ok(Change::Any);
         };
         let message = poll_fn(|context| Pin::new(&mut messages).poll_next(context)).await;

@@ -223,7 +223,8 @@ impl Fetches {
     pub(super) fn usable(&self, ages: &Ages, now: Timestamp) -> Option<&[VerifyingKey]> {
         let is_usable = |present: &&Present| {
             let usable_for = present.max_age.saturating_add(ages.stale_if_error);
-            !is_over(present.as_of, usable_for, now)
+            // Nor if the clock was set back so far that nobody can tell how old they are.
+            !is_over(present.as_of, usable_for, now) && !is_over(now, usable_for, present.as_of)
         };
         self.present.as_ref().filter(is_usable).map(|present| &*present.keys)
     }

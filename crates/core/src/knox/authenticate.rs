@@ -23,6 +23,7 @@ use crate::{
         format::TokenFormat,
         id::{SessionId, SessionRef},
         jwt::{Verified, text},
+        profile::TokenProfile,
         scope::scopes,
     },
 };
@@ -125,7 +126,7 @@ impl Authenticated {
     ///
     /// # Errors
     ///
-    /// [`LoginTooOld`] if it is older.
+    /// [`LoginTooOld`] if it is older, or lies more than 10 minutes in the future, as after a clock was set back.
     ///
     /// # Examples
     ///
@@ -139,8 +140,13 @@ impl Authenticated {
     /// }
     /// ```
     pub fn require_recent(&self, max_age: Duration) -> Result<(), LoginTooOld> {
-        // The server that logged the user in may be ahead of this one.
-        let is_recent = elapsed(self.authenticated_at(), self.checked_at).is_none_or(|age| age <= max_age);
+        let (then, now) = (self.authenticated_at(), self.checked_at);
+        let is_recent = match elapsed(then, now) {
+            Some(age) => age <= max_age,
+            // The server that logged the user in may be ahead of this one. Further ahead, a clock was wrong, and how long
+            // ago the login was is unknown.
+            None => elapsed(now, then).is_some_and(|ahead| ahead <= TokenProfile::MAX_LEEWAY),
+        };
         if is_recent { Ok(()) } else { Err(LoginTooOld { max_age }) }
     }
 
@@ -305,6 +311,8 @@ impl Knox {
     /// What the token says, if its signature and its claims are valid now: found out, or remembered.
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<Arc<Entry>, Rejection> {
         let (jwt, keys) = (&self.0.jwt, &self.0.keys);
+        // Before all of it is hashed.
+        jwt.check_length(token)?;
         let entry = self.0.tokens.get_or_verify(token, || jwt.verify(keys, text(token)?, now))?;
         // The same checks for both, also of the key: what is remembered is never of a key that has been retired.
         jwt.recheck(keys, &entry.verified, now)?;

@@ -224,9 +224,7 @@ impl Jwt {
 
     /// Reads what has to be known of a token to find its key.
     pub(crate) fn read_header<'a>(&self, token: &'a str) -> Result<Unverified<'a>, Rejection> {
-        if token.len() > self.profile.max_bytes() {
-            return Err(Rejection::Malformed("too long"));
-        }
+        self.check_length(token.as_bytes())?;
         let mut segments = token.split('.');
         let (Some(header), Some(payload), Some(signature), None) =
             (segments.next(), segments.next(), segments.next(), segments.next())
@@ -236,6 +234,11 @@ impl Jwt {
         let header: Header = serde_json::from_value(Value::Object(decode(header)?)).map_err(|_| not_an_object())?;
         header.check()?;
         Ok(Unverified { token, header, payload, signature })
+    }
+
+    /// Whether a token is not too long to be looked at.
+    pub(crate) fn check_length(&self, token: &[u8]) -> Result<(), Rejection> {
+        if token.len() > self.profile.max_bytes() { Err(Rejection::Malformed("too long")) } else { Ok(()) }
     }
 
     /// Reads the claims of a token.

@@ -32,7 +32,7 @@ pub struct TokenProfile {
 }
 
 impl TokenProfile {
-    const MAX_LEEWAY: Duration = Duration::from_secs(600);
+    pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(600);
     const MIN_TOKEN_BYTES: usize = 1024;
     const MIN_START_LEEWAY: Duration = Duration::from_secs(60);
 
