@@ -128,10 +128,10 @@ impl SeaOrmStore {
         T: Send + 'static,
         F: Future<Output = Result<T, DbErr>> + Send + 'static,
     {
-        let subject = subject.clone();
+        // By the caller: whoever stops waiting for the turn has begun nothing.
+        let turn = self.shared.turns.wait(subject).await;
         self.in_task(async move |store: Self| {
-            let _turn = store.shared.turns.wait(&subject).await;
-            retry::until_done(&store.connection, || statements(store.clone())).await
+            turn.take(retry::until_done(&store.connection, || statements(store.clone()))).await
         })
         .await
     }

@@ -2,21 +2,28 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jwt_knox::Subject;
-use tokio::sync::OwnedMutexGuard;
+use tokio::{sync::OwnedMutexGuard, time::timeout};
+
+/// How long a write has its turn at most. One that takes longer may be waiting for a server that has gone away without a
+/// word, and would keep all others out for as long.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// The subjects on which this process is writing.
-#[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<Subject, Arc<tokio::sync::Mutex<()>>>>);
+#[derive(Clone, Default)]
+pub(crate) struct Turns(Arc<Mutex<HashMap<Subject, Arc<tokio::sync::Mutex<()>>>>>);
 
 impl Turns {
     /// Waits until no other write on `subject` has its turn. The turn ends when this is dropped.
-    pub(crate) async fn wait(&self, subject: &Subject) -> Turn<'_> {
+    pub(crate) async fn wait(&self, subject: &Subject) -> Turn {
         let queue = Arc::clone(self.lock().entry(subject.clone()).or_default());
-        let mut turn = Turn { turns: self, subject: subject.clone(), guard: None };
+        let mut turn = Turn { turns: self.clone(), subject: subject.clone(), guard: None };
         turn.guard = Some(queue.lock_owned().await);
         turn
     }
@@ -27,13 +34,27 @@ impl Turns {
 }
 
 /// The turn of one write, or a place in the queue for it.
-pub(crate) struct Turn<'a> {
-    turns: &'a Turns,
+pub(crate) struct Turn {
+    turns: Turns,
     subject: Subject,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-impl Drop for Turn<'_> {
+impl Turn {
+    /// Does the work, and has the turn meanwhile, but for [`LONGEST`] at most.
+    pub(crate) async fn take<T>(self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        match timeout(LONGEST, &mut work).await {
+            Ok(done) => done,
+            Err(_) => {
+                drop(self);
+                work.await
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
     fn drop(&mut self) {
         let mut turns = self.turns.lock();
         self.guard = None;
@@ -85,5 +106,18 @@ mod tests {
         drop(waiting);
         assert!(turns.lock().is_empty());
         drop(turns.wait(&Subject::from(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_hangs_keeps_nobody_out_for_long() {
+        let (turns, subject) = (Turns::default(), Subject::from(1));
+        let hanging = tokio::spawn(turns.wait(&subject).await.take(std::future::pending::<()>()));
+        let waiting = turns.wait(&subject);
+        assert!(timeout(LONGEST / 2, waiting).await.is_err(), "it has its turn");
+        assert_eq!(timeout(LONGEST, turns.wait(&subject)).await.unwrap().take(async { 1 }).await, 1);
+        assert!(!hanging.is_finished(), "it goes on, without");
+        hanging.abort();
+        assert!(hanging.await.is_err());
+        assert!(turns.lock().is_empty());
     }
 }
