@@ -600,6 +600,43 @@ fn an_inactive_or_removed_user_is_out_at_once(fixture: &Fixture) {
     }
 }
 
+/// The session must not be there when the user comes back.
+fn an_inactive_user_can_log_out(fixture: &Fixture) {
+    let logout = |token: &str| fixture.send(&Call::post("/logout").bearer(token));
+    for status in [SubjectStatus::Inactive, SubjectStatus::Unknown] {
+        let (mine, other) = (fixture.alice(), fixture.alice());
+        fixture.world.users.set("alice", status);
+        assert_invalid(&fixture.send(&Call::get("/logout").bearer(&other)));
+        assert_invalid(&logout(&forge::with_claims(&other, &json!({"jti": "A".repeat(43)}))));
+        assert_invalid(&logout(&mine));
+        fixture.world.users.set("alice", SubjectStatus::Active);
+        assert_eq!((fixture.verify(&mine), fixture.verify(&other)), (401, 204));
+    }
+    // Nobody can tell whether the user is active, and the store can end the session.
+    let (mine, other) = (fixture.alice(), fixture.alice());
+    fixture.world.users.set_down(true);
+    assert_eq!((logout(&mine).status, fixture.verify(&other)), (204, 503));
+    fixture.world.store.set_down(true);
+    assert_eq!(logout(&other).status, 503);
+    fixture.world.store.set_down(false);
+    fixture.world.users.set_down(false);
+    assert_eq!((fixture.verify(&mine), fixture.verify(&other)), (401, 204));
+
+    let fixture = with_cookies(fixture, |core| core);
+    let cookie = fixture.cookie();
+    fixture.world.users.set("alice", SubjectStatus::Inactive);
+    let foreign = Call::post("/logout").header("Cookie", format!("__Host-session={cookie}"));
+    assert_code(&fixture.send(&foreign.header("Sec-Fetch-Site", "cross-site")), ProblemCode::CrossOrigin);
+    fixture.world.users.set("alice", SubjectStatus::Active);
+    assert_eq!(fixture.status(&Call::get("/me").cookie(&cookie)), 200);
+    fixture.world.users.set("alice", SubjectStatus::Inactive);
+    let reply = fixture.send(&Call::post("/logout").cookie(&cookie));
+    assert_invalid(&reply);
+    assert!(reply.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
+    fixture.world.users.set("alice", SubjectStatus::Active);
+    assert_invalid(&fixture.send(&Call::get("/me").cookie(&cookie)));
+}
+
 fn every_invalid_token_gets_the_same_answer(fixture: &Fixture) {
     let token = fixture.alice();
     let revoked = fixture.alice();
@@ -764,7 +801,6 @@ fn a_store_that_is_down_is_503_and_never_a_yes(fixture: &Fixture) {
     let token = fixture.alice();
     let calls = [
         Call::get("/verify").bearer(&token),
-        Call::post("/logout").bearer(&token),
         Call::post("/logout_other").bearer(&token),
         Call::post("/logout_all").bearer(&token),
         Call::get("/sessions").bearer(&token),
@@ -778,9 +814,11 @@ fn a_store_that_is_down_is_503_and_never_a_yes(fixture: &Fixture) {
     ];
     let set_down: [&dyn Fn(bool); 2] =
         [&|is_down| fixture.world.store.set_down(is_down), &|is_down| fixture.world.users.set_down(is_down)];
-    for set_down in set_down {
+    for (position, set_down) in set_down.into_iter().enumerate() {
         set_down(true);
-        for call in &calls {
+        // A logout needs the store alone: `an_inactive_user_can_log_out`.
+        let logout = (position == 0).then_some(Call::post("/logout").bearer(&token));
+        for call in calls.iter().chain(&logout) {
             let reply = fixture.send(call);
             assert_problem(&reply, 503);
             assert_eq!(reply.header("retry-after"), Some("5"));
@@ -2425,6 +2463,7 @@ contract! {
     the_use_of_a_session_shows_in_the_list
     a_label_is_the_user_agent_cut_and_cleaned
     an_inactive_or_removed_user_is_out_at_once
+    an_inactive_user_can_log_out
     every_invalid_token_gets_the_same_answer
     a_token_lives_to_its_second
     a_changed_byte_anywhere_is_rejected

@@ -108,8 +108,8 @@ impl Protocol {
         Ok(PresentedToken { token, slot })
     }
 
-    /// The token of a request.
-    fn token<'a>(&self, credential: Credential<'a>, max_bytes: usize) -> Result<&'a [u8], HttpRejection> {
+    /// The token of a request. Where it comes in a cookie, nothing is said of the page that has sent it.
+    pub(crate) fn token<'a>(&self, credential: Credential<'a>, max_bytes: usize) -> Result<&'a [u8], HttpRejection> {
         let token = match credential {
             Credential::None => Ok(None),
             Credential::Header(values) => bearer(values, self.scheme(), max_bytes),

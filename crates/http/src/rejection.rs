@@ -247,6 +247,18 @@ impl HttpRejection {
         matches!(self.0.cause, Cause::MissingToken)
     }
 
+    /// Whether the token may be that of a session, and only whether its user may be logged in speaks against it, or cannot
+    /// be told.
+    pub(crate) fn leaves_subject_open(&self) -> bool {
+        self.is_undecided()
+            || matches!(self.0.cause, Cause::Token(Rejection::SubjectInactive | Rejection::SubjectUnknown))
+    }
+
+    /// Whether nobody can tell now whether the token is valid.
+    pub(crate) fn is_undecided(&self) -> bool {
+        matches!(self.0.cause, Cause::Undecided(_))
+    }
+
     /// Whether it is about who sends the request: the credential is invalid, or it cannot be decided now. A handler that takes
     /// such a rejection for a request without a credential fails open.
     #[must_use]

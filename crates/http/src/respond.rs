@@ -111,11 +111,27 @@ async fn verify(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 }
 
 async fn logout(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
-    let auth = authenticate_for(knox, Endpoint::Logout, request).await?;
+    let auth = match authenticate_for(knox, Endpoint::Logout, request).await {
+        Ok(auth) => auth,
+        Err(rejection) if rejection.leaves_subject_open() => return log_out_anyone(knox, request, rejection).await,
+        Err(rejection) => return Err(rejection),
+    };
     // Not there any more: it was revoked in the meantime.
     match knox.revoke(&auth.session_ref()).await? {
         Revocation::Revoked => Ok(without_cookie(knox, request, Response::no_content())),
         Revocation::NotFound => Err(knox.reject(Rejection::Revoked)),
+    }
+}
+
+/// Ends the session of a user who is inactive now, or of whom nobody can tell: it must not be there when they come back.
+async fn log_out_anyone(knox: &KnoxHttp, request: &Request<'_>, rejection: HttpRejection) -> Answer {
+    if check_method(Endpoint::Logout, request).is_err() {
+        return Err(rejection);
+    }
+    let token = knox.protocol().token(request.credential(), knox.max_token_bytes())?;
+    match knox.revoke_token(token).await? {
+        Revocation::Revoked if rejection.is_undecided() => Ok(without_cookie(knox, request, Response::no_content())),
+        _ => Err(rejection),
     }
 }
 
