@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use jwt_knox::StoreError;
-use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, SqlxError};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, SqlxError, sqlx::error::DatabaseError};
 
 use crate::convert::store_error;
 
@@ -54,25 +54,43 @@ enum Reason {
     ReadOnly,
 }
 
-/// By the SQLSTATE, and by the message where that is not enough. SQLite has no conflicts: its writers take the one lock
-/// first, and a writer that does not get it has waited as long as the connection allows.
+/// By the SQLSTATE, and by what else the server says where that is not enough: its message may be in another language, and
+/// is the last resort. SQLite has no conflicts: its writers take the one lock first, and a writer that does not get it has
+/// waited as long as the connection allows.
 fn reason(error: &DbErr) -> Option<Reason> {
-    let (code, message) = code_and_message(error)?;
-    match &*code {
-        "40001" | "40P01" => Some(Reason::Conflict),
-        "0A000" if message.contains("cached plan") => Some(Reason::Stale),
-        "25006" => Some(Reason::ReadOnly),
-        "HY000" if message.contains("read-only") => Some(Reason::ReadOnly),
-        "HY000" if message.contains("re-prepared") || message.contains("retry transaction") => Some(Reason::Stale),
+    let (DbErr::Exec(error) | DbErr::Query(error) | DbErr::Conn(error)) = error else { return None };
+    let RuntimeErr::SqlxError(error) = error else { return None };
+    let SqlxError::Database(error) = &**error else { return None };
+    let says = |text| error.message().contains(text);
+    match (&*error.code()?, number(&**error)) {
+        ("40001" | "40P01", _) => Some(Reason::Conflict),
+        ("0A000", _) if routine(&**error) == Some("RevalidateCachedQuery") || says("cached plan") => {
+            Some(Reason::Stale)
+        }
+        ("25006", _) | ("HY000", Some(1290 | 1836)) => Some(Reason::ReadOnly),
+        ("HY000", Some(1412 | 1615)) => Some(Reason::Stale),
+        ("HY000", None) if says("read-only") => Some(Reason::ReadOnly),
+        ("HY000", None) if says("re-prepared") || says("retry transaction") => Some(Reason::Stale),
         _ => None,
     }
 }
 
-fn code_and_message(error: &DbErr) -> Option<(String, String)> {
-    let (DbErr::Exec(error) | DbErr::Query(error) | DbErr::Conn(error)) = error else { return None };
-    let RuntimeErr::SqlxError(error) = error else { return None };
-    let SqlxError::Database(error) = &**error else { return None };
-    Some((error.code()?.into_owned(), error.message().to_owned()))
+/// The function of PostgreSQL that has reported the error. The driver can be named only if this crate was told to use it.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
+fn routine(error: &dyn DatabaseError) -> Option<&str> {
+    #[cfg(feature = "postgres")]
+    return error.try_downcast_ref::<sea_orm::sqlx::postgres::PgDatabaseError>()?.routine();
+    #[cfg(not(feature = "postgres"))]
+    None
+}
+
+/// MySQL's number of the error, under the same condition.
+#[cfg_attr(not(feature = "mysql"), expect(unused_variables))]
+fn number(error: &dyn DatabaseError) -> Option<u16> {
+    #[cfg(feature = "mysql")]
+    return Some(error.try_downcast_ref::<sea_orm::sqlx::mysql::MySqlDatabaseError>()?.number());
+    #[cfg(not(feature = "mysql"))]
+    None
 }
 
 /// How long to wait for a connection of a busy pool to close it.
