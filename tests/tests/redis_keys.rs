@@ -40,8 +40,9 @@ async fn a_subject_may_have_very_many_sessions() {
     let url = env::var("KNOX_TEST_REDIS_URL").unwrap();
     // The default of half a second is little for a machine that is busy with other tests.
     let config = ConnectionManagerConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
-    let connection = redis::Client::open(url).unwrap().get_connection_manager_with_config(config).await.unwrap();
-    let store = RedisStore::with_prefix(connection, format!("jwt-knox-test-many-{}", std::process::id()));
+    let mut connection = redis::Client::open(url).unwrap().get_connection_manager_with_config(config).await.unwrap();
+    let prefix = format!("jwt-knox-test-many-{}", std::process::id());
+    let store = RedisStore::with_prefix(connection.clone(), &*prefix);
     let (subject, now) = (Subject::new("alice").unwrap(), Timestamp::from_second(1_800_000_000).unwrap());
     let session = move |number: usize| {
         let digest = format!("sha256:{number:032x}{number:032x}").parse().unwrap();
@@ -63,5 +64,21 @@ async fn a_subject_may_have_very_many_sessions() {
     assert_eq!(listed[0], session(MANY - 1));
     let spared = session(MANY - 1).id;
     assert_eq!(store.remove_all(&subject, Some(&spared), now).await.unwrap(), MANY as u64 - 1);
+    assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 1);
+
+    // A login that evicts many has to know them until its answer has arrived, and not for as long as the session lasts.
+    for number in 0..100 {
+        let _ = store.insert(session(number), None, now).await.unwrap();
+    }
+    let last = session(MANY);
+    let _ = store.insert(last.clone(), Some(SessionLimit::evict_oldest(1).unwrap()), now).await.unwrap();
+    let mut bytes = async || -> usize {
+        let key = format!("{prefix}:{{YWxpY2U}}");
+        redis::cmd("HSTRLEN").arg(key).arg(last.id.as_str()).query_async(&mut connection).await.unwrap()
+    };
+    assert!(bytes().await > 100 * 32);
+    let used_at = last.created_at.checked_add(Duration::from_secs(1)).unwrap();
+    assert!(store.touch(&last.session_ref(), used_at, None).await.unwrap());
+    assert!(bytes().await < 500);
     assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 1);
 }

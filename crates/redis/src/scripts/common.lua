@@ -45,6 +45,12 @@ local function stale()
   return nil
 end
 
+-- Notes a use. The login was answered before, so nobody has to know any more which sessions it has evicted.
+local function note_use(session, at)
+  session[USED] = at
+  session[REQUEST] = string.match(session[REQUEST], '^%S*') .. ' '
+end
+
 -- Whether a session is active that expires then. nil: it cannot be read, so it is not.
 local function is_active(expires, now)
   return expires == '' or (tonumber(expires or '') or 0) > now

@@ -10,7 +10,7 @@ announce(ARGV[7])
 
 session[DIGEST], session[PREVIOUS] = to, previous
 local before = time(session[USED])
-if not before or before < used then session[USED] = ARGV[5] end
+if not before or before < used then note_use(session, ARGV[5]) end
 prolong(session, ARGV[6])
 write(id, session)
 return 1

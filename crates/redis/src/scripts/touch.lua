@@ -5,7 +5,7 @@ if not session or not is_active(session[EXPIRES], used) then return 0 end
 local before = time(session[USED])
 if before and before >= used then return 0 end
 
-session[USED] = ARGV[2]
+note_use(session, ARGV[2])
 prolong(session, ARGV[3])
 write(id, session)
 return 1
