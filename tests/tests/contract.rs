@@ -1518,6 +1518,29 @@ fn a_token_that_fits_no_cookie_begins_no_session(fixture: &Fixture) {
     assert_eq!(cookies.sessions(&token).len(), 1);
 }
 
+/// A key with a longer name makes longer tokens.
+fn a_rotation_to_a_token_that_fits_no_cookie_changes_nothing(fixture: &Fixture) {
+    let key = |id: &str| SigningKey::generate(Algorithm::Hs256).unwrap().with_key_id(id).unwrap();
+    let (ring, long) = (KeyRing::new(key("short")), "k".repeat(128));
+    let audience = "a".repeat(2750);
+    let world = World::with_keys(
+        fixture.kind,
+        ring.clone(),
+        |core| core.audience(audience),
+        |http| http.cookies(Cookies::new()),
+    );
+    let fixture = fixture.with(world);
+    let (cookie, token) = (fixture.cookie(), fixture.alice());
+    ring.stage(key(&long)).unwrap();
+    ring.promote(&long).unwrap();
+    assert_code(&fixture.send(&Call::post("/rotate").cookie(&cookie)), ProblemCode::InternalError);
+    let reply = fixture.send(&Call::post("/rotate").bearer(&token));
+    assert!(reply.token().len() > 4096, "it is {} bytes", reply.token().len());
+    // The grace of a rotation would be over.
+    fixture.world.set_clock(100);
+    assert_eq!(fixture.status(&Call::get("/me").cookie(&cookie)), 200);
+}
+
 /// The headers that tell a proxy who sends a request.
 fn identity(reply: &Reply) -> [Option<&str>; 3] {
     ["x-auth-subject", "x-auth-session", "x-auth-scope"].map(|name| reply.header(name))
@@ -2496,6 +2519,7 @@ contract! {
     a_login_with_a_cookie_ends_the_session_before
     an_own_login_sets_the_cookie_too
     a_token_that_fits_no_cookie_begins_no_session
+    a_rotation_to_a_token_that_fits_no_cookie_changes_nothing
     a_proxy_learns_who_sends_a_request
     a_proxy_may_ask_for_scopes
     a_check_by_a_proxy_is_a_use

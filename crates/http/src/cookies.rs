@@ -97,9 +97,14 @@ impl Cookies {
         }))
     }
 
+    /// How long a token may be, in bytes.
+    pub(crate) fn max_token_bytes(&self) -> usize {
+        MAX_BYTES.saturating_sub(self.name.len())
+    }
+
     /// The header that sets the cookie. `None`: browsers would drop it, since it is longer than 4096 bytes.
     pub(crate) fn set(&self, token: &str, max_age: Option<i64>) -> Option<String> {
-        if self.name.len() + token.len() > MAX_BYTES {
+        if token.len() > self.max_token_bytes() {
             return None;
         }
         // Browsers cap it at that themselves (RFC 6265bis §5.5).

@@ -98,10 +98,13 @@ async fn log_in(
 
 async fn rotate(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Rotate, request).await?;
-    let issued = knox.rotate(&auth).await.map_err(|error| knox.reject(error))?;
-    match request.credential() {
-        Credential::Cookie(_) => knox.cookie_response(&issued),
-        _ => knox.token_response(&issued),
+    match (request.credential(), knox.cookies()) {
+        (Credential::Cookie(_), Some(cookies)) => {
+            // What fits no cookie must not take the place of the token that the browser has.
+            let issued = knox.rotate_within(&auth, cookies.max_token_bytes()).await;
+            knox.cookie_response(&issued.map_err(|error| knox.reject(error))?)
+        }
+        _ => knox.token_response(&knox.rotate(&auth).await.map_err(|error| knox.reject(error))?),
     }
 }
 

@@ -45,8 +45,18 @@ impl Knox {
     /// # Ok(())
     /// # }
     /// ```
-    #[tracing::instrument(name = "knox.rotate", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
     pub async fn rotate(&self, auth: &Authenticated) -> Result<Issued, IssueError> {
+        self.rotate_within(auth, usize::MAX).await
+    }
+
+    /// As [`rotate`](Self::rotate), if the new token has `max_token_bytes` at most: for a place with room for no more, such
+    /// as a cookie. A new key may make a token longer than the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::TooLarge`] if it is longer; the old token stays valid then. Otherwise as for [`rotate`](Self::rotate).
+    #[tracing::instrument(name = "knox.rotate", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
+    pub async fn rotate_within(&self, auth: &Authenticated, max_token_bytes: usize) -> Result<Issued, IssueError> {
         let now = self.now();
         let (store, session) = (self.admin().store(), auth.session_ref());
         // The key may have been retired since, and what `auth` knows of the record may be old by now.
@@ -69,7 +79,7 @@ impl Knox {
                 rotated.id = rotated.digest.session_id();
             }
             // Signed before it is stored, so that a token which cannot be made changes nothing.
-            let issued = self.issue_again(rotated, &secret, auth)?;
+            let issued = self.issue_again(rotated, &secret, auth, max_token_bytes)?;
             let _changing = self.admin().epochs().changing(&session.subject);
             if self.time_limit().apply(store.rotate(&session, &rotation)).await? {
                 self.emit(&Event::Rotated { session });
@@ -87,7 +97,7 @@ impl Knox {
         if hash.digest(&secret).as_ref() != Some(&record.digest) {
             return Err(Rejection::Revoked.into());
         }
-        self.issue_again(record, &secret, auth)
+        self.issue_again(record, &secret, auth, max_token_bytes)
     }
 
     async fn find_for_rotation(&self, auth: &Authenticated) -> Result<SessionRecord, IssueError> {
@@ -111,10 +121,20 @@ impl Knox {
     }
 
     /// The token of `record` with the claims and audiences of the token that `auth` came with.
-    fn issue_again(&self, record: SessionRecord, secret: &Secret, auth: &Authenticated) -> Result<Issued, IssueError> {
+    fn issue_again(
+        &self,
+        record: SessionRecord,
+        secret: &Secret,
+        auth: &Authenticated,
+        max_token_bytes: usize,
+    ) -> Result<Issued, IssueError> {
         let custom = auth.custom_claims(self.0.jwt.profile.token_format());
         let issued_at = self.now();
         let token = self.sign(&record, secret, &auth.audiences(), &custom, issued_at)?;
+        let bytes = token.expose().len();
+        if bytes > max_token_bytes {
+            return Err(IssueError::TooLarge { bytes, max: max_token_bytes });
+        }
         Ok(Issued::new(token, record, issued_at))
     }
 }
