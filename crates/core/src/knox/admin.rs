@@ -216,7 +216,8 @@ impl KnoxAdmin {
 
     /// Sessions of `subject` may end until this is dropped.
     pub(super) fn ending(&self, subject: &Subject) -> Ending<'_> {
-        Ending { _changing: self.epochs.changing(subject), endings: &self.endings, subject: subject.clone() }
+        let waking = Waking { endings: &self.endings, subject: subject.clone(), is_needed: true };
+        Ending { _changing: self.epochs.changing(subject), waking }
     }
 
     pub(super) fn limit(&self) -> &TimeLimit {
@@ -246,18 +247,33 @@ impl KnoxAdmin {
     }
 }
 
-/// Sessions of a subject may end. When dropped, those who wait for that look, whatever the store has answered: it may have
-/// done so although the answer was lost, or the caller has gone away.
+/// Sessions of a subject may end. When dropped, the next epoch begins, and then those look who wait for that, also if the
+/// answer of the store was lost or the caller has gone away.
 #[must_use]
 pub(super) struct Ending<'a> {
     _changing: Changing<'a>,
-    endings: &'a Endings,
-    subject: Subject,
+    waking: Waking<'a>,
 }
 
-impl Drop for Ending<'_> {
+impl Ending<'_> {
+    /// The store has answered that no session has ended.
+    pub(super) fn has_ended_nothing(mut self) {
+        self.waking.is_needed = false;
+    }
+}
+
+/// Wakes those who wait for the end of a session of a subject, when dropped.
+struct Waking<'a> {
+    endings: &'a Endings,
+    subject: Subject,
+    is_needed: bool,
+}
+
+impl Drop for Waking<'_> {
     fn drop(&mut self) {
-        self.endings.notify(&self.subject);
+        if self.is_needed {
+            self.endings.notify(&self.subject);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
     time::Duration,
 };
@@ -25,7 +25,7 @@ impl Knox {
     /// Resolves when the session of `auth` has ended, and says why: for a WebSocket, an event stream or any other
     /// connection that must not outlive it.
     ///
-    /// What a clone of this handle ends is seen at once; what another process ends, the expiry of the idle timeout and
+    /// What a clone of this handle ends is seen at once, if the store has answered; what another process ends, the expiry of the idle timeout and
     /// what the [`SubjectCheck`](crate::SubjectCheck) says, after the
     /// [recheck interval](crate::KnoxBuilder::recheck_interval) at the latest. Waiting does not count as a use of the
     /// session. The session outlives a rotation, and so does the connection.
@@ -53,26 +53,33 @@ impl Knox {
         let (knox, auth) = (self.clone(), auth.clone());
         async move {
             let waiting = knox.admin().endings().wait(auth.subject());
-            let (mut failures, mut is_time) = (0, true);
+            // Whoever is woken looks at once. The pause after a failure goes on all the same: the store needs the time to come
+            // back, and must not have more of it.
+            let (mut failures, mut pause) = (0, None);
             loop {
                 // Before the store is asked, so that no ending falls in between.
                 let listener = waiting.listen();
-                let pause = match knox.check_session(&auth).await {
+                let next = match knox.check_session(&auth).await {
                     Ok(expires_at) => {
                         failures = 0;
-                        knox.until_next_check(expires_at)
+                        Some(knox.until_next_check(expires_at))
                     }
+                    Err(AuthenticateError::Store(_)) if failures > 0 && pause.is_some() => None,
                     Err(AuthenticateError::Store(error)) => {
-                        // Whoever is woken in between asks once more, and the store has had no time to come back.
-                        failures += u32::from(is_time);
+                        failures += 1;
                         if failures == MAX_FAILURES {
                             return error.into();
                         }
-                        knox.0.settings.recheck_interval.min(RETRY)
+                        Some(knox.0.settings.recheck_interval.min(RETRY))
                     }
                     Err(reason) => return reason,
                 };
-                is_time = is_second(listener, knox.admin().timer().sleep(pause)).await;
+                if let Some(next) = next {
+                    pause = Some(knox.admin().timer().sleep(next));
+                }
+                if is_over(&mut pause, listener).await {
+                    pause = None;
+                }
             }
         }
     }
@@ -100,14 +107,17 @@ impl Knox {
     }
 }
 
-/// Waits until one of two is ready, and says whether it is the second.
-async fn is_second<T, U>(first: impl Future<Output = T>, second: impl Future<Output = U>) -> bool {
-    let (mut first, mut second) = (pin!(first), pin!(second));
+/// Waits for the end of a pause or until woken. Whether the pause is over.
+async fn is_over(
+    pause: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    woken: impl Future<Output = ()>,
+) -> bool {
+    let mut woken = pin!(woken);
     poll_fn(|context| {
-        if first.as_mut().poll(context).is_ready() {
-            return Poll::Ready(false);
+        if pause.as_mut().is_none_or(|pause| pause.as_mut().poll(context).is_ready()) {
+            return Poll::Ready(true);
         }
-        second.as_mut().poll(context).map(|_| true)
+        woken.as_mut().poll(context).map(|()| false)
     })
     .await
 }

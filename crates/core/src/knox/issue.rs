@@ -309,9 +309,13 @@ impl Knox {
 
         let limit = settings.limit.map(|limit| if new.has_default_label { limit.any_per_label() } else { limit });
         // Others may be evicted.
-        let _ending = self.admin().ending(&record.subject);
+        let ending = self.admin().ending(&record.subject);
         let inserted = self.admin().store().insert(record.clone(), limit, self.expiry_cutoff(now));
-        match self.time_limit().apply(inserted).await? {
+        let outcome = self.time_limit().apply(inserted).await?;
+        if !matches!(&outcome, InsertOutcome::Inserted { evicted } if !evicted.is_empty()) {
+            ending.has_ended_nothing();
+        }
+        match outcome {
             InsertOutcome::Inserted { evicted } => Ok((Issued::new(token, record, now), evicted)),
             InsertOutcome::Superseded => Err(IssueError::Superseded),
             InsertOutcome::LimitReached => {

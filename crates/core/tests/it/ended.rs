@@ -210,6 +210,8 @@ async fn a_store_has_time_to_come_back_however_often_somebody_is_woken() {
         fixture.knox.revoke(&auth.session_ref()).await.unwrap_err();
         assert!(poll_once(ended.as_mut()).is_pending());
     }
+    // Nor does it get more time.
+    assert_eq!(*pauses.asked.lock().unwrap(), [seconds(5)]);
     for is_last in [false, true] {
         pauses.over.notify_one();
         assert_eq!(poll_once(ended.as_mut()).is_ready(), is_last);
@@ -243,4 +245,29 @@ async fn an_end_whose_answer_is_lost_is_seen_at_once() {
     let alice = subject("alice");
     let mut all = || assert!(matches!(poll_once(pin!(fixture.knox.revoke_all(&alice))), Poll::Ready(Err(_))));
     assert_eq!(is_over(auth, &mut all).await, Rejection::Revoked);
+    let auth = login().await;
+    let limit = SessionLimit::evict_oldest(1).unwrap();
+    let limited = fixture.server(SigningKey::hs256(KEY).unwrap()).limit(limit).timer(|_| pending()).build().unwrap();
+    let mut ended = pin!(limited.ended(&auth));
+    fixture.store_is(|_| State::Works);
+    assert!(poll_once(ended.as_mut()).is_pending());
+    fixture.store_is(|operation| if operation == Operation::Insert { State::LosesAnswer } else { State::Works });
+    assert!(matches!(poll_once(pin!(limited.issue(alice))), Poll::Ready(Err(_))));
+    assert_eq!(reason(poll_once(ended)), Rejection::Revoked);
+}
+
+/// Somebody with many connections may log in often.
+#[tokio::test]
+async fn a_login_that_ends_nothing_wakes_nobody() {
+    let fixture = Fixture::with(|builder| builder.limit(SessionLimit::deny(2).unwrap()).timer(|_| pending()));
+    let issued = fixture.login("alice").await;
+    let auth = fixture.authenticate(&issued).await;
+    let mut ended = pin!(fixture.knox.ended(&auth));
+    assert!(poll_once(ended.as_mut()).is_pending());
+    fixture.login("alice").await;
+    let denied = fixture.knox.issue(subject("alice")).await;
+    assert!(matches!(denied, Err(IssueError::LimitReached { .. })), "{denied:?}");
+    let before = fixture.calls(Operation::Find);
+    assert!(poll_once(ended.as_mut()).is_pending());
+    assert_eq!(fixture.calls(Operation::Find), before);
 }
