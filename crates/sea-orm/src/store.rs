@@ -128,9 +128,9 @@ impl SeaOrmStore {
         T: Send + 'static,
         F: Future<Output = Result<T, DbErr>> + Send + 'static,
     {
-        // By the caller: whoever stops waiting for the turn has begun nothing.
-        let turn = self.shared.turns.wait(subject).await;
+        let subject = subject.clone();
         self.in_task(async move |store: Self| {
+            let turn = store.shared.turns.wait(&subject).await?;
             turn.take(retry::until_done(&store.connection, || statements(store.clone()))).await
         })
         .await

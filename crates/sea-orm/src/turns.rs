@@ -4,70 +4,115 @@ use std::{
     collections::HashMap,
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use jwt_knox::Subject;
+use jwt_knox::{StoreError, Subject};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
-/// How long a write has its turn at most. One that takes longer may be waiting for a server that has gone away without a
-/// word, and would keep all others out for as long.
+use crate::convert::store_error;
+
+/// How long a write keeps the others waiting. One that takes longer may be waiting for a server that has gone away without a
+/// word, and would keep them out for as long.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// How many writes on a subject may go on beside the one that has its turn, because they take longer. Each holds a
+/// connection of the pool.
+const OVERDUE: u32 = 2;
+
+/// How many writes on a subject may be under way or wait.
+const QUEUE: usize = 1000;
+
 /// The subjects on which this process is writing.
-#[derive(Clone, Default)]
-pub(crate) struct Turns(Arc<Mutex<HashMap<Subject, Arc<tokio::sync::Mutex<()>>>>>);
+#[derive(Default)]
+pub(crate) struct Turns(Mutex<HashMap<Subject, Arc<Queue>>>);
+
+#[derive(Default)]
+struct Queue {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    overdue: AtomicU32,
+}
 
 impl Turns {
     /// Waits until no other write on `subject` has its turn. The turn ends when this is dropped.
-    pub(crate) async fn wait(&self, subject: &Subject) -> Turn {
-        let queue = Arc::clone(self.lock().entry(subject.clone()).or_default());
-        let mut turn = Turn { turns: self.clone(), subject: subject.clone(), guard: None };
-        turn.guard = Some(queue.lock_owned().await);
-        turn
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if very many wait already.
+    pub(crate) async fn wait(&self, subject: &Subject) -> Result<Turn<'_>, StoreError> {
+        let mut turn = Turn { turns: self, subject: subject.clone(), queue: self.queue(subject), guard: None };
+        // The map has one as well.
+        if Arc::strong_count(&turn.queue) > QUEUE + 1 {
+            return Err(store_error("too many writes on one subject at the same time"));
+        }
+        turn.guard = Some(Arc::clone(&turn.queue.turn).lock_owned().await);
+        Ok(turn)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, Arc<tokio::sync::Mutex<()>>>> {
+    fn queue(&self, subject: &Subject) -> Arc<Queue> {
+        Arc::clone(self.lock().entry(subject.clone()).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, Arc<Queue>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The turn of one write, or a place in the queue for it.
-pub(crate) struct Turn {
-    turns: Turns,
+pub(crate) struct Turn<'a> {
+    turns: &'a Turns,
     subject: Subject,
+    queue: Arc<Queue>,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-impl Turn {
-    /// Does the work, and has the turn meanwhile, but for [`LONGEST`] at most.
-    pub(crate) async fn take<T>(self, work: impl Future<Output = T>) -> T {
+impl Turn<'_> {
+    /// Does the work. If it takes longer than [`LONGEST`], the next one has its turn, unless so many are overdue.
+    pub(crate) async fn take<T>(mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
-        match timeout(LONGEST, &mut work).await {
-            Ok(done) => done,
-            Err(_) => {
-                drop(self);
-                work.await
-            }
+        if let Ok(done) = timeout(LONGEST, &mut work).await {
+            return done;
         }
+        let is_one_more = |overdue| (overdue < OVERDUE).then_some(overdue + 1);
+        let _overdue = self.queue.overdue.fetch_update(Relaxed, Relaxed, is_one_more).is_ok().then(|| {
+            self.guard = None;
+            Overdue(Arc::clone(&self.queue))
+        });
+        work.await
     }
 }
 
-impl Drop for Turn {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut turns = self.turns.lock();
-        self.guard = None;
-        // Only the map has it: nobody waits.
-        if turns.get(&self.subject).is_some_and(|queue| Arc::strong_count(queue) == 1) {
+        // The map and this one have it: nobody else waits or writes.
+        if Arc::strong_count(&self.queue) == 2 {
             turns.remove(&self.subject);
         }
     }
 }
 
+/// A write that goes on without its turn.
+struct Overdue(Arc<Queue>);
+
+impl Drop for Overdue {
+    fn drop(&mut self) {
+        self.0.overdue.fetch_sub(1, Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{
+        future::pending,
+        pin::Pin,
+        sync::atomic::{AtomicU32, Ordering},
+        task::Poll,
+    };
 
     use tokio::task::{JoinSet, yield_now};
 
@@ -80,13 +125,13 @@ mod tests {
         for _ in 0..64 {
             let (turns, writing) = (Arc::clone(&turns), Arc::clone(&writing));
             tasks.spawn(async move {
-                let _turn = turns.wait(&Subject::from(1)).await;
+                let _turn = turns.wait(&Subject::from(1)).await.unwrap();
                 assert_eq!(writing.fetch_add(1, Ordering::SeqCst), 0, "another one writes");
                 yield_now().await;
                 writing.fetch_sub(1, Ordering::SeqCst);
             });
         }
-        let own = turns.wait(&Subject::from(2)).await;
+        let own = turns.wait(&Subject::from(2)).await.unwrap();
         tasks.join_all().await;
         assert_eq!(turns.lock().len(), 1, "only the turn that is still taken");
         drop(own);
@@ -96,28 +141,58 @@ mod tests {
     #[tokio::test]
     async fn whoever_stops_waiting_is_out_of_the_queue() {
         let turns = Turns::default();
-        let first = turns.wait(&Subject::from(1)).await;
+        let first = turns.wait(&Subject::from(1)).await.unwrap();
         let subject = Subject::from(1);
         let mut waiting = Box::pin(turns.wait(&subject));
-        let poll = std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context)));
-        assert!(poll.await.is_pending());
+        assert!(poll_once(&mut waiting).await.is_pending());
         drop(first);
         assert_eq!(turns.lock().len(), 1, "somebody waits");
         drop(waiting);
         assert!(turns.lock().is_empty());
-        drop(turns.wait(&Subject::from(1)).await);
+        drop(turns.wait(&Subject::from(1)).await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_hangs_keeps_nobody_out_for_long() {
-        let (turns, subject) = (Turns::default(), Subject::from(1));
-        let hanging = tokio::spawn(turns.wait(&subject).await.take(std::future::pending::<()>()));
-        let waiting = turns.wait(&subject);
-        assert!(timeout(LONGEST / 2, waiting).await.is_err(), "it has its turn");
-        assert_eq!(timeout(LONGEST, turns.wait(&subject)).await.unwrap().take(async { 1 }).await, 1);
-        assert!(!hanging.is_finished(), "it goes on, without");
-        hanging.abort();
-        assert!(hanging.await.is_err());
+    async fn a_write_that_hangs_keeps_nobody_out_for_long_and_few_go_on_beside_it() {
+        let (turns, subject) = (Arc::new(Turns::default()), Subject::from(1));
+        let write = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let (turns, subject) = (Arc::clone(&turns), subject.clone());
+            tokio::spawn(async move { turns.wait(&subject).await.unwrap().take(work).await })
+        };
+        let hanging: Vec<_> = (0..=OVERDUE).map(|_| write(Box::pin(pending()))).collect();
+        let mut next = write(Box::pin(async {}));
+        assert!(timeout(LONGEST * OVERDUE + LONGEST / 2, &mut next).await.is_err(), "the last one has its turn");
+        assert!(timeout(LONGEST * 100, &mut next).await.is_err(), "and keeps it: so many are overdue");
+        hanging[0].abort();
+        assert!(timeout(LONGEST * 100, &mut next).await.is_err(), "it has had its chance");
+        hanging[OVERDUE as usize].abort();
+        next.await.unwrap();
+        write(Box::pin(async {})).await.unwrap();
+        hanging[1].abort();
+        for task in hanging {
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
         assert!(turns.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_queue_has_an_end() {
+        let turns = Turns::default();
+        let first = turns.wait(&Subject::from(1)).await.unwrap();
+        let subject = Subject::from(1);
+        let mut waiting: Vec<_> = (1..QUEUE).map(|_| Box::pin(turns.wait(&subject))).collect();
+        for waiting in &mut waiting {
+            assert!(poll_once(waiting).await.is_pending());
+        }
+        assert!(turns.wait(&subject).await.is_err());
+        drop(turns.wait(&Subject::from(2)).await.unwrap());
+        drop(waiting.pop());
+        assert!(poll_once(&mut Box::pin(turns.wait(&subject))).await.is_pending());
+        drop((first, waiting));
+        assert!(turns.lock().is_empty());
+    }
+
+    async fn poll_once<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+        std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
     }
 }
