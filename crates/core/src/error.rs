@@ -183,12 +183,12 @@ pub enum IssueError {
     /// A claim has a name to which the token format gives another meaning.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// The JWT would be longer than this server accepts. Put less into the custom claims.
-    #[error("the token would have {bytes} bytes, more than the {max} that are accepted; use fewer or shorter claims")]
+    /// The JWT would be longer than it may be. Put less into the custom claims.
+    #[error("the token would have {bytes} bytes, more than the {max} that it may have; use fewer or shorter claims")]
     TooLarge {
         /// The length of the JWT, in bytes.
         bytes: usize,
-        /// The longest JWT that is accepted, in bytes.
+        /// How long it may be, in bytes.
         max: usize,
     },
     /// The signing library failed.

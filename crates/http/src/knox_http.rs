@@ -133,7 +133,8 @@ impl KnoxHttp {
     ///
     /// # Errors
     ///
-    /// [`HttpRejection`] with 401 and `insufficient_user_authentication` ([RFC 9470 §3]) if it is older.
+    /// [`HttpRejection`] with 401 and `insufficient_user_authentication` ([RFC 9470 §3]) if it is older, or lies more than 10
+    /// minutes in the future.
     ///
     /// [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
     pub fn require_recent(&self, auth: &Authenticated, max_age: Duration) -> Result<(), HttpRejection> {
@@ -214,8 +215,7 @@ impl KnoxHttp {
         let Some(cookie) =
             self.cookies().and_then(|cookies| cookies.of(&issued.session).set(issued.token.expose(), max_age))
         else {
-            let what = "the token is longer than a cookie may be, 4096 bytes; use fewer or shorter claims";
-            return Err(self.reject(Cause::Internal(what.into())));
+            return Err(self.reject(Cause::no_room_in_a_cookie()));
         };
         let response = self.json(serde_json::to_string(&TokenAnswer::without_token(issued)))?;
         Ok(response.with_header("set-cookie", cookie))

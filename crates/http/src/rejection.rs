@@ -70,6 +70,11 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// A token for a browser that would not keep it.
+    pub(crate) fn no_room_in_a_cookie() -> Self {
+        Self::Internal("the token is longer than a cookie may be, 4096 bytes; use fewer or shorter claims".into())
+    }
+
     /// A session id that is not one of the subject's.
     pub(crate) fn no_such_session() -> Self {
         Self::Other(ProblemCode::NotFound, "No such session.".into())

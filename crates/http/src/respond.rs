@@ -1,6 +1,6 @@
 //! What the built-in routes do.
 
-use jwt_knox::{Authenticated, Rejection, Revocation, SessionRef};
+use jwt_knox::{Authenticated, IssueError, Rejection, Revocation, SessionRef};
 use serde::Deserialize;
 
 use crate::{
@@ -102,7 +102,10 @@ async fn rotate(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
         (Credential::Cookie(_), Some(cookies)) => {
             // What fits no cookie must not take the place of the token that the browser has.
             let issued = knox.rotate_within(&auth, cookies.max_token_bytes()).await;
-            knox.cookie_response(&issued.map_err(|error| knox.reject(error))?)
+            knox.cookie_response(&issued.map_err(|error| match error {
+                IssueError::TooLarge { .. } => knox.reject(Cause::no_room_in_a_cookie()),
+                error => knox.reject(error),
+            })?)
         }
         _ => knox.token_response(&knox.rotate(&auth).await.map_err(|error| knox.reject(error))?),
     }
@@ -134,6 +137,7 @@ async fn log_out_anyone(knox: &KnoxHttp, request: &Request<'_>, rejection: HttpR
     let token = knox.protocol().token(request.credential(), knox.max_token_bytes())?;
     match knox.revoke_token(token).await? {
         Revocation::Revoked if rejection.is_undecided() => Ok(without_cookie(knox, request, Response::no_content())),
+        Revocation::NotFound if rejection.is_undecided() => Err(knox.reject(Rejection::Revoked)),
         _ => Err(rejection),
     }
 }

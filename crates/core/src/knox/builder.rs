@@ -131,8 +131,8 @@ impl KnoxBuilder {
     /// out. Zero: not at all. Default: 10 seconds.
     ///
     /// A client that is told that the store could not answer, and rotates again with the old token, has to do so in this
-    /// time. So for a store that may be slow, let the grace be longer than the [time limit](Self::time_limit) and what the
-    /// client waits: over HTTP it is asked to wait 5 seconds.
+    /// time. So where the store may hang, let the grace be longer than the [time limit](Self::time_limit) and what the
+    /// client waits, which over HTTP is 5 seconds: 15 seconds, say.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.settings.rotation_grace = grace;
         self

@@ -54,7 +54,8 @@ impl Knox {
     ///
     /// # Errors
     ///
-    /// [`IssueError::TooLarge`] if it is longer; the old token stays valid then. Otherwise as for [`rotate`](Self::rotate).
+    /// [`IssueError::TooLarge`] if it is longer: then nothing is rotated, and the token that `auth` came with is valid for as
+    /// long as before. Otherwise as for [`rotate`](Self::rotate).
     #[tracing::instrument(name = "knox.rotate", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
     pub async fn rotate_within(&self, auth: &Authenticated, max_token_bytes: usize) -> Result<Issued, IssueError> {
         let now = self.now();
@@ -65,7 +66,7 @@ impl Knox {
         if record.digest == auth.verified().claimed().digest {
             let nonce = RotationNonce::mint(self.0.settings.fill_random).map_err(IssueError::Random)?;
             let secret = self.next_secret(auth, &nonce)?;
-            // By the time at which it is stored: reading the record and asking for the user may have taken a while.
+            // From now on: reading the record and asking for the user may have taken a while.
             let grace_ends = expiry_exact(self.now(), self.0.settings.rotation_grace);
             let previous = PreviousSecret::new(record.digest.clone(), nonce, grace_ends);
             let mut rotation = Rotation::new(self.digest(&secret)?, previous, now);

@@ -123,6 +123,36 @@ async fn an_answer_of_the_store_that_is_lost_loses_no_session() {
     assert!(fixture.is_valid(&new).await && !fixture.is_valid(&old).await);
 }
 
+/// Reading the record and asking for the user take their time, which is not the client's.
+#[tokio::test]
+async fn the_grace_begins_when_the_rotation_is_stored() {
+    let fixture = Fixture::new();
+    let clock = fixture.clock.clone();
+    let slow = subject_check_fn(move |_session| {
+        clock.advance(seconds(8));
+        std::future::ready(Ok(SubjectStatus::Active))
+    });
+    let knox = fixture.server(SigningKey::hs256(KEY).unwrap()).subject_check(slow).build().unwrap();
+    let old = fixture.login("alice").await;
+    let auth = knox.authenticate(old.token.expose()).await.unwrap();
+    let new = knox.rotate(&auth).await.unwrap();
+    assert_eq!(new.session.previous.unwrap().valid_until(), at(START + 8 + 8 + 10));
+}
+
+/// A key with a longer name makes longer tokens.
+#[tokio::test]
+async fn a_token_without_room_is_not_rotated_to() {
+    let fixture = Fixture::new();
+    let old = fixture.login("alice").await;
+    let auth = fixture.authenticate(&old).await;
+    let record = fixture.record(&old).await;
+    let bytes = old.token.expose().len();
+    let outcome = fixture.knox.rotate_within(&auth, bytes - 1).await;
+    assert!(matches!(outcome, Err(IssueError::TooLarge { .. })), "{outcome:?}");
+    assert_eq!(fixture.record(&old).await, record);
+    assert!(fixture.knox.rotate_within(&auth, bytes).await.is_ok());
+}
+
 /// Two tabs share a token. Each rotates, in its own time, and stays logged in.
 #[tokio::test]
 async fn two_tabs_that_rotate_stay_logged_in() {
