@@ -128,7 +128,7 @@ fn no_secret_is_logged() {
         "knox.rotate{",
         "observed Issued",
         "observed Rejected",
-        "observed Renewed",
+        "observed Touched",
         "observed Rotated",
         "observed Revoked",
     ] {

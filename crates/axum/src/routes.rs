@@ -18,6 +18,8 @@ use crate::translate;
 /// The built-in routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
 /// `/sessions/{id}`, and `/debug_verify` and `/forward_auth` if they are switched on.
 ///
+/// `/get_token` needs a [`Login`](jwt_knox_http::Login), and so does `/login`, which is there if
+/// [cookies](jwt_knox_http::KnoxHttpBuilder::cookies) are on.
 /// With [clients](jwt_knox_http::KnoxHttpBuilder::clients), there are `/introspect` and `/revoke` too.
 ///
 /// # Examples

@@ -8,7 +8,7 @@ use crate::{clock::whole_microseconds, error::ConfigError};
 
 /// How long a session lives.
 ///
-/// An *absolute* lifetime counts from the login and is also the JWT's `exp`. An *idle* lifetime counts from the last
+/// An *absolute* lifetime counts from the login and is also the JWT's `exp`. An *idle timeout* counts from the last
 /// use; it slides in the store only, and never past the absolute expiry. The default is 10 hours, absolute.
 ///
 /// Sessions expire on whole seconds, since the JWT's `exp` is one.
@@ -86,9 +86,9 @@ impl Lifetime {
         self.idle
     }
 
-    /// The absolute expiry of a session that began at `created_at`.
-    pub(crate) fn absolute_expiry(&self, created_at: Timestamp) -> Option<Timestamp> {
-        self.absolute.map(|lifetime| expiry(created_at, lifetime))
+    /// The absolute expiry of a session whose first token is issued at `issued_at`.
+    pub(crate) fn absolute_expiry(&self, issued_at: Timestamp) -> Option<Timestamp> {
+        self.absolute.map(|lifetime| expiry(issued_at, lifetime))
     }
 }
 

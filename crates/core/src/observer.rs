@@ -98,9 +98,9 @@ pub enum Event {
         /// [`Rejection::Revoked`] it is a revoked token in use.
         session: Option<SessionRef>,
     },
-    /// The use of a session was recorded and, if it has an idle timeout, its expiry put off.
+    /// The use of a session was recorded. With an idle timeout, its expiry has moved.
     #[non_exhaustive]
-    Renewed {
+    Touched {
         /// The session.
         session: SessionRef,
         /// When it expires now unless it is used again. `None`: never.
@@ -150,7 +150,7 @@ impl Event {
             Self::Issued { .. } => "issued",
             Self::LoginRejected { .. } => "login_rejected",
             Self::Rejected { .. } => "rejected",
-            Self::Renewed { .. } => "renewed",
+            Self::Touched { .. } => "touched",
             Self::Rotated { .. } => "rotated",
             Self::Reused { .. } => "reused",
             Self::Revoked { .. } => "revoked",
@@ -173,8 +173,8 @@ impl Event {
                 let session_id = session.as_ref().map(|session| tracing::field::display(session.id));
                 tracing::debug!(subject, session_id, reason = reason.as_str(), "token rejected");
             }
-            Self::Renewed { session: SessionRef { subject, id }, .. } => {
-                tracing::trace!(%subject, session_id = %id, "session renewed");
+            Self::Touched { session: SessionRef { subject, id }, .. } => {
+                tracing::trace!(%subject, session_id = %id, "session use recorded");
             }
             Self::Rotated { session: SessionRef { subject, id } } => {
                 tracing::debug!(%subject, session_id = %id, "token rotated");

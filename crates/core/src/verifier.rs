@@ -316,7 +316,7 @@ impl StatelessToken {
         self.scopes().any(|granted| granted == scope)
     }
 
-    /// Goes on only if the token claims `scope`.
+    /// Returns an error unless the token claims `scope`.
     ///
     /// # Errors
     ///

@@ -51,7 +51,7 @@ impl KnoxHttp {
 }
 
 impl KnoxHttpBuilder {
-    /// How users log in at `/get_token`. Default: that route is off.
+    /// How users log in at `/get_token` and, with cookies on, at `/login`. Default: both routes are off.
     pub fn login(mut self, login: impl Login) -> Self {
         self.settings.login = Some(Arc::new(login));
         self

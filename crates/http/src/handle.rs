@@ -1,4 +1,4 @@
-//! What a guard asks.
+//! The trait that `KnoxHttp` and `VerifierHttp` share.
 
 use std::fmt;
 
@@ -35,14 +35,14 @@ pub trait Handle: Sealed + Clone + fmt::Debug + Send + Sync + 'static {
         conditions: &'a Self::Conditions,
     ) -> impl Future<Output = Result<Self::Auth, HttpRejection>> + Send + use<'a, Self>;
 
-    /// Goes on only if the token of `auth` has that scope.
+    /// Returns an error unless the token of `auth` has that scope.
     ///
     /// # Errors
     ///
     /// [`HttpRejection`] with 403 and `insufficient_scope` if it does not.
     fn require_scope(&self, auth: &Self::Auth, scope: &str) -> Result<(), HttpRejection>;
 
-    /// Goes on only if `auth` meets the rest of `conditions`.
+    /// Returns an error unless `auth` meets the rest of `conditions`.
     ///
     /// # Errors
     ///

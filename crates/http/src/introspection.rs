@@ -18,7 +18,7 @@ use crate::{
 /// The scope of a token that may ask about others. One without scopes may not: it is its user's, and no service's.
 pub(crate) const SCOPE: &str = "introspect";
 
-/// Goes on only if a client sends the request, or if its token may ask about others.
+/// Returns an error unless a client sends the request, or a token that may ask about others.
 pub(crate) async fn require_introspector(knox: &KnoxHttp, request: &Request<'_>) -> Result<(), HttpRejection> {
     if request.basic().is_some() {
         return require_client(knox, request);
@@ -33,7 +33,7 @@ pub(crate) async fn require_introspector(knox: &KnoxHttp, request: &Request<'_>)
     }
 }
 
-/// Goes on only if a client sends the request, with its id and its secret by HTTP Basic.
+/// Returns an error unless a client sends the request, with its id and its secret by HTTP Basic.
 pub(crate) fn require_client(knox: &KnoxHttp, request: &Request<'_>) -> Result<(), HttpRejection> {
     knox.protocol().require_no_foreign_page(request)?;
     let credentials = request.basic().and_then(ClientCredentials::from_basic);

@@ -117,7 +117,7 @@ impl KnoxHttp {
         optional(self.authenticate(request).await)
     }
 
-    /// Goes on only if the token of `auth` grants `scope`. For a scope that is known only at run time; guards take a
+    /// Returns an error unless the token of `auth` grants `scope`. For a scope that is known only at run time; guards take a
     /// [`Scope`](crate::Scope).
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl KnoxHttp {
         auth.require_scope(scope).map_err(|error: MissingScope| self.reject(error))
     }
 
-    /// Goes on only if the login of `auth` is no older than `max_age`.
+    /// Returns an error unless the login of `auth` is no older than `max_age`.
     ///
     /// # Errors
     ///

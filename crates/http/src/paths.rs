@@ -29,7 +29,7 @@ impl Paths {
         self.moved.iter().find(|(moved, _)| *moved == endpoint).map_or(endpoint.path(), |(_, path)| path)
     }
 
-    /// Goes on only if each path is one, and no two of `endpoints` share theirs.
+    /// Returns an error unless each path is one, and no two of `endpoints` share theirs.
     pub(crate) fn check(&self, endpoints: impl Iterator<Item = Endpoint> + Clone) -> Result<(), HttpConfigError> {
         for endpoint in endpoints.clone() {
             let path = self.path(endpoint);

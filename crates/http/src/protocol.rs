@@ -60,7 +60,7 @@ impl Protocol {
         self.problem = Some(Arc::new(move |rejection| serde_json::to_string(&problem(rejection))));
     }
 
-    /// Goes on only if the settings are valid.
+    /// Returns an error unless the settings are valid.
     pub(crate) fn check(&self) -> Result<(), HttpConfigError> {
         let Challenge { scheme, realm, header } = &self.challenge;
         if !is_token(scheme) || scheme.eq_ignore_ascii_case("Basic") {
@@ -125,7 +125,7 @@ impl Protocol {
         }
     }
 
-    /// Goes on only if no page of another origin can have sent a request that the browser's cookie would authorize.
+    /// Returns an error if a page of another origin can have sent a request that the browser's cookie would authorize.
     pub(crate) fn require_same_origin(&self, request: &Request<'_>) -> Result<(), HttpRejection> {
         match &self.cookies {
             Some(cookies) if request.is_cross_origin(cookies) => Err(self.reject(Cause::cross_origin())),
@@ -133,7 +133,7 @@ impl Protocol {
         }
     }
 
-    /// Goes on only if the browser does not say that a page of another origin has sent the request: for a login that may do
+    /// Returns an error if the browser says that a page of another origin has sent the request: for a login that may do
     /// without a cookie, and for one by a name and a password. A browser adds what its user once typed into its dialog to
     /// the requests of any page, and such a page must not put the dialog up either.
     pub(crate) fn require_no_foreign_page(&self, request: &Request<'_>) -> Result<(), HttpRejection> {

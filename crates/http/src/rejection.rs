@@ -281,7 +281,7 @@ impl HttpRejection {
     /// `remedy`, what is to be done about it, goes to the log.
     #[must_use]
     pub fn unconfigured(remedy: &str) -> Self {
-        tracing::error!(remedy, "a guard finds no handle; rejecting every request");
+        tracing::error!(remedy, "no `KnoxHttp` or `VerifierHttp` is configured; rejecting every request");
         Cause::Other(ProblemCode::InternalError, "Authentication is not configured on this server.".into()).into()
     }
 

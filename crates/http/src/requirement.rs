@@ -1,4 +1,4 @@
-//! What a guard asks of a request.
+//! What a guard requires: scopes, a recent login, a passive use.
 
 use std::{borrow::Cow, time::Duration};
 

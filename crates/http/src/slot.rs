@@ -1,4 +1,4 @@
-//! What was decided of a request, kept with it.
+//! The outcome of authentication, kept with the request.
 
 use std::{
     fmt,

@@ -93,7 +93,7 @@ impl VerifierHttp {
         optional(self.authenticate(request).await)
     }
 
-    /// Goes on only if `token` claims `scope`. For a scope that is known only at run time; guards take a
+    /// Returns an error unless `token` claims `scope`. For a scope that is known only at run time; guards take a
     /// [`Scope`](crate::Scope).
     ///
     /// # Errors

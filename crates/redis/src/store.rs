@@ -289,6 +289,6 @@ fn action(limit: SessionLimit) -> Result<&'static str, StoreError> {
         action @ (LimitAction::Deny | LimitAction::EvictOldest | LimitAction::EvictLeastRecentlyUsed) => {
             Ok(action.as_str())
         }
-        _ => Err(store_error("this store does not know the action of this limit")),
+        _ => Err(store_error("this version of jwt-knox-redis does not know the action of this limit; update it")),
     }
 }

@@ -326,13 +326,13 @@ impl TokenStore for SeaOrmStore {
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
         let used = date_time(rotation.last_used_at)?;
-        let is_unused = CaseStatement::new()
+        let last_used_at = CaseStatement::new()
             .case(Column::LastUsedAt.is_null().or(Column::LastUsedAt.lt(used)), used)
             .finally(Expr::col(Column::LastUsedAt));
         let update = Entity::update_many()
             .col_expr(Column::Digest, Expr::value(rotation.digest.to_string()))
             .col_expr(Column::Previous, Expr::value(rotation.previous.to_string()))
-            .col_expr(Column::LastUsedAt, is_unused.into())
+            .col_expr(Column::LastUsedAt, last_used_at.into())
             .filter(Column::Digest.eq(rotation.previous.digest().to_string()));
         self.update(session, update, rotation.expires_at, true).await
     }

@@ -30,7 +30,7 @@ pub(crate) trait VerifyingKeys: fmt::Debug + Send + Sync {
     /// Whether that key is the one of that identity. Each request asks, so nothing is copied.
     fn has(&self, key_id: Option<&str>, identity: &Identity) -> bool {
         let mut has = false;
-        self.with_key(key_id, &mut |key| has = key.identity().is_of_same_key(identity));
+        self.with_key(key_id, &mut |key| has = key.identity().is_same_key(identity));
         has
     }
 

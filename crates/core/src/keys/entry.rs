@@ -38,7 +38,7 @@ impl Entry {
     }
 
     /// The key under whatever id.
-    pub(super) fn is_same_key(&self, other: &Identity) -> bool {
+    pub(super) fn has_same_thumbprint(&self, other: &Identity) -> bool {
         self.identity.thumbprint == other.thumbprint
     }
 

@@ -143,8 +143,8 @@ pub enum KeyRingError {
         /// The id that no key has.
         key_id: String,
     },
-    /// The key is retired, or was added for verifying only.
-    #[error("the key `{key_id}` cannot sign: it is retired, or was added for verifying only")]
+    /// The key is retired, or has no private part.
+    #[error("the key `{key_id}` cannot sign: it is retired, or has no private part; in `ring.json`, such a key is `verifying`")]
     CannotSign {
         /// The id of the key.
         key_id: String,

@@ -18,7 +18,7 @@ pub(super) struct Fetched {
     pub(super) max_age: Option<Duration>,
 }
 
-/// How old what may be.
+/// The age limits of fetched keys.
 #[derive(Debug)]
 pub(super) struct Ages {
     pub(super) cooldown: Duration,
@@ -283,7 +283,7 @@ fn is_over(since: Timestamp, duration: Duration, now: Timestamp) -> bool {
     since.checked_add(duration).is_ok_and(|end| now >= end)
 }
 
-/// As [`is_over`], and so it is if the clock was set back: what it showed before says nothing.
+/// As [`is_over`], and also true if the clock was set back: what it showed before says nothing.
 fn has_passed(since: Timestamp, duration: Duration, now: Timestamp) -> bool {
     now < since || is_over(since, duration, now)
 }

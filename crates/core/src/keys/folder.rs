@@ -57,7 +57,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Entry>, KeyFolderError> {
     };
     // Opening a pipe waits for who writes into it.
     if !fs::metadata(&path).map_err(failed)?.is_file() {
-        return Err(malformed("it is no file"));
+        return Err(malformed("it is not a regular file"));
     }
     let file = fs::File::open(&path).map_err(failed)?;
     // With room for all of it, since a buffer that grows leaves copies of the keys behind.
@@ -114,7 +114,7 @@ fn read_key(jwk: &str) -> Result<Entry, KeyError> {
     }
     let syntax = |problem| KeyError::Syntax { encoding: "JWK", problem };
     let Jwk { kty, crv, alg, state, d, k, r#priv } = serde_json::from_str(jwk).map_err(|_| {
-        syntax("it must be an object with a `kty`, an `alg` that is supported, and a `state` that there is")
+        syntax("it must be an object with a `kty`, a supported `alg`, and a `state` that is staged, signing, verifying or retired")
     })?;
     let algorithm = alg
         .or_else(|| Algorithm::of_jwk(&kty, crv.as_deref()))

@@ -1,4 +1,4 @@
-//! What tells a key from others.
+//! The identity of a key: id, algorithm and thumbprint.
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +16,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// Whether both are of the same key, for the same algorithm, under whatever ids.
-    pub(crate) fn is_of_same_key(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_key(&self, other: &Self) -> bool {
         self.thumbprint == other.thumbprint && self.algorithm == other.algorithm
     }
 }

@@ -134,12 +134,12 @@ impl KeyRing {
         let new = Entry::private(KeyState::Signing, new);
         self.change(|entries| {
             let stolen = find(entries, stolen)?.identity.clone();
-            if new.is_same_key(&stolen) {
+            if new.has_same_thumbprint(&stolen) {
                 return Err(KeyRingError::Retired { key_id: stolen.key_id.to_string() });
             }
             check_new(&new.identity, entries)?;
             for entry in entries.iter_mut() {
-                if entry.is_same_key(&stolen) {
+                if entry.has_same_thumbprint(&stolen) {
                     entry.transition_to(KeyState::Retired);
                 } else if entry.state == KeyState::Signing {
                     entry.transition_to(KeyState::Verifying);
@@ -334,9 +334,9 @@ fn check_new(new: &Identity, entries: &[Entry]) -> Result<(), KeyRingError> {
 }
 
 fn check_not_retired(new: &Identity, entries: &[Entry]) -> Result<(), KeyRingError> {
-    match entries.iter().find(|entry| entry.is_retired() && entry.is_same_key(new)) {
+    match entries.iter().find(|entry| entry.is_retired() && entry.has_same_thumbprint(new)) {
         // A key may have a second id, and lose the first.
-        Some(retired) if !entries.iter().any(|entry| !entry.is_retired() && entry.is_same_key(new)) => {
+        Some(retired) if !entries.iter().any(|entry| !entry.is_retired() && entry.has_same_thumbprint(new)) => {
             Err(KeyRingError::Retired { key_id: retired.key_id().to_owned() })
         }
         _ => Ok(()),
@@ -347,7 +347,7 @@ fn check_not_retired(new: &Identity, entries: &[Entry]) -> Result<(), KeyRingErr
 fn check_reloaded(new: &Entry, entries: &[Entry]) -> Result<(), KeyRingError> {
     let key_id = new.key_id().to_owned();
     match entries.iter().find(|old| old.key_id() == new.key_id()) {
-        Some(old) if !new.identity.is_of_same_key(&old.identity) => Err(KeyRingError::DuplicateKeyId { key_id }),
+        Some(old) if !new.identity.is_same_key(&old.identity) => Err(KeyRingError::DuplicateKeyId { key_id }),
         Some(old) if old.is_retired() && !new.is_retired() => Err(KeyRingError::Retired { key_id }),
         None if !new.is_retired() => check_not_retired(&new.identity, entries),
         _ => Ok(()),

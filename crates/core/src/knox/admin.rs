@@ -1,4 +1,4 @@
-//! What an operator does, without a signing key.
+//! `KnoxAdmin`: what an operator does, without a signing key.
 
 use std::{
     fmt,

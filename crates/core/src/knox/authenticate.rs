@@ -121,7 +121,7 @@ impl Authenticated {
         self.session().created_at
     }
 
-    /// Goes on only if the login is no older than `max_age`: for what a stolen token or a screen left unlocked must not
+    /// Returns an error unless the login is no older than `max_age`: for what a stolen token or a screen left unlocked must not
     /// do, such as changing the password. The client has to log in again for a token that may.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ impl Authenticated {
         self.scopes().any(|granted| granted == scope)
     }
 
-    /// Goes on only if the token grants `scope`.
+    /// Returns an error unless the token grants `scope`.
     ///
     /// # Errors
     ///
@@ -207,9 +207,9 @@ impl Authenticated {
 
 /// Whether an authentication is a use of the session.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Counts {
-    AsUse,
-    ForNothing,
+enum Usage {
+    Counted,
+    Passive,
 }
 
 /// Whether a token that was rotated away, after its grace, means that it was stolen.
@@ -224,18 +224,18 @@ enum OnReuse {
 /// Whether a token is valid.
 enum Decision<'a> {
     /// That is known.
-    Made(Result<Authenticated, AuthenticateError>),
+    Ready(Result<Authenticated, AuthenticateError>),
     /// The store and the application have to be asked, or the store to be told of a use. That may have begun, so this is
     /// to be awaited.
-    Asks(Pin<Box<dyn Future<Output = Result<Authenticated, AuthenticateError>> + Send + 'a>>),
+    Pending(Pin<Box<dyn Future<Output = Result<Authenticated, AuthenticateError>> + Send + 'a>>),
 }
 
 impl Decision<'_> {
     /// Asks inside of `span`.
     fn instrument(self, span: Span) -> Self {
         match self {
-            Self::Made(outcome) => Self::Made(outcome),
-            Self::Asks(asking) => Self::Asks(Box::pin(asking.instrument(span))),
+            Self::Ready(outcome) => Self::Ready(outcome),
+            Self::Pending(asking) => Self::Pending(Box::pin(asking.instrument(span))),
         }
     }
 }
@@ -260,7 +260,7 @@ impl Knox {
     ///
     /// [`AuthenticateError::Rejected`] if the token is not valid, [`AuthenticateError::Store`] if that cannot be told.
     pub async fn authenticate(&self, token: impl AsRef<[u8]>) -> Result<Authenticated, AuthenticateError> {
-        self.authenticate_as(token.as_ref(), Counts::AsUse).await
+        self.authenticate_as(token.as_ref(), Usage::Counted).await
     }
 
     /// As [`authenticate`](Self::authenticate), and does not count as a use of the session: for what a page polls by
@@ -270,42 +270,40 @@ impl Knox {
     ///
     /// As for [`authenticate`](Self::authenticate).
     pub async fn authenticate_passively(&self, token: impl AsRef<[u8]>) -> Result<Authenticated, AuthenticateError> {
-        self.authenticate_as(token.as_ref(), Counts::ForNothing).await
+        self.authenticate_as(token.as_ref(), Usage::Passive).await
     }
 
-    async fn authenticate_as(&self, token: &[u8], counts: Counts) -> Result<Authenticated, AuthenticateError> {
+    async fn authenticate_as(&self, token: &[u8], usage: Usage) -> Result<Authenticated, AuthenticateError> {
         let decision = match span() {
-            None => self.decide(token, counts, None),
-            Some(span) => span.in_scope(|| self.decide(token, counts, Some(&span))).instrument(span),
+            None => self.decide(token, usage, None),
+            Some(span) => span.in_scope(|| self.decide(token, usage, Some(&span))).instrument(span),
         };
         match decision {
-            Decision::Made(outcome) => outcome,
-            Decision::Asks(asking) => asking.await,
+            Decision::Ready(outcome) => outcome,
+            Decision::Pending(asking) => asking.await,
         }
     }
 
     /// Decides at once by what is known of a token, or asks. That is boxed, so that the future of a request need not have
     /// room for it.
-    fn decide(&self, token: &[u8], counts: Counts, span: Option<&Span>) -> Decision<'_> {
+    fn decide(&self, token: &[u8], usage: Usage, span: Option<&Span>) -> Decision<'_> {
         let now = self.now();
         let token = match self.verify(token, now) {
             Ok(token) => token,
-            Err(reason) => return Decision::Made(self.reported(Err(reason.into()), None)),
+            Err(reason) => return Decision::Ready(self.reported(Err(reason.into()), None)),
         };
         let session = token.verified.claimed().session();
         if let Some(span) = span {
             span.record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
         }
-        match self.remembered(&token, now) {
-            None => Decision::Asks(Box::pin(self.ask_about(token, counts, now))),
-            Some(answer) if self.begin_use(&answer.record, counts, now) => {
-                Decision::Asks(Box::pin(self.record_use(token, answer, now)))
-            }
-            Some(answer) => {
-                let outcome = Ok(Authenticated::new(answer, &token.verified, now));
-                Decision::Made(self.reported(outcome, Some(session)))
-            }
+        let Some(answer) = self.remembered(&token, now) else {
+            return Decision::Pending(Box::pin(self.ask_about(token, usage, now)));
+        };
+        if self.claim_touch(&answer.record, usage, now) {
+            return Decision::Pending(Box::pin(self.record_use(token, answer, now)));
         }
+        let outcome = Ok(Authenticated::new(answer, &token.verified, now));
+        Decision::Ready(self.reported(outcome, Some(session)))
     }
 
     /// What the token says, if its signature and its claims are valid now: found out, or remembered.
@@ -331,13 +329,13 @@ impl Knox {
     async fn ask_about(
         &self,
         token: Arc<Entry>,
-        counts: Counts,
+        usage: Usage,
         now: Timestamp,
     ) -> Result<Authenticated, AuthenticateError> {
         let outcome = match self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await {
             Ok(answer) => {
                 token.remember(&answer);
-                if self.begin_use(&answer.record, counts, now) {
+                if self.claim_touch(&answer.record, usage, now) {
                     return Box::pin(self.record_use(token, answer, now)).await;
                 }
                 Ok(Authenticated::new(answer, &token.verified, now))
@@ -347,7 +345,7 @@ impl Knox {
         self.reported(outcome, Some(token.verified.claimed().session()))
     }
 
-    /// Tells the store of a use that has [begun](Self::begin_use).
+    /// Tells the store of a use that has been [claimed](Self::claim_touch).
     async fn record_use(
         &self,
         token: Arc<Entry>,
@@ -361,9 +359,9 @@ impl Knox {
         self.reported(Ok(auth), Some(token.verified.claimed().session()))
     }
 
-    /// Whether the request counts as a use, and is the one to record it.
-    fn begin_use(&self, record: &SessionRecord, counts: Counts, now: Timestamp) -> bool {
-        counts == Counts::AsUse && self.begin_touch(record, now)
+    /// Claims the recording of this use, if it counts as one. `true`: this request has to record it.
+    fn claim_touch(&self, record: &SessionRecord, usage: Usage, now: Timestamp) -> bool {
+        usage == Usage::Counted && self.begin_touch(record, now)
     }
 
     /// That the store and the application are asked now, if their answer is to be remembered.
@@ -373,7 +371,7 @@ impl Knox {
         self.0.tokens.remembers_answers().then(asked)
     }
 
-    /// Decides whether the token that `auth` came with is still good, for a connection or a job that lasts.
+    /// Decides whether the token that `auth` came with is still valid, for a connection or a job that lasts.
     ///
     /// It makes the checks of [`authenticate`](Self::authenticate) that can come out differently now: the key ring,
     /// `exp`, the record, its deadline, the subject. So the token itself need not be kept. It does not count as a use:

@@ -1,4 +1,4 @@
-//! What a handle remembers of tokens, so that it need not find it out again.
+//! The cache of verified tokens.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! Whether anything about the sessions of a subject has changed in this process since a given time.
+//! Epochs of subjects, which invalidate what is cached.
 
 use std::{fmt, hash::BuildHasher};
 

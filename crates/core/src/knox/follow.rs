@@ -1,4 +1,4 @@
-//! Hearing of what other processes change.
+//! Following a change feed.
 
 use std::{future::Future, time::Duration};
 
@@ -47,7 +47,7 @@ impl Knox {
         async move {
             let mut is_broken = false;
             loop {
-                // Also where the feed never waits.
+                // So that other tasks have their turn even if the feed is never pending.
                 yield_now().await;
                 let heard = feed.next().await;
                 let was_broken = std::mem::replace(&mut is_broken, heard.is_err());
@@ -87,5 +87,5 @@ impl KnoxAdmin {
 
 fn log(error: &StoreError) {
     let error = error as &dyn std::error::Error;
-    tracing::warn!(error, "no changes are heard of; what other servers end is seen after `max_age`");
+    tracing::warn!(error, "the change feed failed; until it works again, what other servers end is seen after `max_age`");
 }

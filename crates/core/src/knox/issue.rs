@@ -308,7 +308,7 @@ impl Knox {
         let token = self.sign(&record, &secret, audiences, &new.custom, now)?;
 
         let limit = settings.limit.map(|limit| if new.has_default_label { limit.any_per_label() } else { limit });
-        // Others may be evicted.
+        // Others may be evicted, and those who wait for their end are woken then.
         let ending = self.admin().ending(&record.subject);
         let inserted = self.admin().store().insert(record.clone(), limit, self.expiry_cutoff(now));
         let outcome = self.time_limit().apply(inserted).await?;

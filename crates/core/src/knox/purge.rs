@@ -44,7 +44,7 @@ impl KnoxAdmin {
         let admin = self.clone();
         async move {
             loop {
-                // Also where neither the store nor the timer ever waits.
+                // So that other tasks have their turn even if neither the store nor the timer is ever pending.
                 yield_now().await;
                 if let Err(error) = admin.purge_expired().await {
                     let error = &error as &dyn std::error::Error;

@@ -36,7 +36,7 @@ impl Knox {
                 let record = Arc::make_mut(record);
                 record.last_used_at = Some(now);
                 record.expires_at = record.expires_at.map(|old| slid.map_or(old, |new| old.max(new)));
-                self.emit(&Event::Renewed { session, expires_at: record.expires_at });
+                self.emit(&Event::Touched { session, expires_at: record.expires_at });
                 true
             }
             Ok(false) => {

@@ -1,4 +1,4 @@
-//! Hashes of secrets, and the public name that follows from one.
+//! The hash of a secret, and the session id that follows from it.
 
 use std::{fmt, str::FromStr};
 
@@ -14,7 +14,7 @@ use crate::{
 
 /// The hash that turns a secret into what the store keeps.
 ///
-/// Each digest names its algorithm, and so does each token, so logins of both kinds live side by side: changing the
+/// Each digest names its algorithm, and so does each token, so sessions of both kinds can coexist: changing the
 /// algorithm logs nobody out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -105,7 +105,8 @@ impl TokenDigest {
         self.algorithm
     }
 
-    /// The public name of the login: the first 16 bytes of the digest.
+    /// The id of a session that begins with this digest: its first 16 bytes. A rotated session keeps its id, so take
+    /// [`SessionRecord::id`](crate::SessionRecord::id) for that of a stored session.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         let mut id = [0; SessionId::BYTES];
@@ -157,7 +158,7 @@ impl FromStr for TokenDigest {
     }
 }
 
-/// A text is no [`TokenDigest`].
+/// The string is not a [`TokenDigest`].
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a token digest is `sha256:` and 64, or `sha512:` or `sha512-of-hex:` and 128, lower-case hexadecimal digits")]
 pub struct DigestError;

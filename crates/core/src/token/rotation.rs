@@ -1,4 +1,4 @@
-//! What a rotation leaves behind: the secret before the present one.
+//! The previous secret, and how the next one is derived.
 
 use std::{fmt, str::FromStr};
 

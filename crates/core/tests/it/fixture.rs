@@ -143,7 +143,7 @@ pub(crate) fn line(event: &Event) -> String {
             format!("rejected {} {}", reason.as_str(), session.subject)
         }
         Event::Rejected { reason, .. } => format!("rejected {}", reason.as_str()),
-        Event::Renewed { session, .. } => format!("renewed {}", session.subject),
+        Event::Touched { session, .. } => format!("touched {}", session.subject),
         Event::Rotated { session, .. } => format!("rotated {}", session.subject),
         Event::Reused { session, .. } => format!("reused {}", session.subject),
         Event::Revoked { subject, ids, spared, count, cause, .. } => {

@@ -271,7 +271,7 @@ fn what_is_no_ring_is_an_error_that_says_why() {
     }
     let folder = Folder::new("no-file");
     fs::create_dir_all(folder.file()).unwrap();
-    assert!(KeyRing::load(&folder).unwrap_err().to_string().contains("it is no file"));
+    assert!(KeyRing::load(&folder).unwrap_err().to_string().contains("it is not a regular file"));
     assert!(matches!(KeyRing::new(key(1, "a")).save(&folder), Err(KeyFolderError::Io { .. })));
     assert_eq!(folder.names(), ["ring.json"], "nothing is left behind");
 }

@@ -61,7 +61,7 @@ async fn an_observer_is_told_of_everything_and_of_no_secret() {
     let rotated = fixture.knox.rotate(&auth).await.unwrap();
     secrets.lock().unwrap().extend(secrets_of(&rotated));
     let auth = fixture.authenticate(&rotated).await;
-    assert_eq!(told(), ["issued bob", "renewed bob", "rotated bob"]);
+    assert_eq!(told(), ["issued bob", "touched bob", "rotated bob"]);
     login("bob").await;
     fixture.knox.revoke_others(&auth).await.unwrap();
     fixture.knox.revoke_others(&auth).await.unwrap();
@@ -81,7 +81,7 @@ async fn an_observer_is_told_of_everything_and_of_no_secret() {
     fixture.set(200);
     assert_eq!(fixture.rejection(stolen.token.expose()).await, Rejection::Reused);
     let expected = ["reused bob", "revoked bob 1 reused, 1 ids, spared: false", "rejected reused bob"];
-    assert_eq!(told(), [&["issued bob", "renewed bob", "rotated bob"] as &[_], &expected].concat());
+    assert_eq!(told(), [&["issued bob", "touched bob", "rotated bob"] as &[_], &expected].concat());
     login("bob").await;
     fixture.set(2000);
     fixture.knox.purge_expired().await.unwrap();

@@ -41,12 +41,12 @@ async fn the_first_use_shows_at_once() {
     assert_eq!(fixture.authenticate(&issued).await.session().last_used_at, Some(at(START + 1)));
     let sessions = fixture.knox.sessions(&subject("alice")).await.unwrap();
     assert_eq!(sessions[0].last_used_at, Some(at(START + 1)));
-    assert_eq!(audit.take(), ["renewed alice"]);
+    assert_eq!(audit.take(), ["touched alice"]);
     fixture.set(60);
     assert_eq!(fixture.authenticate(&issued).await.session().last_used_at, Some(at(START + 1)));
     fixture.set(61);
     assert_eq!(fixture.authenticate(&issued).await.session().last_used_at, Some(at(START + 61)));
-    assert_eq!(audit.take(), ["renewed alice"]);
+    assert_eq!(audit.take(), ["touched alice"]);
     // Also a use before the clock was set back counts as the first.
     let new = fixture.login("alice").await;
     fixture.set(61);
