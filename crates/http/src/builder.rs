@@ -8,13 +8,13 @@ use serde::Serialize;
 use crate::{
     client::{Client, Clients},
     config_error::HttpConfigError,
-    cookies::Cookies,
     endpoint::Endpoint,
     knox_http::{Inner, KnoxHttp},
     login::Login,
     paths::Paths,
     protocol::Protocol,
-    rejection::HttpRejection,
+    request::cookies::Cookies,
+    response::rejection::HttpRejection,
     settings::{Settings, TokenResponse},
 };
 

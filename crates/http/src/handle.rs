@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use crate::{rejection::HttpRejection, request::Request};
+use crate::{request::Request, response::rejection::HttpRejection};
 
 /// What a guard asks who sends a request: a [`KnoxHttp`](crate::KnoxHttp), or a [`VerifierHttp`](crate::VerifierHttp)
 /// where there is no store. An adapter writes its guards once for both, on top of a

@@ -6,20 +6,18 @@ use jwt_knox::{Authenticated, Issued, Knox, LoginTooOld, MissingScope, TimeLimit
 use serde::de::DeserializeOwned;
 
 use crate::{
-    answers::{DrfJwtKnoxAnswer, TokenAnswer},
-    authorization::Values,
     client::Clients,
-    cookies::Cookies,
-    credentials,
     endpoint::Endpoint,
     handle::{Handle, Sealed},
     login::Login,
     protocol::{Protocol, decide, optional},
-    rejection::{Cause, HttpRejection},
-    request::Request,
-    response::Response,
+    request::{Request, authorization::Values, cookies::Cookies, credentials, slot::AuthSlot},
+    response::{
+        Response,
+        answers::{DrfJwtKnoxAnswer, TokenAnswer},
+        rejection::{Cause, HttpRejection},
+    },
     settings::{Settings, TokenResponse},
-    slot::AuthSlot,
 };
 
 /// The HTTP contract on top of a [`Knox`]: what an adapter keeps in its framework's state. Cheap to clone.

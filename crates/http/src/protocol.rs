@@ -8,13 +8,17 @@ use std::sync::{
 use serde::Serialize;
 
 use crate::{
-    authorization::{Credential, bearer, cookie_token},
-    challenge::{AUTHORIZATION, Challenge},
     config_error::HttpConfigError,
-    cookies::Cookies,
-    rejection::{Cause, HttpRejection, ProblemBody},
-    request::Request,
-    slot::{AuthSlot, Found, Key, Slot},
+    request::{
+        Request,
+        authorization::{Credential, bearer, cookie_token},
+        cookies::Cookies,
+        slot::{AuthSlot, Found, Key, Slot},
+    },
+    response::{
+        challenge::{AUTHORIZATION, Challenge},
+        rejection::{Cause, HttpRejection, ProblemBody},
+    },
 };
 
 /// The number of the next handle.

@@ -7,12 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     config_error::HttpConfigError,
-    cookies::Cookies,
     handle::{Handle, Sealed},
     protocol::{Protocol, decide, optional},
-    rejection::HttpRejection,
-    request::Request,
-    slot::AuthSlot,
+    request::{Request, cookies::Cookies, slot::AuthSlot},
+    response::rejection::HttpRejection,
 };
 
 /// The guards' part of the HTTP contract on top of a [`Verifier`]: for a service that has no store, and has the issuer's

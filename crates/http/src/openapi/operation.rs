@@ -12,7 +12,7 @@ use super::{
     schema::{self, Named},
     security::{self, PROOF_OF_ORIGIN},
 };
-use crate::{endpoint::Endpoint, introspection, knox_http::KnoxHttp, problem::ProblemCode};
+use crate::{endpoint::Endpoint, knox_http::KnoxHttp, response::problem::ProblemCode, routes::introspection};
 
 /// All operations at the path of `endpoint`.
 pub(super) fn path_item(knox: &KnoxHttp, endpoint: Endpoint) -> PathItem {

@@ -12,8 +12,7 @@ use super::schema::{self, Named, integer, string};
 use crate::{
     endpoint::Endpoint,
     knox_http::KnoxHttp,
-    problem::ProblemCode,
-    response::{OWN_PROBLEM_TYPE, PROBLEM_TYPE},
+    response::{OWN_PROBLEM_TYPE, PROBLEM_TYPE, problem::ProblemCode},
 };
 
 /// The answer if all goes well.

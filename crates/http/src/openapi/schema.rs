@@ -6,7 +6,7 @@ use utoipa::openapi::{
 };
 
 use super::names;
-use crate::{endpoint::Endpoint, knox_http::KnoxHttp, problem::ProblemCode, settings::TokenResponse};
+use crate::{endpoint::Endpoint, knox_http::KnoxHttp, response::problem::ProblemCode, settings::TokenResponse};
 
 /// A schema that has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use utoipa::openapi::security::{
 };
 
 use super::names;
-use crate::{challenge::AUTHORIZATION, endpoint::Endpoint, introspection, knox_http::KnoxHttp};
+use crate::{endpoint::Endpoint, knox_http::KnoxHttp, response::challenge::AUTHORIZATION, routes::introspection};
 
 /// What proves to a handle with cookies that no page of another origin has sent a request.
 pub(super) const PROOF_OF_ORIGIN: &str =

@@ -1,8 +1,15 @@
 //! Requirements as types, so that a handler can say in its signature what it needs.
 
+pub(crate) mod requirement;
+pub(crate) mod scope;
+
 use std::{marker::PhantomData, time::Duration};
 
-use crate::{handle::Handle, knox_http::KnoxHttp, requirement::Requirement, scope::Scope};
+use crate::{
+    guard::{requirement::Requirement, scope::Scope},
+    handle::Handle,
+    knox_http::KnoxHttp,
+};
 
 /// What a handler needs besides a valid token, as a type: for the extractor `GuardedAuth<G>` of each adapter, and its
 /// short forms `ScopedAuth`, `RecentAuth` and `PassiveAuth`. A pair needs both.

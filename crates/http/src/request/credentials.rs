@@ -11,10 +11,12 @@ use serde::{
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    authorization::Values,
-    json_body::{self, Wanted},
-    rejection::Cause,
-    request::{Body, Request},
+    request::{
+        Body, Request,
+        authorization::Values,
+        json_body::{self, Wanted},
+    },
+    response::rejection::Cause,
 };
 
 /// A user name and a password that a client sent, and what else came with them: a second factor, say.

@@ -3,10 +3,11 @@
 use serde::Deserialize;
 
 use crate::{
-    body::{bytes, has_type},
-    problem::ProblemCode,
-    rejection::Cause,
-    request::Request,
+    request::{
+        Request,
+        body::{bytes, has_type},
+    },
+    response::{problem::ProblemCode, rejection::Cause},
 };
 
 /// What a route wants as its body, in the words of the answer to a client that sends something else.

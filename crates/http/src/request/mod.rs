@@ -1,8 +1,16 @@
 //! The request, as an adapter gives it.
 
+pub(crate) mod authorization;
+pub(crate) mod body;
+pub(crate) mod cookies;
+pub(crate) mod credentials;
+pub(crate) mod form_body;
+pub(crate) mod json_body;
+pub(crate) mod slot;
+
 use std::time::Duration;
 
-use crate::{
+use crate::request::{
     authorization::{Credential, Values, after_scheme},
     cookies::Cookies,
     slot::AuthSlot,

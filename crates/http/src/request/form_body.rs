@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use crate::{
-    body::{bytes, has_type},
-    problem::ProblemCode,
-    rejection::Cause,
-    request::Request,
+    request::{
+        Request,
+        body::{bytes, has_type},
+    },
+    response::{problem::ProblemCode, rejection::Cause},
 };
 
 /// The parameters in the body of a request (RFC 6749 Appendix B).

@@ -8,10 +8,10 @@ use jwt_knox::{
 };
 use serde::Serialize;
 
-use crate::{
+use crate::response::{
+    Response,
     challenge::Challenge,
     problem::{ProblemCode, title},
-    response::Response,
 };
 
 /// A request that is rejected or cannot be decided, and the response that says so.

@@ -6,14 +6,18 @@ use jwt_knox::{IssueError, Issued, NewSession, Revocation, Session, SessionId, S
 use zeroize::Zeroizing;
 
 use crate::{
-    authorization::cookie_token,
-    cookies::{COOKIE_ATTRIBUTE, UNTIL_BROWSER_CLOSES},
     knox_http::KnoxHttp,
     login::{LoginError, WRONG_PASSWORD},
-    problem::ProblemCode,
-    rejection::{Cause, HttpRejection},
-    request::Request,
-    response::Response,
+    request::{
+        Request,
+        authorization::cookie_token,
+        cookies::{COOKIE_ATTRIBUTE, UNTIL_BROWSER_CLOSES},
+    },
+    response::{
+        Response,
+        problem::ProblemCode,
+        rejection::{Cause, HttpRejection},
+    },
 };
 
 /// A login of the application's own that is under way: by OAuth, a passkey, a link in a mail, or a form of its own.

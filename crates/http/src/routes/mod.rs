@@ -1,22 +1,28 @@
 //! What the built-in routes do.
 
+pub(crate) mod forward_auth;
+pub(crate) mod introspection;
+
 use jwt_knox::{Authenticated, IssueError, Rejection, Revocation, SessionRef};
 use serde::Deserialize;
 
 use crate::{
-    answers::{DebugAnswer, DeletedAnswer, SessionAnswer},
-    authorization::Credential,
-    credentials::{self, Presented},
     endpoint::Endpoint,
-    forward_auth, introspection,
-    json_body::{self, Wanted},
     knox_http::KnoxHttp,
-    log_in::PendingLogin,
     login::LoginError,
-    problem::ProblemCode,
-    rejection::{Cause, HttpRejection},
-    request::Request,
-    response::Response,
+    pending_login::PendingLogin,
+    request::{
+        Request,
+        authorization::Credential,
+        credentials::{self, Presented},
+        json_body::{self, Wanted},
+    },
+    response::{
+        Response,
+        answers::{DebugAnswer, DeletedAnswer, SessionAnswer},
+        problem::ProblemCode,
+        rejection::{Cause, HttpRejection},
+    },
 };
 
 type Answer = Result<Response, HttpRejection>;
@@ -260,7 +266,7 @@ mod tests {
     use jwt_knox::{Knox, MemoryStore, SigningKey};
 
     use super::*;
-    use crate::slot::AuthSlot;
+    use crate::request::slot::AuthSlot;
 
     /// A rotation comes between the guard and the route: it is the same session, so it ends.
     #[tokio::test]

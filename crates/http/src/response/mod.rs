@@ -1,5 +1,10 @@
 //! The response, as an adapter sends it.
 
+pub(crate) mod answers;
+pub(crate) mod challenge;
+pub(crate) mod problem;
+pub(crate) mod rejection;
+
 use std::fmt;
 
 /// A whole HTTP response: status, headers and body. An adapter sends it as it is.

@@ -7,12 +7,12 @@ use jwt_knox::{ClaimsError, is_scope};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    guard::scope::{Scope, name_of},
     handle::Handle,
     knox_http::KnoxHttp,
     protocol::optional,
-    rejection::HttpRejection,
     request::Request,
-    scope::{Scope, name_of},
+    response::rejection::HttpRejection,
 };
 
 /// A valid token and perhaps more: what an adapter's `RequireAuth` and extractors are made of. With a

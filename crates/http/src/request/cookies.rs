@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jwt_knox::SessionRecord;
 
-use crate::authorization::Values;
+use crate::request::authorization::Values;
 
 /// How a browser keeps its session in a cookie: `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`
 /// ([RFC 6265bis]), unless set otherwise. For [`KnoxHttpBuilder::cookies`](crate::KnoxHttpBuilder::cookies).

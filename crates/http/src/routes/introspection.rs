@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use jwt_knox::{AuthenticateError, Revocation};
 
 use crate::{
-    answers::IntrospectionAnswer,
     client::ClientCredentials,
-    form_body::Form,
     knox_http::KnoxHttp,
-    problem::ProblemCode,
-    rejection::{Cause, HttpRejection},
-    request::Request,
-    response::Response,
+    request::{Request, form_body::Form},
+    response::{
+        Response,
+        answers::IntrospectionAnswer,
+        problem::ProblemCode,
+        rejection::{Cause, HttpRejection},
+    },
 };
 
 /// The scope of a token that may ask about others. One without scopes may not: it is its user's, and no service's.

@@ -1,10 +1,8 @@
 //! The body of a request, whatever is in it.
 
 use crate::{
-    authorization::trim,
-    problem::ProblemCode,
-    rejection::Cause,
-    request::{Body, Request},
+    request::{Body, Request, authorization::trim},
+    response::{problem::ProblemCode, rejection::Cause},
 };
 
 /// The whole body of `request`.

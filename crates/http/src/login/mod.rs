@@ -1,13 +1,17 @@
 //! How an application checks who logs in.
 
+pub(crate) mod passwords;
+
 use std::{borrow::Cow, future::Future, sync::Arc};
 
 use jwt_knox::{ClaimsError, ConfigError, NewSession, StoreError, SubjectError, async_trait};
 
 use crate::{
-    credentials::{Credentials, MemberError},
-    problem::ProblemCode,
-    rejection::{Cause, HttpRejection},
+    request::credentials::{Credentials, MemberError},
+    response::{
+        problem::ProblemCode,
+        rejection::{Cause, HttpRejection},
+    },
 };
 
 /// Checks a user name and a password, and says what session they begin.

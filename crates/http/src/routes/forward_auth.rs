@@ -7,10 +7,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     knox_http::KnoxHttp,
-    problem::ProblemCode,
-    rejection::{Cause, HttpRejection},
     request::Request,
-    response::Response,
+    response::{
+        Response,
+        problem::ProblemCode,
+        rejection::{Cause, HttpRejection},
+    },
 };
 
 /// Tells a proxy who sends the request that it has got, and whether they have the scopes that it asks for.
@@ -68,7 +70,7 @@ mod tests {
     use jwt_knox::{Knox, MemoryStore, NewSession, SigningKey, Subject};
 
     use super::*;
-    use crate::{cookies::Cookies, endpoint::Endpoint};
+    use crate::{endpoint::Endpoint, request::cookies::Cookies};
 
     fn http() -> KnoxHttp {
         let knox = Knox::builder(SigningKey::hs256([7; 32]).unwrap()).store(MemoryStore::new()).build().unwrap();
