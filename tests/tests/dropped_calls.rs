@@ -5,7 +5,7 @@
 use std::{io::Write, net::TcpStream, time::Duration};
 
 use jwt_knox::{AuthenticateError, Knox, KnoxBuilder, Rejection, SigningKey};
-use jwt_knox_http::KnoxHttp;
+use jwt_knox_http::{Cookies, KnoxHttp, KnoxHttpBuilder};
 use jwt_knox_tests::{
     Call, Framework, Server,
     databases::TestDatabase,
@@ -23,10 +23,23 @@ struct Fixture {
 
 impl Fixture {
     fn new(database: TestDatabase, framework: Framework, settings: fn(KnoxBuilder) -> KnoxBuilder) -> Self {
+        Self::with(database, framework, settings, |http| http)
+    }
+
+    fn with_cookies(database: TestDatabase, framework: Framework) -> Self {
+        Self::with(database, framework, |knox| knox, |http| http.cookies(Cookies::new()))
+    }
+
+    fn with(
+        database: TestDatabase,
+        framework: Framework,
+        settings: fn(KnoxBuilder) -> KnoxBuilder,
+        http_settings: fn(KnoxHttpBuilder) -> KnoxHttpBuilder,
+    ) -> Self {
         let proxy = Proxy::new(database.server());
         let builder = || Knox::builder(SigningKey::hs256(KEY).unwrap());
         let knox = settings(builder().store(database.store_through(proxy.address, 1))).build().unwrap();
-        let http = KnoxHttp::builder(knox).login(Users::default()).build().unwrap();
+        let http = http_settings(KnoxHttp::builder(knox).login(Users::default())).build().unwrap();
         let elsewhere = builder().store(database.store()).build().unwrap();
         Self { server: Server::start(framework, http), proxy, elsewhere, _database: database }
     }
@@ -78,6 +91,26 @@ fn a_client_that_hangs_up(database: TestDatabase, framework: Framework) {
     assert_eq!(fixture.outcome_elsewhere(&token), Ok(()));
 }
 
+/// A login of the application's own ends the session that the browser had, although the browser has gone by then.
+fn a_browser_that_goes_away(database: TestDatabase, framework: Framework) {
+    let fixture = Fixture::with_cookies(database, framework);
+    let before = fixture.login("alice", "wonderland");
+    fixture.proxy.hold_from_next_begin();
+    let mut client = TcpStream::connect(fixture.server.address).unwrap();
+    let request = format!(
+        "POST /own_login HTTP/1.1\r\nHost: x\r\nX-User: alice\r\nSec-Fetch-Site: same-origin\r\n\
+         Cookie: __Host-session={before}\r\nContent-Length: 0\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).unwrap();
+    fixture.proxy.wait_until_held();
+    drop(client);
+    // The server sees that it has gone.
+    assert_eq!(Call::get("/nothing").send(fixture.server.address).status, 404);
+    fixture.proxy.release();
+    let is_ended = || fixture.outcome_elsewhere(&before) == Err(Rejection::Revoked);
+    assert!((0..5000).any(|_| is_ended()), "{framework:?}");
+}
+
 fn a_time_limit_that_fires(database: TestDatabase) {
     let at_once = |knox: KnoxBuilder| knox.timer(|_| tokio::time::sleep(Duration::from_millis(100)));
     let fixture = Fixture::new(database, Framework::Axum, at_once);
@@ -99,6 +132,14 @@ macro_rules! on {
             fn a_client_that_hangs_up_harms_no_later_call() {
                 for framework in Framework::ALL {
                     super::a_client_that_hangs_up(TestDatabase::$database(), framework);
+                }
+            }
+
+            #[cfg_attr(not($cfg), ignore = $variable)]
+            #[test]
+            fn a_browser_that_goes_away_after_a_login_leaves_nothing_undone() {
+                for framework in Framework::ALL {
+                    super::a_browser_that_goes_away(TestDatabase::$database(), framework);
                 }
             }
 

@@ -6,11 +6,12 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, body::BoxBody, dev::Payload};
-use jwt_knox::{NewSession, SessionId};
+use jwt_knox::{NewSession, SessionId, StoreError};
 use jwt_knox_http::{HttpRejection, KnoxHttp, LoginError, PendingLogin};
 
 use crate::{
     rejection::KnoxRejection,
+    task::to_its_end,
     translate::{self, configured, slot},
 };
 
@@ -71,14 +72,15 @@ impl KnoxLogin {
         self.0.reject(error).into()
     }
 
-    /// Logs in whom the application has checked.
+    /// Logs in whom the application has checked. It does so to the end, even if the client goes away.
     ///
     /// # Errors
     ///
     /// [`KnoxRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at the
     /// session limit, or `cross_origin` without the proof that a cookie needs, 503 if the store cannot tell.
     pub async fn log_in(self, new: impl Into<NewSession>) -> Result<KnoxResponse, KnoxRejection> {
-        Ok(KnoxResponse(self.0.log_in(new).await?))
+        let response = to_its_end(self.0.log_in(new.into())).await;
+        Ok(KnoxResponse(response.unwrap_or_else(|| Err(StoreError::new("the server is shutting down").into()))?))
     }
 }
 

@@ -1,15 +1,13 @@
 //! The built-in routes.
 
-use std::panic::resume_unwind;
-
 use actix_web::{
     HttpRequest, HttpResponse,
-    rt::{spawn, time::timeout},
+    rt::time::timeout,
     web::{self, ServiceConfig},
 };
 use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request};
 
-use crate::translate;
+use crate::{task::to_its_end, translate};
 
 /// The built-in routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
 /// `/sessions/{id}`, and `/debug_verify` and `/forward_auth` if they are switched on.
@@ -80,13 +78,8 @@ async fn respond(knox: KnoxHttp, endpoint: Endpoint, http: HttpRequest, payload:
         }
         knox.respond(endpoint, &request).await
     };
-    // In a task, since a client that goes away must not stop it half way.
-    match spawn(answer).await {
-        Ok(response) => translate::response(response),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            // The runtime is shutting down.
-            Err(_) => HttpResponse::ServiceUnavailable().finish(),
-        },
+    match to_its_end(answer).await {
+        Some(response) => translate::response(response),
+        None => HttpResponse::ServiceUnavailable().finish(),
     }
 }

@@ -5,6 +5,7 @@ mod login;
 mod rejection;
 mod require_auth;
 mod routes;
+mod task;
 mod token;
 mod translate;
 

@@ -1,7 +1,5 @@
 //! The built-in routes.
 
-use std::panic::resume_unwind;
-
 use axum::{
     Router,
     body::to_bytes,
@@ -13,7 +11,7 @@ use axum::{
 use jwt_knox_http::{Body, Endpoint, KnoxHttp, Request as KnoxRequest};
 use tokio::time::timeout;
 
-use crate::translate;
+use crate::{task::to_its_end, translate};
 
 /// The built-in routes: `/get_token`, `/verify`, `/logout`, `/logout_other`, `/logout_all`, `/rotate`, `/sessions` and
 /// `/sessions/{id}`, and `/debug_verify` and `/forward_auth` if they are switched on.
@@ -91,13 +89,8 @@ async fn respond(knox: KnoxHttp, endpoint: Endpoint, request: Request) -> Respon
         }
         knox.respond(endpoint, &request).await
     };
-    // In a task, since a client that goes away must not stop it half way.
-    match tokio::spawn(answer).await {
-        Ok(response) => translate::response(response),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            // The runtime is shutting down.
-            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        },
+    match to_its_end(answer).await {
+        Some(response) => translate::response(response),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

@@ -38,7 +38,9 @@ pub(crate) fn response(response: jwt_knox_http::Response) -> Response {
     let mut out = Response::new(Body::empty());
     *out.status_mut() = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers() {
-        if let Ok(value) = HeaderValue::from_str(value) {
+        if let Ok(mut value) = HeaderValue::from_str(value) {
+            // A cookie is a token: so that a layer which logs headers leaves it out.
+            value.set_sensitive(name == header::SET_COOKIE);
             out.headers_mut().append(HeaderName::from_static(name), value);
         }
     }

@@ -68,7 +68,7 @@ impl KnoxLogin {
         self.0.reject(error).into()
     }
 
-    /// Logs in whom the application has checked.
+    /// Logs in whom the application has checked. It does so to the end, even if the client goes away.
     ///
     /// # Errors
     ///
