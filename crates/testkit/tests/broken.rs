@@ -31,6 +31,8 @@ enum Bug {
     DerivesIds,
     EndsIn2038,
     CutsLabels,
+    CutsScopes,
+    CutsAttributes,
     OverwritesOnInsert,
     InsertIsTwoSteps,
     UnknownIsAnError,
@@ -438,6 +440,12 @@ impl TokenStore for Broken {
             DerivesIds => record.id = record.digest.session_id(),
             EndsIn2038 => record.expires_at = record.expires_at.filter(|time| time.as_second() <= i32::MAX.into()),
             CutsLabels => record.label = record.label.map(|label| label.chars().take(100).collect()),
+            CutsScopes => record.scope = record.scope.map(|scope| scope.chars().take(4000).collect()),
+            CutsAttributes => {
+                for value in record.attributes.values_mut() {
+                    *value = value.chars().take(4000).collect();
+                }
+            }
             OverwritesOnInsert => {
                 self.inner.remove(&record.session_ref()).await?;
             }
@@ -985,6 +993,8 @@ bugs_are_found! {
     DerivesIds: a_record_comes_back_whole says "every field comes back";
     EndsIn2038: times_far_ahead_are_kept says "a hundred years ahead";
     CutsLabels: a_record_comes_back_whole says "every field comes back";
+    CutsScopes: a_record_comes_back_whole says "every field comes back";
+    CutsAttributes: a_record_comes_back_whole says "every field comes back";
     OverwritesOnInsert: a_record_is_inserted_once says "a key that is taken is an error";
     InsertIsTwoSteps: parallel_inserts_of_one_record_have_one_winner says "exactly one succeeds";
     UnknownIsAnError: an_unknown_record_is_not_found says "find: the store must answer";

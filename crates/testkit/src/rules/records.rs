@@ -22,7 +22,8 @@ pub async fn a_record_comes_back_whole(store: Arc<dyn TokenStore>) {
     full.last_used_at = Some(just_after(just_after(at(60))));
     full.absolute_expires_at = Some(just_before(at(1000)));
     full.idle_timeout = Some(Duration::from_secs(540));
-    full.scope = Some("read write https://example.com/scope".to_owned());
+    // As long as tokens have room for, and more than a column of 255 characters or 4,000 bytes.
+    full.scope = Some(format!("read write https://example.com/scope {}", ["scope:of:many"; 300].join(" ")));
     full.claims = Some(claims_digest());
     full.label = Some("ﬀ€😀é".chars().cycle().take(SessionRecord::MAX_LABEL_CHARS).collect());
     full.attributes = [
@@ -36,7 +37,9 @@ pub async fn a_record_comes_back_whole(store: Arc<dyn TokenStore>) {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    full.attributes.insert("long".to_owned(), "0123456789".repeat(200));
+    for name in ["long", "longer", "longest"] {
+        full.attributes.insert(name.to_owned(), "01234567".repeat(512));
+    }
     let bare = session(&subject, 1);
 
     store.add_all([&full, &bare]).await;
