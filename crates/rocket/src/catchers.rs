@@ -52,7 +52,8 @@ impl<H: Handle> Fairing for SetUp<H> {
     /// Rocket turns a guard that fails into `None` for an `Option` of it: a revoked token, or a store that is down, would
     /// look like a stranger. The handler has run by now, but nobody gets what it made.
     async fn on_response<'r>(&self, request: &'r Request<'_>, answer: &mut Response<'r>) {
-        if answer.status().class().is_success()
+        let class = answer.status().class();
+        if (class.is_success() || class.is_redirection())
             && let Some(rejection) = swallowed(request)
         {
             rocket::error!(

@@ -102,7 +102,8 @@ impl User {
         let device = env::var("HOSTNAME").unwrap_or_else(|_| "command line".to_owned());
         let issued = self.knox.issue(NewSession::new(subject).label(device)).await?;
         if let Err(error) = token_file::save(&self.token_file, &issued.token) {
-            assert!(self.knox.revoke(&issued.session.session_ref()).await?.is_revoked());
+            // Nobody has its token.
+            let _ = self.knox.revoke(&issued.session.session_ref()).await?;
             return Err(error.into());
         }
         Ok(format!("hello {name}"))
@@ -120,8 +121,9 @@ impl User {
 
     async fn logout(&self) -> Result<String, Failure> {
         let auth = self.authenticate().await?;
-        // The file goes last. If the store fails, the session is still there, and so is the token that can end it.
-        assert!(self.knox.revoke(&auth.session_ref()).await?.is_revoked());
+        // The file goes last. If the store fails, the session is still there, and so is the token that can end it. Not found
+        // is as good: another device has ended it in the meantime.
+        let _ = self.knox.revoke(&auth.session_ref()).await?;
         fs::remove_file(&self.token_file)?;
         Ok("bye".to_owned())
     }

@@ -20,7 +20,8 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// The issuer's `/introspect` at that URL, for the service with that id and that secret.
+    /// The issuer's `/introspect` at that URL, for the service with that id and that secret. Beyond this machine, take
+    /// `https`: the secret and the tokens of all users go there.
     ///
     /// # Errors
     ///

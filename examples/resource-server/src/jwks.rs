@@ -22,7 +22,7 @@ pub struct Jwks {
 }
 
 impl Jwks {
-    /// Keys at that URL.
+    /// Keys at that URL. Beyond this machine, take `https`: whoever can change them on the way can make tokens.
     ///
     /// # Errors
     ///

@@ -64,8 +64,9 @@ struct AppState {
 ///
 /// [`HttpConfigError`] if a setting is wrong.
 pub fn app(knox: Knox, room: Sender<Utf8Bytes>) -> Result<Router, HttpConfigError> {
-    // Replace this: find the user, and check the password against a slow hash. The subject is the user's id, which never
-    // changes.
+    // Replace this: find the user, and check the password by `Passwords`, which hashes where it blocks no other request and
+    // takes as long for an unknown user; `examples/axum/src/users.rs` shows how. Limit how often one may be tried. The subject
+    // is the user's id, which never changes.
     let login = login_fn(|credentials| async move {
         match (credentials.username(), credentials.password()) {
             ("alice", "wonderland") => Ok(NewSession::new(1)),

@@ -144,7 +144,9 @@ pub enum KeyRingError {
         key_id: String,
     },
     /// The key is retired, or has no private part.
-    #[error("the key `{key_id}` cannot sign: it is retired, or has no private part; in `ring.json`, such a key is `verifying`")]
+    #[error(
+        "the key `{key_id}` cannot sign: it is retired, or has no private part; in `ring.json`, such a key is `verifying`"
+    )]
     CannotSign {
         /// The id of the key.
         key_id: String,

@@ -176,8 +176,7 @@ impl SigningKey {
 
     /// The key under the name that `verifying` has.
     fn named(private: &dyn PrivateKey, verifying: VerifyingKey) -> Result<Self, KeyError> {
-        let private =
-            private.named(verifying.key_id()).map_err(|_| KeyError::malformed(private.algorithm(), "raw"))?;
+        let private = private.named(verifying.key_id()).map_err(|_| KeyError::malformed(private.algorithm(), "raw"))?;
         Ok(Self { private, verifying })
     }
 

@@ -87,5 +87,8 @@ impl KnoxAdmin {
 
 fn log(error: &StoreError) {
     let error = error as &dyn std::error::Error;
-    tracing::warn!(error, "the change feed failed; until it works again, what other servers end is seen after `max_age`");
+    tracing::warn!(
+        error,
+        "the change feed failed; until it works again, what other servers end is seen after `max_age`"
+    );
 }
