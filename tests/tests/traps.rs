@@ -149,6 +149,22 @@ fn rockets_catchers_answer_for_bare_statuses_too() {
 
 /// A guard that forwarded would hand the request to the next route of the same path, which may have no guard.
 #[test]
+fn rocket_lets_no_redirect_out_where_a_rejection_was_swallowed() {
+    use jwt_knox_rocket::KnoxAuth;
+    use rocket::{get, response::Redirect, routes};
+
+    #[get("/")]
+    fn onwards(_auth: Option<KnoxAuth>) -> Redirect {
+        Redirect::to("/elsewhere")
+    }
+
+    let address = start_rocket(World::new(StoreKind::Memory).knox, routes![onwards]);
+    assert_eq!(Call::get("/").send(address).status, 303);
+    let reply = Call::get("/").bearer("a.b.c").send(address);
+    assert_eq!((reply.status, reply.header("location")), (401, None));
+}
+
+#[test]
 fn a_rocket_guard_that_fails_does_not_forward() {
     use jwt_knox_rocket::{KnoxAuth, MaybeAuth};
     use rocket::{get, routes};

@@ -107,12 +107,7 @@ impl Drop for Overdue {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::pending,
-        pin::Pin,
-        sync::atomic::{AtomicU32, Ordering},
-        task::Poll,
-    };
+    use std::{future::pending, pin::Pin, sync::atomic::Ordering, task::Poll};
 
     use tokio::task::{JoinSet, yield_now};
 

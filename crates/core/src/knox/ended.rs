@@ -25,8 +25,8 @@ impl Knox {
     /// Resolves when the session of `auth` has ended, and says why: for a WebSocket, an event stream or any other
     /// connection that must not outlive it.
     ///
-    /// What a clone of this handle ends is seen at once, if the store has answered; what another process ends, the expiry of the idle timeout and
-    /// what the [`SubjectCheck`](crate::SubjectCheck) says, after the
+    /// What a clone of this handle ends is seen at once, if the store has answered; what another process ends, the expiry
+    /// of the idle timeout and what the [`SubjectCheck`](crate::SubjectCheck) says, after the
     /// [recheck interval](crate::KnoxBuilder::recheck_interval) at the latest. Waiting does not count as a use of the
     /// session. The session outlives a rotation, and so does the connection.
     ///
@@ -56,30 +56,26 @@ impl Knox {
             // Whoever is woken looks at once. The pause after a failure goes on all the same: the store needs the time to come
             // back, and must not have more of it.
             let (mut failures, mut pause) = (0, None);
+            let sleep = |duration| Some(knox.admin().timer().sleep(duration));
             loop {
                 // Before the store is asked, so that no ending falls in between.
                 let listener = waiting.listen();
-                let next = match knox.check_session(&auth).await {
+                match knox.check_session(&auth).await {
                     Ok(expires_at) => {
                         failures = 0;
-                        Some(knox.until_next_check(expires_at))
+                        pause = sleep(knox.until_next_check(expires_at));
                     }
-                    Err(AuthenticateError::Store(_)) if failures > 0 && pause.is_some() => None,
+                    Err(AuthenticateError::Store(_)) if failures > 0 && pause.is_some() => {}
                     Err(AuthenticateError::Store(error)) => {
                         failures += 1;
                         if failures == MAX_FAILURES {
                             return error.into();
                         }
-                        Some(knox.0.settings.recheck_interval.min(RETRY))
+                        pause = sleep(knox.0.settings.recheck_interval.min(RETRY));
                     }
                     Err(reason) => return reason,
-                };
-                if let Some(next) = next {
-                    pause = Some(knox.admin().timer().sleep(next));
                 }
-                if is_over(&mut pause, listener).await {
-                    pause = None;
-                }
+                wait(&mut pause, listener).await;
             }
         }
     }
@@ -107,17 +103,15 @@ impl Knox {
     }
 }
 
-/// Waits for the end of a pause or until woken. Whether the pause is over.
-async fn is_over(
-    pause: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    woken: impl Future<Output = ()>,
-) -> bool {
+/// Waits for the end of a pause, which is `None` then, or until woken.
+async fn wait(pause: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>, woken: impl Future<Output = ()>) {
     let mut woken = pin!(woken);
     poll_fn(|context| {
         if pause.as_mut().is_none_or(|pause| pause.as_mut().poll(context).is_ready()) {
-            return Poll::Ready(true);
+            *pause = None;
+            return Poll::Ready(());
         }
-        woken.as_mut().poll(context).map(|()| false)
+        woken.as_mut().poll(context)
     })
-    .await
+    .await;
 }

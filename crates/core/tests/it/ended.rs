@@ -222,38 +222,42 @@ async fn a_store_has_time_to_come_back_however_often_somebody_is_woken() {
 #[tokio::test]
 async fn an_end_whose_answer_is_lost_is_seen_at_once() {
     let fixture = Fixture::with(|builder| builder.timer(|_| pending()));
+    let limit = SessionLimit::evict_oldest(1).unwrap();
+    let limited = fixture.server(SigningKey::hs256(KEY).unwrap()).limit(limit).timer(|_| pending()).build().unwrap();
+    let (knox, alice) = (&fixture.knox, subject("alice"));
     let login = async || {
+        fixture.store_is(|_| State::Works);
         let issued = fixture.login("alice").await;
         fixture.authenticate(&issued).await
     };
-    let is_over = async |auth: Authenticated, end: &mut dyn FnMut()| {
-        let mut ended = pin!(fixture.knox.ended(&auth));
-        fixture.store_is(|_| State::Works);
-        assert!(poll_once(ended.as_mut()).is_pending());
-        fixture.store_is(|operation| match operation {
-            Operation::Remove | Operation::RemoveAll => State::LosesAnswer,
-            _ => State::Works,
-        });
-        end();
-        reason(poll_once(ended))
-    };
+
     let auth = login().await;
     let session = auth.session_ref();
-    let mut one = || assert!(matches!(poll_once(pin!(fixture.knox.revoke(&session))), Poll::Ready(Err(_))));
-    assert_eq!(is_over(auth, &mut one).await, Rejection::Revoked);
+    let one = async { knox.revoke(&session).await.is_err() };
+    assert_eq!(reason_after(one, &fixture, knox, &auth).await, Rejection::Revoked);
     let auth = login().await;
-    let alice = subject("alice");
-    let mut all = || assert!(matches!(poll_once(pin!(fixture.knox.revoke_all(&alice))), Poll::Ready(Err(_))));
-    assert_eq!(is_over(auth, &mut all).await, Rejection::Revoked);
+    let all = async { knox.revoke_all(&alice).await.is_err() };
+    assert_eq!(reason_after(all, &fixture, knox, &auth).await, Rejection::Revoked);
     let auth = login().await;
-    let limit = SessionLimit::evict_oldest(1).unwrap();
-    let limited = fixture.server(SigningKey::hs256(KEY).unwrap()).limit(limit).timer(|_| pending()).build().unwrap();
-    let mut ended = pin!(limited.ended(&auth));
-    fixture.store_is(|_| State::Works);
+    let evicted = async { limited.issue(alice.clone()).await.is_err() };
+    assert_eq!(reason_after(evicted, &fixture, &limited, &auth).await, Rejection::Revoked);
+}
+
+/// What whoever waits sees at once after `end`, whose answer is lost.
+async fn reason_after(
+    end: impl Future<Output = bool>,
+    fixture: &Fixture,
+    knox: &Knox,
+    auth: &Authenticated,
+) -> Rejection {
+    let mut ended = pin!(knox.ended(auth));
     assert!(poll_once(ended.as_mut()).is_pending());
-    fixture.store_is(|operation| if operation == Operation::Insert { State::LosesAnswer } else { State::Works });
-    assert!(matches!(poll_once(pin!(limited.issue(alice))), Poll::Ready(Err(_))));
-    assert_eq!(reason(poll_once(ended)), Rejection::Revoked);
+    fixture.store_is(|operation| match operation {
+        Operation::Insert | Operation::Remove | Operation::RemoveAll => State::LosesAnswer,
+        _ => State::Works,
+    });
+    assert!(end.await, "the answer is lost");
+    reason(poll_once(ended))
 }
 
 /// Somebody with many connections may log in often.

@@ -107,9 +107,10 @@ async fn rotate(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     match (request.credential(), knox.cookies()) {
         (Credential::Cookie(_), Some(cookies)) => {
             // What fits no cookie must not take the place of the token that the browser has.
-            let issued = knox.rotate_within(&auth, cookies.max_token_bytes()).await;
+            let room = cookies.max_token_bytes();
+            let issued = knox.rotate_within(&auth, room).await;
             knox.cookie_response(&issued.map_err(|error| match error {
-                IssueError::TooLarge { .. } => knox.reject(Cause::no_room_in_a_cookie()),
+                IssueError::TooLarge { max, .. } if max == room => knox.reject(Cause::no_room_in_a_cookie()),
                 error => knox.reject(error),
             })?)
         }
