@@ -1,4 +1,4 @@
-//! A server of plain hyper with the adapter, and a client. `tests/tests/contract.rs` puts it through the whole
+//! A server of plain hyper with the adapter, and a client. `tests/tests/contract` puts it through the whole
 //! contract.
 
 #![allow(clippy::unwrap_used)]
