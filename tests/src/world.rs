@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use jwt_knox::{
-    Around, KeyRing, Knox, KnoxBuilder, ManualClock, MemoryStore, NewSession, Operation, SessionRecord, SigningKey,
-    StoreError, Subject, SubjectCheck, SubjectStatus, Timestamp, TokenStore, WrappedStore,
+    Interceptor, KeyRing, Knox, KnoxBuilder, ManualClock, MemoryStore, NewSession, Operation, SessionRecord,
+    SigningKey, StoreError, Subject, SubjectCheck, SubjectStatus, Timestamp, TokenStore, WrappedStore,
 };
 use jwt_knox_http::{Credentials, KnoxHttp, KnoxHttpBuilder, Login, LoginError};
 use jwt_knox_sea_orm::{Migrator, MigratorTrait, SeaOrmStore};
@@ -284,8 +284,8 @@ impl Watch {
     }
 }
 
-impl Around for Watch {
-    async fn around<T: Send>(
+impl Interceptor for Watch {
+    async fn intercept<T: Send>(
         &self,
         operation: Operation,
         call: impl Future<Output = Result<T, StoreError>> + Send,

@@ -147,7 +147,7 @@ fn start_rocket(knox: KnoxHttp) -> SocketAddr {
     }
 
     serve::rocket(move |rocket| {
-        let guarded = RequireAuth::new(knox.clone()).around(routes![guarded]);
+        let guarded = RequireAuth::new(knox.clone()).protect(routes![guarded]);
         on_rocket::app(rocket.mount("/", routes![me, change, admin, swallow]).mount("/", guarded), knox)
     })
 }

@@ -201,7 +201,7 @@ fn a_ready_route_behind_a_rocket_guard_verifies_once() {
     let world = World::new(StoreKind::Memory);
     let guard = RequireAuth::new(world.knox.clone());
     let open = start_rocket(world.knox.clone(), routes(world.knox.clone()));
-    let guarded = start_rocket(world.knox.clone(), guard.around(routes(world.knox.clone())));
+    let guarded = start_rocket(world.knox.clone(), guard.protect(routes(world.knox.clone())));
     let token = Call::login("alice", "wonderland").send(open).token();
     world.store.take_finds();
     assert_eq!(Call::get("/verify").bearer(&token).send(guarded).status, 204);

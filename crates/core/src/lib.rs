@@ -54,7 +54,7 @@ pub use store::{
     limit::{LimitAction, LimitReached, SessionLimit},
     memory::MemoryStore,
     record::{Rotation, Session, SessionRecord},
-    wrapped::{Around, Operation, WrappedStore},
+    wrapped::{Interceptor, Operation, WrappedStore},
 };
 pub use subject::{Subject, SubjectError};
 pub use subject_check::{SubjectCheck, SubjectStatus, SubjectUser, subject_check_fn};

@@ -30,7 +30,7 @@ use crate::translate::{authenticate, response};
 /// }
 ///
 /// fn app(knox: KnoxHttp) -> Rocket<Build> {
-///     rocket::build().mount("/admin", RequireAuth::new(knox).with_scope::<Admin>().around(routes![users]))
+///     rocket::build().mount("/admin", RequireAuth::new(knox).with_scope::<Admin>().protect(routes![users]))
 /// }
 /// ```
 pub type RequireAuth = Require<KnoxHttp>;
@@ -54,7 +54,7 @@ pub type RequireAuth = Require<KnoxHttp>;
 /// }
 ///
 /// fn app(verifier: VerifierHttp) -> Rocket<Build> {
-///     rocket::build().mount("/orders", RequireToken::new(verifier).with_scope::<Read>().around(routes![all]))
+///     rocket::build().mount("/orders", RequireToken::new(verifier).with_scope::<Read>().protect(routes![all]))
 /// }
 /// ```
 pub type RequireToken = Require<VerifierHttp>;
@@ -86,9 +86,9 @@ impl<H: Handle> Require<H> {
         self.0.scope(scope).map(Self)
     }
 
-    /// The same routes, guarded.
+    /// The same routes, guarded: to be mounted in place of them.
     #[must_use]
-    pub fn around(&self, routes: Vec<Route>) -> Vec<Route> {
+    pub fn protect(&self, routes: Vec<Route>) -> Vec<Route> {
         let guarded = |mut route: Route| {
             route.handler = Box::new(Guarded { requirement: self.0.clone(), inner: route.handler });
             route

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use jwt_knox::{Around, Knox, NewSession, Operation, StoreError, WrappedStore};
+use jwt_knox::{Interceptor, Knox, NewSession, Operation, StoreError, WrappedStore};
 
 /// The value of an `Authorization` header for a new session: `Bearer ` and its token.
 ///
@@ -134,8 +134,8 @@ impl Faults {
     }
 }
 
-impl Around for Faults {
-    async fn around<T: Send>(
+impl Interceptor for Faults {
+    async fn intercept<T: Send>(
         &self,
         operation: Operation,
         call: impl Future<Output = Result<T, StoreError>> + Send,

@@ -63,8 +63,8 @@ pub(super) fn start(verifier: VerifierHttp) -> SocketAddr {
         rocket
             .attach(fairing(verifier))
             .mount("/", rocket::routes![me, change, maybe, swallow, admin, thrice, role, project])
-            .mount("/", guard.around(rocket::routes![guarded_me]))
-            .mount("/guarded", guard.around(rocket::routes![hello]))
-            .mount("/guarded_admin", guard.with_scope::<Admin>().around(rocket::routes![hello]))
+            .mount("/", guard.protect(rocket::routes![guarded_me]))
+            .mount("/guarded", guard.protect(rocket::routes![hello]))
+            .mount("/guarded_admin", guard.with_scope::<Admin>().protect(rocket::routes![hello]))
     })
 }

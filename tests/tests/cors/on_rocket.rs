@@ -43,7 +43,7 @@ impl Fairing for Cors {
     }
 }
 
-/// `api` has your own routes, with `RequireAuth::new(knox).around(…)` where you want it.
+/// `api` has your own routes, with `RequireAuth::new(knox).protect(…)` where you want it.
 pub fn app(api: Rocket<Build>, knox: KnoxHttp) -> Rocket<Build> {
     api.attach(fairing(knox.clone()))
         // After the fairing of the library, which may replace an answer.

@@ -11,15 +11,15 @@ use loom::{
 };
 
 use crate::{
-    Around, Cache, Change, Issued, Knox, ManualClock, MemoryStore, NewSession, Operation, SigningKey, StoreError,
+    Cache, Change, Interceptor, Issued, Knox, ManualClock, MemoryStore, NewSession, Operation, SigningKey, StoreError,
     Subject, Timestamp, TokenStore, WrappedStore,
 };
 
 /// Lets another thread run before and after each call of the store, as loom does only where its own types are used.
 struct Interrupted(AtomicU64);
 
-impl Around for Interrupted {
-    async fn around<T: Send>(
+impl Interceptor for Interrupted {
+    async fn intercept<T: Send>(
         &self,
         _: Operation,
         call: impl Future<Output = Result<T, StoreError>> + Send,

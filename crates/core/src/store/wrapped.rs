@@ -1,4 +1,4 @@
-//! Stores around stores.
+//! Stores whose calls go through an interceptor.
 
 use std::{future::Future, num::NonZeroU32, sync::Arc};
 
@@ -24,14 +24,14 @@ use crate::{
 ///
 /// ```
 /// use std::{future::Future, sync::atomic::{AtomicU64, Ordering}};
-/// use jwt_knox::{Around, MemoryStore, Operation, StoreError, WrappedStore};
+/// use jwt_knox::{Interceptor, MemoryStore, Operation, StoreError, WrappedStore};
 ///
 /// /// Counts the calls that fail.
 /// #[derive(Default)]
 /// struct CountFailures(AtomicU64);
 ///
-/// impl Around for CountFailures {
-///     async fn around<T: Send>(
+/// impl Interceptor for CountFailures {
+///     async fn intercept<T: Send>(
 ///         &self,
 ///         _: Operation,
 ///         call: impl Future<Output = Result<T, StoreError>> + Send,
@@ -48,14 +48,14 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct WrappedStore<S, W> {
     store: S,
-    around: W,
+    interceptor: W,
 }
 
 impl<S, W> WrappedStore<S, W> {
-    /// Puts `around` around the calls of `store`.
+    /// Lets all calls of `store` go through `interceptor`.
     #[must_use]
-    pub const fn new(store: S, around: W) -> Self {
-        Self { store, around }
+    pub const fn new(store: S, interceptor: W) -> Self {
+        Self { store, interceptor }
     }
 
     /// The store inside.
@@ -63,40 +63,40 @@ impl<S, W> WrappedStore<S, W> {
         &self.store
     }
 
-    /// What is around it.
-    pub const fn around(&self) -> &W {
-        &self.around
+    /// What the calls go through.
+    pub const fn interceptor(&self) -> &W {
+        &self.interceptor
     }
 }
 
-/// What a [`WrappedStore`] does around each call. It sees which operation it is and not what is stored.
-pub trait Around: Send + Sync + 'static {
+/// What a [`WrappedStore`] does with each call. It sees which operation it is and not what is stored.
+pub trait Interceptor: Send + Sync + 'static {
     /// Makes the call, or does something else in its place. Dropping `call` before it is done may leave its work done
     /// or not.
     ///
     /// # Errors
     ///
     /// [`StoreError`] of the call, or one of its own.
-    fn around<T: Send>(
+    fn intercept<T: Send>(
         &self,
         operation: Operation,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 }
 
-impl<W: Around> Around for Arc<W> {
-    fn around<T: Send>(
+impl<W: Interceptor> Interceptor for Arc<W> {
+    fn intercept<T: Send>(
         &self,
         operation: Operation,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send {
-        (**self).around(operation, call)
+        (**self).intercept(operation, call)
     }
 }
 
 /// Fails a call that takes longer than the limit.
-impl Around for TimeLimit {
-    async fn around<T: Send>(
+impl Interceptor for TimeLimit {
+    async fn intercept<T: Send>(
         &self,
         _: Operation,
         call: impl Future<Output = Result<T, StoreError>> + Send,
@@ -143,22 +143,22 @@ named! { Operation {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<S: TokenStore, W: Around> TokenStore for WrappedStore<S, W> {
+impl<S: TokenStore, W: Interceptor> TokenStore for WrappedStore<S, W> {
     async fn insert(
         &self,
         record: SessionRecord,
         limit: Option<SessionLimit>,
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
-        self.around.around(Operation::Insert, self.store.insert(record, limit, now)).await
+        self.interceptor.intercept(Operation::Insert, self.store.insert(record, limit, now)).await
     }
 
     async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
-        self.around.around(Operation::Find, self.store.find(session)).await
+        self.interceptor.intercept(Operation::Find, self.store.find(session)).await
     }
 
     async fn list(&self, subject: &Subject, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
-        self.around.around(Operation::List, self.store.list(subject, now)).await
+        self.interceptor.intercept(Operation::List, self.store.list(subject, now)).await
     }
 
     async fn touch(
@@ -167,19 +167,19 @@ impl<S: TokenStore, W: Around> TokenStore for WrappedStore<S, W> {
         last_used_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        self.around.around(Operation::Touch, self.store.touch(session, last_used_at, expires_at)).await
+        self.interceptor.intercept(Operation::Touch, self.store.touch(session, last_used_at, expires_at)).await
     }
 
     async fn set_label(&self, session: &SessionRef, label: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
-        self.around.around(Operation::SetLabel, self.store.set_label(session, label, now)).await
+        self.interceptor.intercept(Operation::SetLabel, self.store.set_label(session, label, now)).await
     }
 
     async fn rotate(&self, session: &SessionRef, rotation: &Rotation) -> Result<bool, StoreError> {
-        self.around.around(Operation::Rotate, self.store.rotate(session, rotation)).await
+        self.interceptor.intercept(Operation::Rotate, self.store.rotate(session, rotation)).await
     }
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
-        self.around.around(Operation::Remove, self.store.remove(session)).await
+        self.interceptor.intercept(Operation::Remove, self.store.remove(session)).await
     }
 
     async fn remove_all(
@@ -188,11 +188,11 @@ impl<S: TokenStore, W: Around> TokenStore for WrappedStore<S, W> {
         except: Option<&SessionId>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        self.around.around(Operation::RemoveAll, self.store.remove_all(subject, except, now)).await
+        self.interceptor.intercept(Operation::RemoveAll, self.store.remove_all(subject, except, now)).await
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
-        self.around.around(Operation::RemoveExpired, self.store.remove_expired(now, batch)).await
+        self.interceptor.intercept(Operation::RemoveExpired, self.store.remove_expired(now, batch)).await
     }
 }
 
@@ -207,8 +207,8 @@ mod tests {
     #[derive(Default)]
     struct RejectAll(Mutex<Vec<Operation>>);
 
-    impl Around for RejectAll {
-        async fn around<T: Send>(
+    impl Interceptor for RejectAll {
+        async fn intercept<T: Send>(
             &self,
             operation: Operation,
             _: impl Future<Output = Result<T, StoreError>> + Send,
@@ -239,7 +239,8 @@ mod tests {
         assert!(store.remove(&session).await.is_err());
         assert!(store.remove_all(&subject, None, now).await.is_err());
         assert!(store.remove_expired(now, NonZeroU32::MIN).await.is_err());
-        let names: Vec<&str> = store.around().0.lock().unwrap().iter().map(|operation| operation.as_str()).collect();
+        let names: Vec<&str> =
+            store.interceptor().0.lock().unwrap().iter().map(|operation| operation.as_str()).collect();
         let calls =
             ["insert", "find", "list", "touch", "set_label", "rotate", "remove", "remove_all", "remove_expired"];
         assert_eq!(names, calls);

@@ -288,8 +288,8 @@ impl Gate {
     }
 }
 
-impl Around for Gate {
-    async fn around<T: Send>(
+impl Interceptor for Gate {
+    async fn intercept<T: Send>(
         &self,
         operation: Operation,
         call: impl Future<Output = Result<T, StoreError>> + Send,

@@ -101,12 +101,12 @@ impl Fixture {
 
     /// How often the store was called for this operation.
     pub(crate) fn calls(&self, operation: Operation) -> u64 {
-        self.store.around().calls(operation)
+        self.store.interceptor().calls(operation)
     }
 
     /// Chooses what the store does with each operation from now on.
     pub(crate) fn store_is(&self, state: fn(Operation) -> State) {
-        self.store.around().set(state);
+        self.store.interceptor().set(state);
     }
 }
 
@@ -186,8 +186,8 @@ impl Watch {
     }
 }
 
-impl Around for Watch {
-    async fn around<T: Send>(
+impl Interceptor for Watch {
+    async fn intercept<T: Send>(
         &self,
         operation: Operation,
         call: impl Future<Output = Result<T, StoreError>> + Send,

@@ -69,10 +69,10 @@ async fn purging_begins_at_once_and_goes_on_after_a_failure() {
     let bob = fixture.login("bob").await.session.session_ref();
     let (store, clock) = (fixture.store.clone(), fixture.clock.clone());
     let (pauses, timer) = timer(move |pause| {
-        let purges = store.around().calls(Operation::RemoveExpired);
+        let purges = store.interceptor().calls(Operation::RemoveExpired);
         assert_eq!(purges, pause, "it purges once between two pauses, and before the first");
         clock.set(at(START + 100 * (pause as i64 + 1)));
-        store.around().set(if pause == 1 { |_| State::Fails } else { |_| State::Works });
+        store.interceptor().set(if pause == 1 { |_| State::Fails } else { |_| State::Works });
         pause < 3
     });
     let purger = fixture.server(SigningKey::hs256(KEY).unwrap()).timer(timer).build().unwrap();
