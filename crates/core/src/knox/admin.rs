@@ -13,9 +13,9 @@ use crate::{
     clock::{AskedAt, Clock, SystemClock, whole_microseconds},
     error::{ConfigError, StoreError},
     knox::{
-        endings::Endings,
         epochs::{Changing, Epochs},
         revocation::Revocation,
+        waiters::Waiters,
     },
     observer::{Event, Observer, RevocationCause},
     store::{
@@ -57,7 +57,7 @@ pub struct KnoxAdmin {
     clock: Arc<dyn Clock>,
     leeway: Duration,
     limit: TimeLimit,
-    endings: Arc<Endings>,
+    waiters: Arc<Waiters>,
     epochs: Arc<Epochs>,
 }
 
@@ -75,7 +75,7 @@ impl KnoxAdmin {
             clock: Arc::new(SystemClock),
             leeway: Duration::ZERO,
             limit: TimeLimit::default(),
-            endings: Arc::default(),
+            waiters: Arc::default(),
             epochs: Arc::default(),
         }
     }
@@ -210,13 +210,13 @@ impl KnoxAdmin {
         &self.epochs
     }
 
-    pub(super) fn endings(&self) -> &Endings {
-        &self.endings
+    pub(super) fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 
     /// Sessions of `subject` may end until this is dropped.
     pub(super) fn ending(&self, subject: &Subject) -> Ending<'_> {
-        let waking = Waking { endings: &self.endings, subject: subject.clone(), is_needed: true };
+        let waking = Waking { waiters: &self.waiters, subject: subject.clone(), is_needed: true };
         Ending { _changing: self.epochs.changing(subject), waking }
     }
 
@@ -264,7 +264,7 @@ impl Ending<'_> {
 
 /// Wakes those who wait for the end of a session of a subject, when dropped.
 struct Waking<'a> {
-    endings: &'a Endings,
+    waiters: &'a Waiters,
     subject: Subject,
     is_needed: bool,
 }
@@ -272,7 +272,7 @@ struct Waking<'a> {
 impl Drop for Waking<'_> {
     fn drop(&mut self) {
         if self.is_needed {
-            self.endings.notify(&self.subject);
+            self.waiters.notify(&self.subject);
         }
     }
 }

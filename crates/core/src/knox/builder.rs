@@ -10,8 +10,8 @@ use crate::{
         Inner, Knox,
         admin::KnoxAdmin,
         cache::{Cache, Tokens},
+        recent_touches::RecentTouches,
         settings::{ReuseAction, Settings},
-        touches::Touches,
     },
     lifetime::Lifetime,
     observer::Observer,
@@ -198,8 +198,8 @@ impl KnoxBuilder {
             .leeway(profile.get_leeway())?
             .time_limit(self.time_limit?);
         let jwt = Jwt { profile, require_exp: false, check_iat: false };
-        let (touches, tokens) = (Touches::default(), Tokens::new(self.cache));
-        Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings, touches, tokens })))
+        let (recent_touches, tokens) = (RecentTouches::default(), Tokens::new(self.cache));
+        Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings, recent_touches, tokens })))
     }
 }
 

@@ -52,7 +52,7 @@ impl Knox {
     pub fn ended(&self, auth: &Authenticated) -> impl Future<Output = AuthenticateError> + Send + 'static {
         let (knox, auth) = (self.clone(), auth.clone());
         async move {
-            let waiting = knox.admin().endings().wait(auth.subject());
+            let waiting = knox.admin().waiters().wait(auth.subject());
             // Whoever is woken looks at once. The pause after a failure goes on all the same: the store needs the time to come
             // back, and must not have more of it.
             let (mut failures, mut pause) = (0, None);

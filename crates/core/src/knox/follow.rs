@@ -75,11 +75,11 @@ impl KnoxAdmin {
         match change {
             Change::Of(subject) => {
                 self.epochs().changed(subject);
-                self.endings().notify(subject);
+                self.waiters().notify(subject);
             }
             Change::Any => {
                 self.epochs().all_changed();
-                self.endings().notify_all();
+                self.waiters().notify_all();
             }
         }
     }

@@ -5,19 +5,19 @@ pub(crate) mod authenticate;
 pub(crate) mod builder;
 pub(crate) mod cache;
 mod ended;
-mod endings;
 mod epochs;
 mod follow;
 pub(crate) mod issue;
 mod purge;
 #[cfg(all(test, loom_model))]
 mod races;
+mod recent_touches;
 pub(crate) mod revocation;
 mod revoke;
 mod rotate;
 pub(crate) mod settings;
 mod touch;
-mod touches;
+mod waiters;
 
 use std::{fmt, sync::Arc};
 
@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use crate::{
     error::{AuthenticateError, Rejection},
     keys::KeyRing,
-    knox::{admin::KnoxAdmin, cache::Tokens, settings::Settings, touches::Touches},
+    knox::{admin::KnoxAdmin, cache::Tokens, recent_touches::RecentTouches, settings::Settings},
     observer::Event,
     store::record::SessionRecord,
     subject_check::{SubjectStatus, SubjectUser},
@@ -68,7 +68,7 @@ struct Inner {
     /// The store, the clock and the observer, and what is done with these alone.
     admin: KnoxAdmin,
     settings: Settings,
-    touches: Touches,
+    recent_touches: RecentTouches,
     tokens: Tokens,
 }
 

@@ -20,7 +20,7 @@ impl Knox {
         // prolonged.
         record.is_active(now)
             && record.last_used_at.is_none_or(is_due)
-            && self.0.touches.begin(&record.session_ref(), is_due, now)
+            && self.0.recent_touches.begin(&record.session_ref(), is_due, now)
     }
 
     /// Records the use of a session, and slides its expiry if it has an idle timeout.
@@ -40,7 +40,7 @@ impl Knox {
                 true
             }
             Ok(false) => {
-                self.0.touches.forget(&session);
+                self.0.recent_touches.forget(&session);
                 false
             }
             Err(error) => {

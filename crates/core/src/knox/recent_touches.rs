@@ -12,9 +12,9 @@ use crate::token::id::SessionRef;
 
 /// The sessions whose use this process has recorded lately, or has tried to.
 #[derive(Default)]
-pub(super) struct Touches(Mutex<HashMap<SessionRef, Timestamp>>);
+pub(super) struct RecentTouches(Mutex<HashMap<SessionRef, Timestamp>>);
 
-impl Touches {
+impl RecentTouches {
     /// More are forgotten, which costs one write too many and nothing else.
     const MAX: usize = 10_000;
 
@@ -37,8 +37,8 @@ impl Touches {
     }
 }
 
-impl fmt::Debug for Touches {
+impl fmt::Debug for RecentTouches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Touches").finish_non_exhaustive()
+        f.debug_struct("RecentTouches").finish_non_exhaustive()
     }
 }

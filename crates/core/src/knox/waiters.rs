@@ -9,17 +9,17 @@ use event_listener::{Event, EventListener};
 
 use crate::subject::Subject;
 
-/// The subjects of whose sessions somebody waits for the end.
+/// Those who wait for the end of a session, by its subject.
 #[derive(Default)]
-pub(super) struct Endings(Mutex<HashMap<Subject, Waiters>>);
+pub(super) struct Waiters(Mutex<HashMap<Subject, SubjectWaiters>>);
 
 #[derive(Default)]
-struct Waiters {
+struct SubjectWaiters {
     event: Event,
     count: usize,
 }
 
-impl Endings {
+impl Waiters {
     /// Tells all who wait that a session of `subject` may have ended.
     pub(super) fn notify(&self, subject: &Subject) {
         if let Some(waiters) = self.lock().get(subject) {
@@ -37,34 +37,34 @@ impl Endings {
     /// Waits with others until dropped.
     pub(super) fn wait(&self, subject: &Subject) -> Waiting<'_> {
         self.lock().entry(subject.clone()).or_default().count += 1;
-        Waiting { endings: self, subject: subject.clone() }
+        Waiting { waiters: self, subject: subject.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, Waiters>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, SubjectWaiters>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Somebody who waits. The subject is forgotten with the last of them.
 pub(super) struct Waiting<'a> {
-    endings: &'a Endings,
+    waiters: &'a Waiters,
     subject: Subject,
 }
 
 impl Waiting<'_> {
-    /// A future that is ready after the next [`Endings::notify`] from now on.
+    /// A future that is ready after the next [`Waiters::notify`] from now on.
     pub(super) fn listen(&self) -> EventListener {
-        self.endings.lock().entry(self.subject.clone()).or_default().event.listen()
+        self.waiters.lock().entry(self.subject.clone()).or_default().event.listen()
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut endings = self.endings.lock();
-        if let Some(waiters) = endings.get_mut(&self.subject) {
+        let mut subjects = self.waiters.lock();
+        if let Some(waiters) = subjects.get_mut(&self.subject) {
             waiters.count = waiters.count.saturating_sub(1);
             if waiters.count == 0 {
-                endings.remove(&self.subject);
+                subjects.remove(&self.subject);
             }
         }
     }
@@ -76,14 +76,14 @@ mod tests {
 
     #[test]
     fn a_subject_is_forgotten_with_the_last_who_waits() {
-        let endings = Endings::default();
+        let waiters = Waiters::default();
         let alice = Subject::new("alice").unwrap();
-        let (one, two) = (endings.wait(&alice), endings.wait(&alice));
+        let (one, two) = (waiters.wait(&alice), waiters.wait(&alice));
         let listener = one.listen();
         drop(one);
-        endings.notify(&alice);
+        waiters.notify(&alice);
         event_listener::Listener::wait(listener);
         drop(two);
-        assert!(endings.lock().is_empty());
+        assert!(waiters.lock().is_empty());
     }
 }
