@@ -17,7 +17,12 @@ fn main() {
     }
     set("knox_redis_server", redis_server().is_some_and(|program| is_there(&program)));
 
+    // Where `install.sh` leaves what it installs, and what says that it is done.
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop");
+    let is_done = |part: &str| is_there(&installed.join(format!("{part}.stamp")));
+
     let is_required = variable_of("KNOX_TEST_PROXIES").is_some_and(|value| value == "required");
+    set("knox_more_proxies", is_required || is_done("proxies"));
     for proxy in ["nginx", "caddy", "haproxy"] {
         let is_installed = in_path(proxy).is_some_and(|program| is_there(&program));
         set(&format!("knox_{proxy}"), is_required || is_installed);
@@ -26,10 +31,9 @@ fn main() {
     let has_programs = postgres_programs().is_some_and(|folder| is_there(&folder.join("postgres")));
     set("knox_postgres_programs", has_programs && variable_of("KNOX_TEST_POSTGRES_URL").is_some());
 
-    // What `install.sh` leaves when it is done. If it must be there, the tests run and fail without it.
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop");
+    // If it must be there, the tests run and fail without it.
     let is_required = variable_of("KNOX_TEST_INTEROP").is_some_and(|value| value == "required");
-    let is_installed = ["python.stamp", "node.stamp"].map(|stamp| is_there(&installed.join(stamp))) == [true; 2];
+    let is_installed = ["python", "node"].map(is_done) == [true; 2];
     set("knox_interop", is_required || is_installed);
 }
 

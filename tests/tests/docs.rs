@@ -59,6 +59,9 @@ fn the_guide_quotes_the_files_for_proxies() {
         ("caddyfile", include_str!("../../examples/behind-proxy/Caddyfile")),
         ("haproxy", include_str!("../../examples/behind-proxy/haproxy.cfg")),
         ("lua", include_str!("../../examples/behind-proxy/forward_auth.lua")),
+        ("yaml", include_str!("../../examples/behind-proxy/traefik.yaml")),
+        ("yaml", include_str!("../../examples/behind-proxy/routes.yaml")),
+        ("yaml", include_str!("../../examples/behind-proxy/envoy.yaml")),
     ] {
         assert!(
             guide.contains(&format!("```{language}\n{file}```\n")),

@@ -204,7 +204,7 @@ impl KnoxHttpBuilder {
     }
 
     /// Switches `/forward_auth` on, where a reverse proxy asks who sends a request before it passes it on: `auth_request` of
-    /// nginx, `forward_auth` of Caddy, `forwardAuth` of Traefik. Default: off.
+    /// nginx, `forward_auth` of Caddy, `forwardAuth` of Traefik, `ext_authz` of Envoy. Default: off.
     ///
     /// A check counts as a use of the session. The answer is 200 with the headers `X-Auth-Subject` (percent-encoded but for
     /// letters, digits and `-._~@:`), `X-Auth-Session` and `X-Auth-Scope` (empty if the token has none); or what

@@ -1,8 +1,8 @@
 //! Two servers behind a reverse proxy: one that knows the sessions, and one that believes the proxy.
 //!
 //! The proxy asks the first one at `/forward_auth` whether a request may pass, and passes it on to the second one with
-//! headers that say who sends it. `docs/proxies.md` explains the files beside this one: `nginx.conf`, `Caddyfile`, and
-//! `haproxy.cfg` with `forward_auth.lua`.
+//! headers that say who sends it. `docs/proxies.md` explains the files beside this one: `nginx.conf`, `Caddyfile`,
+//! `haproxy.cfg` with `forward_auth.lua`, `traefik.yaml` with `routes.yaml`, and `envoy.yaml`.
 
 use std::error::Error;
 
