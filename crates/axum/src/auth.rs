@@ -239,5 +239,7 @@ mod tests {
         let (mut parts, ()) = Request::new(()).into_parts();
         let size = size_of_val(&<KnoxAuth as FromRequestParts<KnoxHttp>>::from_request_parts(&mut parts, &knox));
         assert!(size <= 432, "{size} bytes");
+        let size = size_of_val(&KnoxClaims::<()>::from_request_parts(&mut parts, &knox));
+        assert!(size <= 432, "{size} bytes");
     }
 }

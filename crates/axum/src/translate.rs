@@ -72,5 +72,6 @@ pub(crate) async fn claims<T: DeserializeOwned>(
     parts: &mut Parts,
     requirement: &Requirement<impl Handle>,
 ) -> Result<T, HttpRejection> {
-    requirement.claims(&request(requirement.handle(), parts)).await
+    let reading = requirement.claims(&request(requirement.handle(), parts));
+    reading.await
 }

@@ -116,8 +116,11 @@ impl<H: Handle> Requirement<H> {
     /// # Errors
     ///
     /// As for [`authenticate`](Self::authenticate), and 401 if the claims do not fit `T`.
-    pub async fn claims<T: DeserializeOwned>(&self, request: &Request<'_>) -> Result<T, HttpRejection> {
-        self.handle.claims(&self.authenticate(request).await?)
+    pub fn claims<'a, T: DeserializeOwned>(
+        &'a self,
+        request: &Request<'a>,
+    ) -> impl Future<Output = Result<T, HttpRejection>> + Send + use<'a, T, H> {
+        self.authenticate(request).map(|auth| self.handle.claims(&auth?))
     }
 }
 
