@@ -21,7 +21,7 @@ use axum::{Router, routing::get};
 use criterion::{Criterion, criterion_group, criterion_main};
 use example_introspecting_service::introspection::Issuer;
 use jwt_knox::{Algorithm, Cache, Introspector, KeySet, Knox, MemoryStore, TokenProfile, Verifier};
-use jwt_knox_axum::{Client, ClientSecret, KnoxAuth, KnoxHttp, VerifiedToken, VerifierHttp, routes};
+use jwt_knox_axum::{KnoxAuth, KnoxHttp, OAuthClient, OAuthClientSecret, VerifiedToken, VerifierHttp, routes};
 use jwt_knox_benches::{issue, key, knox, load::Load, serve};
 use jwt_knox_sea_orm::SeaOrmStore;
 use scratch::Scratch;
@@ -30,9 +30,9 @@ use tokio::runtime::Runtime;
 fn services(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let issuer = knox(key(Algorithm::EdDsa), MemoryStore::new(), Cache::default());
-    let secret = ClientSecret::generate().unwrap();
-    let client = Client::new("bench", &secret.hash()).unwrap();
-    let http = KnoxHttp::builder(issuer.clone()).clients([client]).forward_auth(true).build().unwrap();
+    let secret = OAuthClientSecret::generate().unwrap();
+    let client = OAuthClient::new("bench", &secret.hash()).unwrap();
+    let http = KnoxHttp::builder(issuer.clone()).oauth_clients([client]).forward_auth(true).build().unwrap();
     let issuer_at = serve::axum(routes(http));
     let token = runtime.block_on(issue(&issuer)).token.expose().to_owned();
     let mut measure = |name: &str, server: SocketAddr, token: &str| {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use example_introspecting_service::{Failure, ID, app, introspection::Issuer, issuer::issuer, profile};
 use jwt_knox_axum::{
-    ClientSecret, VerifierHttp,
+    OAuthClientSecret, VerifierHttp,
     jwt_knox::{Introspector, SystemClock, Verifier},
 };
 use tokio::net::TcpListener;
@@ -14,7 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 async fn main() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr).init();
     // In production it is made once. The settings of the service have it, and those of the issuer its hash.
-    let secret = ClientSecret::generate()?;
+    let secret = OAuthClientSecret::generate()?;
     let issuer_at = start_issuer(&secret.hash()).await?;
 
     // From here on it is the service, which knows the issuer's address and its own secret.

@@ -207,7 +207,7 @@ async fn a_change_of_a_user_can_be_announced() {
     let mut feed = PostgresFeed::new(database.connect(1)).unwrap();
     assert_eq!(feed.next().await.unwrap(), jwt_knox::Change::Any);
     database.store().announce(&user).await.unwrap();
-    assert_eq!(feed.next().await.unwrap(), jwt_knox::Change::Of(user));
+    assert_eq!(feed.next().await.unwrap(), jwt_knox::Change::Subject(user));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,7 +217,7 @@ async fn a_change_of_a_user_can_be_announced_on_redis() {
     let mut feed = keys.feed();
     assert_eq!(feed.next().await.unwrap(), jwt_knox::Change::Any);
     keys.store().announce(&user).await.unwrap();
-    assert_eq!(feed.next().await.unwrap(), jwt_knox::Change::Of(user));
+    assert_eq!(feed.next().await.unwrap(), jwt_knox::Change::Subject(user));
 }
 
 mod a_store_on_postgres_that_announces {

@@ -21,7 +21,7 @@ use std::{
 };
 
 use jwt_knox_http::{
-    Client, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder,
+    Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder, OAuthClient,
     utoipa::openapi::{Info, OpenApi, Paths},
 };
 use jwt_knox_test_program::{Program, command};
@@ -37,8 +37,8 @@ const CLIENT: &str = "sha256:e8911ce137230d25308512613b989f8be321e9ee15405a001c1
 
 /// With all routes on.
 fn everything(http: KnoxHttpBuilder) -> KnoxHttpBuilder {
-    let client = Client::new("orders", CLIENT).unwrap();
-    http.cookies(Cookies::new()).clients([client]).debug_verify(true).forward_auth(true)
+    let client = OAuthClient::new("orders", CLIENT).unwrap();
+    http.cookies(Cookies::new()).oauth_clients([client]).debug_verify(true).forward_auth(true)
 }
 
 fn world(settings: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder) -> World {
@@ -107,7 +107,7 @@ fn a_validator_accepts_the_documents() {
         |http| http,
         everything,
         |http| everything(http).scheme("Token").header("X-Auth-Token"),
-        |http| http.without(Endpoint::GetToken).route(Endpoint::Session, "/devices/{id}"),
+        |http| http.without(Endpoint::GetToken).path(Endpoint::Session, "/devices/{id}"),
         |http| everything(http).problem(|_| "x").token_response(|_| "y"),
     ];
     let folder = folder("validator");

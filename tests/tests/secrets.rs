@@ -6,7 +6,7 @@
 use std::io;
 
 use jwt_knox::{Algorithm, Event, KeyRing, Observer, SigningKey, SubjectStatus};
-use jwt_knox_http::{Client, ClientSecret, Cookies, KnoxHttpBuilder};
+use jwt_knox_http::{Cookies, KnoxHttpBuilder, OAuthClient, OAuthClientSecret};
 use jwt_knox_tests::{Call, Framework, Server, StoreKind, World, forge, log::Log, world::KEY};
 use serde_json::json;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -49,10 +49,11 @@ fn no_secret_is_logged() {
             let private: serde_json::Value = serde_json::from_str(next.to_jwk().expose()).unwrap();
             secrets.push(private["d"].as_str().unwrap().to_owned());
             let audit = Audit(log.clone());
-            let client = ClientSecret::generate().unwrap();
+            let client = OAuthClientSecret::generate().unwrap();
             secrets.extend([client.expose().to_owned(), client.hash()]);
-            let clients = [Client::new("orders", &client.hash()).unwrap()];
-            let settings = |http: KnoxHttpBuilder| http.debug_verify(true).cookies(Cookies::new()).clients(clients);
+            let clients = [OAuthClient::new("orders", &client.hash()).unwrap()];
+            let settings =
+                |http: KnoxHttpBuilder| http.debug_verify(true).cookies(Cookies::new()).oauth_clients(clients);
             let world = World::with_keys(kind, ring.clone(), |core| core.observer(audit), settings);
             let server = Server::start(framework, world.knox.clone());
             let send = |call: Call| call.send(server.address);

@@ -19,7 +19,7 @@ pub(crate) type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, KnoxReject
 /// The application must have a [`KnoxHttp`] in its data: `.app_data(web::Data::new(knox))`.
 ///
 /// Do not take `Option<KnoxAuth>`: Actix Web turns every error into `None` there, so that a revoked token, or a store
-/// that is down, looks like no token. Take [`MaybeAuth`].
+/// that is down, looks like a request without a token. Take [`MaybeAuth`].
 ///
 /// # Examples
 ///
@@ -39,7 +39,7 @@ pub(crate) type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, KnoxReject
 pub struct KnoxAuth(pub Authenticated);
 
 impl KnoxAuth {
-    /// The proof, taken out.
+    /// Unwraps the [`Authenticated`].
     #[must_use]
     pub fn into_inner(self) -> Authenticated {
         self.0
@@ -67,7 +67,7 @@ impl FromRequest for KnoxAuth {
     }
 }
 
-/// Optional authentication that fails closed: no credential is `None`, but a bad or revoked token is 401 and a store
+/// Optional authentication that fails closed: no credential is `None`, but an invalid or revoked token is 401 and a store
 /// that is down is 503.
 ///
 /// # Examples
@@ -86,7 +86,7 @@ impl FromRequest for KnoxAuth {
 pub struct MaybeAuth(pub Option<Authenticated>);
 
 impl MaybeAuth {
-    /// The proof, taken out.
+    /// Unwraps the [`Authenticated`].
     #[must_use]
     pub fn into_inner(self) -> Option<Authenticated> {
         self.0
@@ -171,7 +171,7 @@ pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
 pub type PassiveAuth = GuardedAuth<Passive>;
 
 impl<G: Guard<H>, H: Handle> GuardedAuth<G, H> {
-    /// The proof, taken out.
+    /// Unwraps the [`Authenticated`].
     #[must_use]
     pub fn into_inner(self) -> H::Auth {
         self.0

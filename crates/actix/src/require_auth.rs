@@ -116,22 +116,22 @@ where
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type InitError = ();
-    type Transform = RequireAuthService<S, H>;
+    type Transform = RequireService<S, H>;
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(RequireAuthService { requirement: self.0.clone(), inner: Rc::new(inner) }))
+        ready(Ok(RequireService { requirement: self.0.clone(), inner: Rc::new(inner) }))
     }
 }
 
 /// A service behind [`RequireAuth`] or [`RequireToken`].
 #[derive(Debug)]
-pub struct RequireAuthService<S, H: Handle = KnoxHttp> {
+pub struct RequireService<S, H: Handle = KnoxHttp> {
     requirement: Requirement<H>,
     inner: Rc<S>,
 }
 
-impl<S, B, H: Handle> Service<ServiceRequest> for RequireAuthService<S, H>
+impl<S, B, H: Handle> Service<ServiceRequest> for RequireService<S, H>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody,

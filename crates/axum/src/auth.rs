@@ -47,7 +47,7 @@ use crate::{
 pub struct KnoxAuth(pub Authenticated);
 
 impl KnoxAuth {
-    /// The proof, taken out.
+    /// Unwraps the [`Authenticated`].
     #[must_use]
     pub fn into_inner(self) -> Authenticated {
         self.0
@@ -152,7 +152,7 @@ pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
 pub type PassiveAuth = GuardedAuth<Passive>;
 
 impl<G: Guard<H>, H: Handle> GuardedAuth<G, H> {
-    /// The proof, taken out.
+    /// Unwraps the [`Authenticated`].
     #[must_use]
     pub fn into_inner(self) -> H::Auth {
         self.0

@@ -12,7 +12,7 @@ mod translate;
 pub use auth::{GuardedAuth, KnoxAuth, KnoxClaims, PassiveAuth, RecentAuth, ScopedAuth};
 pub use login::{KnoxLogin, KnoxResponse};
 pub use rejection::KnoxRejection;
-pub use require_auth::{Require, RequireAuth, RequireAuthService, RequireToken};
+pub use require_auth::{Require, RequireAuth, RequireService, RequireToken};
 pub use routes::{jwks_route, routes};
 pub use token::{GuardedToken, ScopedToken, TokenClaims, VerifiedToken};
 
@@ -21,7 +21,7 @@ pub use jwt_knox;
 /// The HTTP contract.
 pub use jwt_knox_http as http;
 pub use jwt_knox_http::{
-    Client, ClientError, ClientSecret, Cookies, Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp,
-    KnoxHttpBuilder, Login, LoginError, Passwords, PendingLogin, ProblemCode, Scope, VerifierHttp, VerifierHttpBuilder,
-    login_fn, scopes,
+    Cookies, Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError,
+    OAuthClient, OAuthClientError, OAuthClientSecret, Passwords, PendingLogin, ProblemCode, Scope, VerifierHttp,
+    VerifierHttpBuilder, login_fn, scopes,
 };

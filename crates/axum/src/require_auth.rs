@@ -119,21 +119,21 @@ impl Require<KnoxHttp> {
 }
 
 impl<S, H: Handle> Layer<S> for Require<H> {
-    type Service = RequireAuthService<S, H>;
+    type Service = RequireService<S, H>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireAuthService { guard: self.clone(), inner }
+        RequireService { guard: self.clone(), inner }
     }
 }
 
 /// A service behind [`RequireAuth`] or [`RequireToken`].
 #[derive(Debug, Clone)]
-pub struct RequireAuthService<S, H: Handle = KnoxHttp> {
+pub struct RequireService<S, H: Handle = KnoxHttp> {
     guard: Require<H>,
     inner: S,
 }
 
-impl<S, H: Handle> Service<Request> for RequireAuthService<S, H>
+impl<S, H: Handle> Service<Request> for RequireService<S, H>
 where
     S: Service<Request, Response = Response> + Clone + Send + 'static,
     S::Future: Send,

@@ -24,7 +24,7 @@ use crate::{
 ///
 /// The state of the router must give a [`VerifierHttp`]: be one, or implement `FromRef` for it.
 ///
-/// As `Option<VerifiedToken>` it makes authentication optional, and fails closed: no credential is `None`, but a bad
+/// As `Option<VerifiedToken>` it makes authentication optional, and fails closed: no credential is `None`, but an invalid
 /// token is 401.
 ///
 /// # Examples
@@ -45,7 +45,7 @@ use crate::{
 pub struct VerifiedToken(pub StatelessToken);
 
 impl VerifiedToken {
-    /// What the token says, taken out.
+    /// Unwraps the [`StatelessToken`].
     #[must_use]
     pub fn into_inner(self) -> StatelessToken {
         self.0

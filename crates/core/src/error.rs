@@ -21,7 +21,7 @@ pub enum Rejection {
     #[error("the token's algorithm is not that of the key")]
     AlgorithmMismatch,
     /// The signature is not that of the key.
-    #[error("the signature does not verify")]
+    #[error("the signature is invalid")]
     InvalidSignature,
     /// The token or its session has expired.
     #[error("the token has expired")]
@@ -131,7 +131,7 @@ impl StoreError {
     }
 
     /// The issuer was asked, and could not tell.
-    pub(crate) fn of_issuer(error: impl Into<BoxError>) -> Self {
+    pub(crate) fn from_issuer(error: impl Into<BoxError>) -> Self {
         Self(Unanswered::Issuer(error.into()))
     }
 

@@ -53,7 +53,7 @@ pub use store::{
     feed::{Change, ChangeFeed},
     limit::{LimitAction, LimitReached, SessionLimit},
     memory::MemoryStore,
-    record::{Rotation, Session, SessionRecord},
+    record::{Rotation, SessionInfo, SessionRecord},
     wrapped::{Interceptor, Operation, WrappedStore},
 };
 pub use subject::{Subject, SubjectError};

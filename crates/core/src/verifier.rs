@@ -13,7 +13,7 @@ use crate::{
     subject::Subject,
     token::{
         id::{SessionId, SessionRef},
-        jwt::{Claimed, Jwt, text},
+        jwt::{Claimed, JwtCodec, text},
         profile::TokenProfile,
         scope::scopes,
     },
@@ -59,7 +59,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Verifier {
     authority: Authority,
-    jwt: Jwt,
+    jwt: JwtCodec,
     clock: Arc<dyn Clock>,
 }
 
@@ -136,11 +136,15 @@ impl Verifier {
     /// ```
     #[must_use]
     pub fn introspecting(introspector: Introspector, profile: TokenProfile) -> Self {
-        Self { authority: Authority::Issuer(introspector), jwt: Self::asking(profile), clock: Arc::new(SystemClock) }
+        Self {
+            authority: Authority::Issuer(introspector),
+            jwt: JwtCodec::stateful(profile),
+            clock: Arc::new(SystemClock),
+        }
     }
 
     pub(crate) fn with_keys(keys: Arc<dyn VerifyingKeys>, profile: TokenProfile, clock: Arc<dyn Clock>) -> Self {
-        Self { authority: Authority::Keys(keys), jwt: Jwt { profile, require_exp: true, check_iat: true }, clock }
+        Self { authority: Authority::Keys(keys), jwt: JwtCodec::stateless(profile), clock }
     }
 
     /// Asks the issuer as well, about tokens whose signature and claims are valid. So made-up tokens trigger no requests.
@@ -164,18 +168,13 @@ impl Verifier {
             Authority::Keys(keys) | Authority::Both(keys, _) => Authority::Both(keys, introspector),
             Authority::Issuer(_) => Authority::Issuer(introspector),
         };
-        Self { authority, jwt: Self::asking(self.jwt.profile), ..self }
-    }
-
-    /// As where the store is asked: the issuer ends what has no `exp`, and knows that a session has begun.
-    fn asking(profile: TokenProfile) -> Jwt {
-        Jwt { profile, require_exp: false, check_iat: false }
+        Self { authority, jwt: JwtCodec::stateful(self.jwt.profile), ..self }
     }
 
     /// Accepts tokens without `exp`; such tokens never expire here. Default: they are rejected, unless the issuer is asked.
     #[must_use]
     pub fn allow_missing_exp(mut self) -> Self {
-        self.jwt.require_exp = false;
+        self.jwt.allow_missing_exp();
         self
     }
 
@@ -189,7 +188,7 @@ impl Verifier {
     /// The longest JWT that is read, in bytes.
     #[must_use]
     pub fn max_token_bytes(&self) -> usize {
-        self.jwt.profile.max_bytes()
+        self.jwt.profile.max_token_bytes
     }
 
     /// Verifies `token`: its claims, its signature if there are keys, and whether it is active if there is an

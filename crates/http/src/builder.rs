@@ -6,11 +6,11 @@ use jwt_knox::{Issued, Knox, is_scope};
 use serde::Serialize;
 
 use crate::{
-    client::{Client, Clients},
     config_error::HttpConfigError,
     endpoint::Endpoint,
     knox_http::{Inner, KnoxHttp},
     login::Login,
+    oauth_client::{OAuthClient, OAuthClients},
     paths::Paths,
     protocol::Protocol,
     request::cookies::Cookies,
@@ -122,13 +122,13 @@ impl KnoxHttpBuilder {
     /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
     /// let http = KnoxHttp::builder(knox)
     ///     .without(Endpoint::LogoutAll)
-    ///     .route(Endpoint::Sessions, "/devices")
-    ///     .route(Endpoint::Session, "/devices/{id}")
+    ///     .path(Endpoint::Sessions, "/devices")
+    ///     .path(Endpoint::Session, "/devices/{id}")
     ///     .build()?;
     /// assert_eq!(http.path(Endpoint::Sessions), "/devices");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn route(mut self, endpoint: Endpoint, path: impl Into<Cow<'static, str>>) -> Self {
+    pub fn path(mut self, endpoint: Endpoint, path: impl Into<Cow<'static, str>>) -> Self {
         self.settings.paths.set(endpoint, path.into());
         self
     }
@@ -252,17 +252,17 @@ impl KnoxHttpBuilder {
     ///
     /// ```
     /// use jwt_knox::{Knox, MemoryStore, SigningKey};
-    /// use jwt_knox_http::{Client, KnoxHttp};
+    /// use jwt_knox_http::{OAuthClient, KnoxHttp};
     ///
     /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
     /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
-    /// // From the settings: `ClientSecret::generate` makes a secret and its hash.
+    /// // From the settings: `OAuthClientSecret::generate` makes a secret and its hash.
     /// let hash = "sha256:c0baa32bc5be11d14c5ab01c5b8bbc9f0e0f5ccdc33f1e4dff4ca1e1e2a1eaf9";
-    /// let http = KnoxHttp::builder(knox).clients([Client::new("orders", hash)?]).build()?;
+    /// let http = KnoxHttp::builder(knox).oauth_clients([OAuthClient::new("orders", hash)?]).build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn clients(mut self, clients: impl IntoIterator<Item = Client>) -> Self {
-        self.settings.clients = Some(Clients::new(clients));
+    pub fn oauth_clients(mut self, clients: impl IntoIterator<Item = OAuthClient>) -> Self {
+        self.settings.clients = Some(OAuthClients::new(clients));
         self
     }
 
@@ -364,7 +364,7 @@ mod tests {
         for header in ["", "a b", "Cookie", "a:", "é", "host"] {
             assert_eq!(builder().header(header).build().err(), Some(HttpConfigError::Header), "{header:?}");
         }
-        let moved = |endpoint, path: &'static str| builder().route(endpoint, path).build().map(|_| ()).err();
+        let moved = |endpoint, path: &'static str| builder().path(endpoint, path).build().map(|_| ()).err();
         assert_eq!(moved(Endpoint::Verify, "/check"), None);
         for (endpoint, path) in [(Endpoint::Session, "/devices"), (Endpoint::Verify, "/a b")] {
             assert!(matches!(moved(endpoint, path), Some(HttpConfigError::Path { .. })), "{path}");
@@ -379,7 +379,7 @@ mod tests {
             let message = error.to_string();
             assert!(message.contains(&format!("{endpoint:?}")) && message.contains(other), "{message}");
         }
-        assert!(builder().without(Endpoint::Logout).route(Endpoint::Verify, "/logout").build().is_ok());
+        assert!(builder().without(Endpoint::Logout).path(Endpoint::Verify, "/logout").build().is_ok());
         for realm in ["a\"b", "a\\", "a\r\nSet-Cookie: x", "é"] {
             assert_eq!(builder().realm(realm).build().err(), Some(HttpConfigError::Realm), "{realm:?}");
         }

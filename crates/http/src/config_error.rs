@@ -14,7 +14,7 @@ pub enum HttpConfigError {
     /// The header's name is not a token of RFC 9110 §5.6.2, or is one that the contract reads for something else.
     #[error("`header` must be the name of a header that is free, such as `X-Auth-Token`")]
     Header,
-    /// The name of the cookie is none, or does not fit its prefix.
+    /// Not a valid cookie name, or one whose prefix does not match its attributes.
     #[error("a cookie's name is one word, with `__Host-` in front unless the cookie is insecure")]
     CookieName,
     /// An allowed origin is not an origin.

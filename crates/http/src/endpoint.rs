@@ -29,10 +29,10 @@ pub enum Endpoint {
     /// `GET /.well-known/jwks.json`: the public keys, for everybody. Mounted separately, at the root of the site.
     Jwks,
     /// `POST /introspect`: tells a service whether a token is active (RFC 7662). Off unless there are
-    /// [clients](crate::KnoxHttpBuilder::clients).
+    /// [clients](crate::KnoxHttpBuilder::oauth_clients).
     Introspect,
     /// `POST /revoke`: ends the session of a token for a service (RFC 7009). Off unless there are
-    /// [clients](crate::KnoxHttpBuilder::clients).
+    /// [clients](crate::KnoxHttpBuilder::oauth_clients).
     Revoke,
 }
 

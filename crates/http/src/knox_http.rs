@@ -6,12 +6,12 @@ use jwt_knox::{Authenticated, Issued, Knox, LoginTooOld, MissingScope, TimeLimit
 use serde::de::DeserializeOwned;
 
 use crate::{
-    client::Clients,
     endpoint::Endpoint,
     handle::{Handle, Sealed},
     login::Login,
+    oauth_client::OAuthClients,
     protocol::{Protocol, decide, optional},
-    request::{Request, authorization::Values, cookies::Cookies, credentials, slot::AuthSlot},
+    request::{Request, cookies::Cookies, credential::Values, login_credentials, slot::AuthSlot},
     response::{
         Response,
         answers::{DrfJwtKnoxAnswer, TokenAnswer},
@@ -106,7 +106,7 @@ impl KnoxHttp {
         self.authenticate_with(request, &SessionConditions { is_passive: true, ..Default::default() }).await
     }
 
-    /// Optional authentication: no credential is `None`; a bad one, or a store that is down, stays what it is.
+    /// Optional authentication: no credential is `None`; an invalid one, or a store that is down, is still rejected.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl KnoxHttp {
             Endpoint::DebugVerify => self.0.settings.debug_verify,
             Endpoint::ForwardAuth => self.0.settings.forward_auth,
             Endpoint::Jwks => false,
-            Endpoint::Introspect | Endpoint::Revoke => self.clients().is_some(),
+            Endpoint::Introspect | Endpoint::Revoke => self.oauth_clients().is_some(),
             _ => true,
         })
     }
@@ -185,7 +185,7 @@ impl KnoxHttp {
     #[must_use]
     pub fn needs_body(&self, endpoint: Endpoint, request: &Request<'_>) -> bool {
         let needs = match endpoint {
-            Endpoint::GetToken => credentials::login_needs_body(request),
+            Endpoint::GetToken => login_credentials::login_needs_body(request),
             Endpoint::Login => true,
             Endpoint::Session => request.method == "PATCH",
             // Without a credential the body makes no difference.
@@ -211,7 +211,7 @@ impl KnoxHttp {
         let absolute = issued.session.absolute_expires_at;
         let max_age = absolute.map(|expires_at| (expires_at.as_second() - issued.issued_at.as_second()).max(0));
         let Some(cookie) =
-            self.cookies().and_then(|cookies| cookies.of(&issued.session).set(issued.token.expose(), max_age))
+            self.cookies().and_then(|cookies| cookies.for_session(&issued.session).set(issued.token.expose(), max_age))
         else {
             return Err(self.reject(Cause::no_room_in_a_cookie()));
         };
@@ -242,7 +242,7 @@ impl KnoxHttp {
     }
 
     /// The services that may ask about tokens.
-    pub(crate) fn clients(&self) -> Option<&Clients> {
+    pub(crate) fn oauth_clients(&self) -> Option<&OAuthClients> {
         self.0.settings.clients.as_ref()
     }
 

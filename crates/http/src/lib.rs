@@ -1,13 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
-mod client;
 mod config_error;
 mod endpoint;
 mod guard;
 mod handle;
 mod knox_http;
 mod login;
+mod oauth_client;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod paths;
@@ -20,7 +20,6 @@ mod settings;
 mod verifier_http;
 
 pub use builder::KnoxHttpBuilder;
-pub use client::{Client, ClientError, ClientSecret};
 pub use config_error::HttpConfigError;
 pub use endpoint::Endpoint;
 pub use guard::requirement::Requirement;
@@ -30,9 +29,10 @@ pub use handle::Handle;
 pub use knox_http::KnoxHttp;
 pub use login::passwords::Passwords;
 pub use login::{Login, LoginError, login_fn};
+pub use oauth_client::{OAuthClient, OAuthClientError, OAuthClientSecret};
 pub use pending_login::PendingLogin;
 pub use request::cookies::Cookies;
-pub use request::credentials::{Credentials, MemberError};
+pub use request::login_credentials::{Credentials, MemberError};
 pub use request::slot::AuthSlot;
 pub use request::{Body, Request};
 pub use response::Response;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
-use jwt_knox::{IssueError, Issued, NewSession, Revocation, Session, SessionId, SessionRef, Timestamp};
+use jwt_knox::{IssueError, Issued, NewSession, Revocation, SessionId, SessionInfo, SessionRef, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     login::{LoginError, WRONG_PASSWORD},
     request::{
         Request,
-        authorization::cookie_token,
         cookies::{COOKIE_ATTRIBUTE, UNTIL_BROWSER_CLOSES},
+        credential::cookie_token,
     },
     response::{
         Response,
@@ -227,7 +227,7 @@ impl PendingLogin {
             Err(IssueError::Rejected(_) | IssueError::Superseded) => Err(knox.reject(self.rejected.cause())),
             Err(error @ IssueError::LimitReached { max }) if knox.may_use_sessions(new.scope()) => {
                 let records = knox.sessions(new.subject()).await.map_err(|error| knox.reject(error))?;
-                Err(knox.reject(Cause::Limit { error, max, sessions: records.iter().map(Session::from).collect() }))
+                Err(knox.reject(Cause::Limit { error, max, sessions: records.iter().map(SessionInfo::from).collect() }))
             }
             Err(error) => Err(knox.reject(error)),
         }

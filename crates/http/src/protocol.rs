@@ -11,8 +11,8 @@ use crate::{
     config_error::HttpConfigError,
     request::{
         Request,
-        authorization::{Credential, bearer, cookie_token},
         cookies::Cookies,
+        credential::{Credential, bearer, cookie_token},
         slot::{AuthSlot, Found, Key, Slot},
     },
     response::{

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jwt_knox::Issued;
 
-use crate::{client::Clients, login::Login, paths::Paths};
+use crate::{login::Login, oauth_client::OAuthClients, paths::Paths};
 
 /// The settings of the built-in routes.
 pub(crate) struct Settings {
@@ -15,7 +15,7 @@ pub(crate) struct Settings {
     pub(crate) forward_auth: bool,
     pub(crate) session_scope: Cow<'static, str>,
     pub(crate) jwks_max_age: Duration,
-    pub(crate) clients: Option<Clients>,
+    pub(crate) clients: Option<OAuthClients>,
     #[cfg(feature = "openapi")]
     pub(crate) openapi_prefix: Option<Cow<'static, str>>,
 }

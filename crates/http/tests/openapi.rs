@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jwt_knox::{Algorithm, Knox, MemoryStore, SigningKey};
 use jwt_knox_http::{
-    Client, ClientSecret, Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder, LoginError, ProblemCode, login_fn,
+    Cookies, Endpoint, KnoxHttp, KnoxHttpBuilder, LoginError, OAuthClient, OAuthClientSecret, ProblemCode, login_fn,
     utoipa::openapi::{ComponentsBuilder, Info, ObjectBuilder, OpenApi, Paths},
 };
 use serde_json::{Value, json};
@@ -19,8 +19,8 @@ fn builder() -> KnoxHttpBuilder {
 
 /// With all routes on.
 fn everything() -> KnoxHttpBuilder {
-    let client = Client::new("orders", &ClientSecret::generate().unwrap().hash()).unwrap();
-    builder().cookies(Cookies::new()).clients([client]).debug_verify(true).forward_auth(true)
+    let client = OAuthClient::new("orders", &OAuthClientSecret::generate().unwrap().hash()).unwrap();
+    builder().cookies(Cookies::new()).oauth_clients([client]).debug_verify(true).forward_auth(true)
 }
 
 fn document(builder: KnoxHttpBuilder) -> Value {
@@ -89,9 +89,9 @@ fn the_routes_of_the_document_are_those_that_are_on() {
     let changed = builder()
         .without(Endpoint::LogoutAll)
         .without(Endpoint::GetToken)
-        .route(Endpoint::Sessions, "/devices")
-        .route(Endpoint::Session, "/my/devices/{id}")
-        .route(Endpoint::Verify, "/a/check");
+        .path(Endpoint::Sessions, "/devices")
+        .path(Endpoint::Session, "/my/devices/{id}")
+        .path(Endpoint::Verify, "/a/check");
     let expected = [
         "DELETE /my/devices/{id}",
         "GET /a/check",

@@ -82,7 +82,7 @@ impl ChangeFeed for RedisFeed {
         let message = message.ok_or_else(|| store_error("the connection that listens for changes is lost"))?;
         self.messages = Some(messages);
         let key: Option<String> = message.get_payload().ok();
-        Ok(key.and_then(|key| keys::subject(&self.prefix, &key)).map_or(Change::Any, Change::Of))
+        Ok(key.and_then(|key| keys::subject(&self.prefix, &key)).map_or(Change::Any, Change::Subject))
     }
 }
 

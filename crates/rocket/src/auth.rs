@@ -21,7 +21,7 @@ use crate::{
 /// ignite.
 ///
 /// Do not take `Option<KnoxAuth>`: Rocket turns every error into `None` there, so that a revoked token, or a store that
-/// is down, looks like a stranger. The [`fairing`](crate::fairing) does not let such an answer out, but the handler has run
+/// is down, looks like a request without a token. The [`fairing`](crate::fairing) does not let such an answer out, but the handler has run
 /// by then. Take [`MaybeAuth`].
 ///
 /// # Examples
@@ -39,7 +39,7 @@ use crate::{
 pub struct KnoxAuth(pub Authenticated);
 
 impl KnoxAuth {
-    /// The proof, taken out.
+    /// Unwraps the [`Authenticated`].
     #[must_use]
     pub fn into_inner(self) -> Authenticated {
         self.0
@@ -70,7 +70,7 @@ impl<'r> FromRequest<'r> for KnoxAuth {
     }
 }
 
-/// Optional authentication that fails closed: no credential is `None`, but a bad or revoked token is 401 and a store
+/// Optional authentication that fails closed: no credential is `None`, but an invalid or revoked token is 401 and a store
 /// that is down is 503.
 ///
 /// # Examples
@@ -91,7 +91,7 @@ impl<'r> FromRequest<'r> for KnoxAuth {
 pub struct MaybeAuth(pub Option<Authenticated>);
 
 impl MaybeAuth {
-    /// The proof, taken out.
+    /// Unwraps the [`Authenticated`].
     #[must_use]
     pub fn into_inner(self) -> Option<Authenticated> {
         self.0
@@ -187,7 +187,7 @@ pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
 pub type PassiveAuth = GuardedAuth<Passive>;
 
 impl<G: Guard<H>, H: Handle> GuardedAuth<G, H> {
-    /// The proof, taken out.
+    /// Unwraps the [`Authenticated`].
     #[must_use]
     pub fn into_inner(self) -> H::Auth {
         self.0

@@ -13,7 +13,7 @@ use crate::translate::{for_status, response, stashed, swallowed};
 /// Sets a Rocket up: manages a handle for the guards, a [`KnoxHttp`](crate::KnoxHttp) or a
 /// [`VerifierHttp`](crate::VerifierHttp), and registers the [`catchers`] for the whole application.
 ///
-/// It also stands in for a handler that takes `Option<KnoxAuth>`, which Rocket fills with `None` for *any* error: if the
+/// It also overrides the answer of a handler that takes `Option<KnoxAuth>`, which Rocket fills with `None` for *any* error: if the
 /// token was invalid, or nobody could tell, the rejection is sent in place of the handler's success. The same holds for a
 /// `Result<KnoxAuth, _>` whose error the handler passes over. Take
 /// [`MaybeAuth`](crate::MaybeAuth) there, or [`MaybeToken`](crate::MaybeToken), so that the handler does not run at all.

@@ -22,7 +22,7 @@ pub use jwt_knox;
 /// The HTTP contract.
 pub use jwt_knox_http as http;
 pub use jwt_knox_http::{
-    Client, ClientError, ClientSecret, Cookies, Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp,
-    KnoxHttpBuilder, Login, LoginError, Passwords, PendingLogin, ProblemCode, Scope, VerifierHttp, VerifierHttpBuilder,
-    login_fn, scopes,
+    Cookies, Credentials, Endpoint, HttpConfigError, HttpRejection, KnoxHttp, KnoxHttpBuilder, Login, LoginError,
+    OAuthClient, OAuthClientError, OAuthClientSecret, Passwords, PendingLogin, ProblemCode, Scope, VerifierHttp,
+    VerifierHttpBuilder, login_fn, scopes,
 };

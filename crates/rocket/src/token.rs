@@ -48,7 +48,7 @@ use crate::{
 pub struct VerifiedToken(pub StatelessToken);
 
 impl VerifiedToken {
-    /// What the token says, taken out.
+    /// Unwraps the [`StatelessToken`].
     #[must_use]
     pub fn into_inner(self) -> StatelessToken {
         self.0
@@ -79,7 +79,7 @@ impl<'r> FromRequest<'r> for VerifiedToken {
     }
 }
 
-/// Optional authentication that fails closed: no credential is `None`, but a bad token is 401. A revoked token is
+/// Optional authentication that fails closed: no credential is `None`, but an invalid token is 401. A revoked token is
 /// accepted until its `exp`, unless the handle asks the issuer.
 ///
 /// # Examples
@@ -100,7 +100,7 @@ impl<'r> FromRequest<'r> for VerifiedToken {
 pub struct MaybeToken(pub Option<StatelessToken>);
 
 impl MaybeToken {
-    /// What the token says, taken out.
+    /// Unwraps the [`StatelessToken`].
     #[must_use]
     pub fn into_inner(self) -> Option<StatelessToken> {
         self.0

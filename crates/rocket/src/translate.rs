@@ -100,7 +100,7 @@ pub(crate) fn stash(request: &Request<'_>, rejection: &HttpRejection) {
 pub(crate) fn swallowed(request: &Request<'_>) -> Option<HttpRejection> {
     let LastRejection(last) = request.local_cache(LastRejection::default);
     let last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    last.clone().filter(HttpRejection::leaves_sender_open)
+    last.clone().filter(HttpRejection::forbids_anonymous)
 }
 
 /// The rejection that a guard has left for a catcher of `status`.

@@ -76,7 +76,7 @@ impl ChangeFeed for PostgresFeed {
         let heard = listener.try_recv().await.map_err(store_error)?;
         let heard = heard.ok_or_else(|| store_error("the connection that listens for changes is lost"))?;
         self.listener = Some(listener);
-        Ok(Subject::new(heard.payload()).map_or(Change::Any, Change::Of))
+        Ok(Subject::new(heard.payload()).map_or(Change::Any, Change::Subject))
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn create_and_seed(connection: &DatabaseConnection) -> Result<(), DbEr
     Ok(())
 }
 
-/// Logs users in, and says whether their sessions are still good for anything. Cheap to clone.
+/// Logs users in, and says whether their sessions are still valid. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Users {
     connection: DatabaseConnection,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jwt_knox_axum::{
-    ClientSecret,
+    OAuthClientSecret,
     jwt_knox::{IntrospectionEndpoint, IntrospectionRequest, IntrospectionResponse, StoreError, async_trait},
 };
 use reqwest::{Client, header::CONTENT_TYPE, redirect::Policy};
@@ -16,7 +16,7 @@ pub struct Issuer {
     client: Client,
     url: String,
     id: String,
-    secret: ClientSecret,
+    secret: OAuthClientSecret,
 }
 
 impl Issuer {
@@ -26,7 +26,7 @@ impl Issuer {
     /// # Errors
     ///
     /// [`Failure`] if no HTTP client can be made.
-    pub fn new(url: impl Into<String>, id: impl Into<String>, secret: ClientSecret) -> Result<Self, Failure> {
+    pub fn new(url: impl Into<String>, id: impl Into<String>, secret: OAuthClientSecret) -> Result<Self, Failure> {
         // A redirect would take the token somewhere else. The introspector limits the time.
         let client = Client::builder().redirect(Policy::none()).build()?;
         Ok(Self { client, url: url.into(), id: id.into(), secret })

@@ -5,7 +5,7 @@ use std::future::ready;
 
 use axum::Router;
 use jwt_knox_axum::{
-    Client, KnoxHttp, LoginError,
+    KnoxHttp, LoginError, OAuthClient,
     jwt_knox::{Algorithm, Clock, Knox, MemoryStore, NewSession, SigningKey},
     login_fn, routes,
 };
@@ -29,6 +29,6 @@ pub fn issuer(hash: &str, clock: impl Clock) -> Result<Router, Failure> {
             _ => Err(LoginError::InvalidCredentials),
         })
     });
-    let knox = KnoxHttp::builder(knox).login(login).clients([Client::new(ID, hash)?]).build()?;
+    let knox = KnoxHttp::builder(knox).login(login).oauth_clients([OAuthClient::new(ID, hash)?]).build()?;
     Ok(routes(knox))
 }

@@ -6,18 +6,18 @@ use std::{sync::Arc, time::Duration};
 
 use example_introspecting_service::{ID, app, introspection::Issuer, issuer::issuer, profile};
 use jwt_knox_axum::{
-    ClientSecret, VerifierHttp,
+    OAuthClientSecret, VerifierHttp,
     jwt_knox::{Algorithm, Introspector, Knox, MemoryStore, SigningKey, Verifier},
 };
 use jwt_knox_test_services::{Reply, Servers};
 
 /// A service that remembers answers for so many seconds.
 async fn start(max_age: u64) -> Servers {
-    let secret = ClientSecret::generate().unwrap();
+    let secret = OAuthClientSecret::generate().unwrap();
     start_with(max_age, &secret.hash(), secret).await
 }
 
-async fn start_with(max_age: u64, hash: &str, secret: ClientSecret) -> Servers {
+async fn start_with(max_age: u64, hash: &str, secret: OAuthClientSecret) -> Servers {
     let issuer = |clock| issuer(hash, clock).unwrap();
     Servers::start("/introspect", issuer, |url, clock, limit| {
         let endpoint = Issuer::new(url, ID, secret).unwrap();
@@ -110,7 +110,7 @@ async fn an_issuer_that_fails_lets_nobody_in_and_ends_nobody() {
 /// The operator has to act, and no user.
 #[tokio::test]
 async fn a_service_that_the_issuer_does_not_know_cannot_tell() {
-    let (secret, other) = (ClientSecret::generate().unwrap(), ClientSecret::generate().unwrap());
+    let (secret, other) = (OAuthClientSecret::generate().unwrap(), OAuthClientSecret::generate().unwrap());
     let servers = start_with(2, &other.hash(), secret).await;
     let token = servers.log_in("alice", "wonderland").await;
     servers.assert_cannot_tell(&token).await;

@@ -7,7 +7,7 @@
 //! a `SubjectCheck` that rejects those who are disabled.
 //!
 //! Left out: setting the second factor up. An application shows the secret as a QR code (`otpauth://totp/…`), and stores
-//! it once the user has sent a right code. It asks for a fresh login before, tells the user by mail after, and ends the
+//! it once the user has sent a right code. It asks for a recent login before, tells the user by mail after, and ends the
 //! other sessions (`revoke_others`), which began without it.
 
 pub mod login;

@@ -78,6 +78,28 @@ fn a_browser_keeps_its_session_in_a_cookie(fixture: &Fixture) {
     assert_eq!((reply.status, reply.header("set-cookie")), (204, Some(clear.as_str())));
 }
 
+/// Not by HTTP Basic, which does not count here.
+fn a_browser_is_told_what_to_log_in_with(fixture: &Fixture) {
+    let fixture = with_cookies(fixture, |core| core);
+    let login = || Call::post("/login").header("Sec-Fetch-Site", "same-origin");
+    for (call, code, detail) in [
+        (
+            login().header("Authorization", "Basic YWxpY2U6d29uZGVybGFuZA=="),
+            ProblemCode::MissingCredentials,
+            "No credentials were sent. Send a user name and a password as JSON.",
+        ),
+        (
+            login().body(ALICE),
+            ProblemCode::UnsupportedMediaType,
+            "Log in with a JSON body and the header `Content-Type: application/json`.",
+        ),
+    ] {
+        let reply = fixture.send(&call);
+        assert_code(&reply, code);
+        assert_eq!(reply.json()["detail"], detail);
+    }
+}
+
 fn pages_of_other_origins_change_nothing(fixture: &Fixture) {
     let fixture = with_cookies(fixture, |core| core);
     let cookie = fixture.cookie();
@@ -296,6 +318,7 @@ fn a_rotation_to_a_token_that_fits_no_cookie_changes_nothing(fixture: &Fixture) 
 
 contract! {
     a_browser_keeps_its_session_in_a_cookie
+    a_browser_is_told_what_to_log_in_with
     pages_of_other_origins_change_nothing
     the_header_counts_and_the_cookie_beside_it_does_not
     a_login_with_a_cookie_ends_the_session_before

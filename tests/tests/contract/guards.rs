@@ -43,7 +43,7 @@ fn a_missing_scope_is_403(fixture: &Fixture) {
     }
 }
 
-fn some_routes_need_a_fresh_login(fixture: &Fixture) {
+fn some_routes_need_a_recent_login(fixture: &Fixture) {
     let token = fixture.alice();
     for path in ["/recent", "/guarded_recent/hello"] {
         fixture.world.set_clock(300);
@@ -122,7 +122,7 @@ contract! {
     handlers_and_guards_reject_requests_without_a_token
     optional_authentication_fails_closed
     a_missing_scope_is_403
-    some_routes_need_a_fresh_login
+    some_routes_need_a_recent_login
     a_poll_is_no_use
     a_question_mark_in_a_handler_gives_the_answers_of_the_contract
     a_request_is_verified_once

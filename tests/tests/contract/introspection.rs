@@ -5,7 +5,7 @@ use std::time::Duration;
 use jwt_knox::{
     Algorithm, KeyRing, KnoxBuilder, Lifetime, NewSession, SigningKey, Subject, SubjectStatus, TokenProfile,
 };
-use jwt_knox_http::{Client, ClientSecret, Cookies, Endpoint, KnoxHttpBuilder, ProblemCode};
+use jwt_knox_http::{Cookies, Endpoint, KnoxHttpBuilder, OAuthClient, OAuthClientSecret, ProblemCode};
 use jwt_knox_tests::{
     Call, Reply, World, forge,
     world::{START, on_another_thread},
@@ -27,9 +27,9 @@ impl Service {
         core: impl FnOnce(KnoxBuilder) -> KnoxBuilder,
         http: impl FnOnce(KnoxHttpBuilder) -> KnoxHttpBuilder,
     ) -> Self {
-        let secret = ClientSecret::generate().unwrap();
-        let client = Client::new("https://orders.example/", &secret.hash()).unwrap();
-        let world = World::with(fixture.kind, core, |builder| http(builder).clients([client]));
+        let secret = OAuthClientSecret::generate().unwrap();
+        let client = OAuthClient::new("https://orders.example/", &secret.hash()).unwrap();
+        let world = World::with(fixture.kind, core, |builder| http(builder).oauth_clients([client]));
         Self { fixture: fixture.with(world), secret: secret.expose().to_owned() }
     }
 
@@ -85,7 +85,7 @@ fn services_ask_about_tokens_only_where_that_is_switched_on(fixture: &Fixture) {
         assert_eq!(fixture.status(&form_of(Call::post(path), "token=a.b.c")), 404, "{path}");
     }
     let service =
-        Service::with(fixture, |core| core, |http| http.without(Endpoint::Revoke).route(Endpoint::Introspect, "/ask"));
+        Service::with(fixture, |core| core, |http| http.without(Endpoint::Revoke).path(Endpoint::Introspect, "/ask"));
     assert_eq!(service.fixture.status(&service.form("/ask", "token=x")), 200);
     for path in QUESTIONS {
         assert_eq!(service.fixture.status(&service.form(path, "token=x")), 404, "{path}");
@@ -351,9 +351,9 @@ fn a_service_ends_the_session_of_a_token(fixture: &Fixture) {
 fn a_token_of_a_retired_key_has_no_session_to_end(fixture: &Fixture) {
     let key = |id| SigningKey::generate(Algorithm::EdDsa).unwrap().with_key_id(id).unwrap();
     let ring = KeyRing::new(key("old"));
-    let secret = ClientSecret::generate().unwrap();
-    let clients = [Client::new("https://orders.example/", &secret.hash()).unwrap()];
-    let world = World::with_keys(fixture.kind, ring.clone(), |core| core, |http| http.clients(clients));
+    let secret = OAuthClientSecret::generate().unwrap();
+    let clients = [OAuthClient::new("https://orders.example/", &secret.hash()).unwrap()];
+    let world = World::with_keys(fixture.kind, ring.clone(), |core| core, |http| http.oauth_clients(clients));
     let service = Service { fixture: fixture.with(world), secret: secret.expose().to_owned() };
     let before = service.fixture.alice();
     ring.stage(key("new")).unwrap();

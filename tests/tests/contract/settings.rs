@@ -106,10 +106,10 @@ fn routes_can_be_left_out_and_moved(fixture: &Fixture) {
     let settings = |http: KnoxHttpBuilder| {
         http.without(Endpoint::LogoutAll)
             .without(Endpoint::Verify)
-            .route(Endpoint::Logout, "/account/leave")
-            .route(Endpoint::Sessions, "/devices")
-            .route(Endpoint::Session, "/devices/{id}")
-            .route(Endpoint::Jwks, "/keys.json")
+            .path(Endpoint::Logout, "/account/leave")
+            .path(Endpoint::Sessions, "/devices")
+            .path(Endpoint::Session, "/devices/{id}")
+            .path(Endpoint::Jwks, "/keys.json")
     };
     let fixture = fixture.with(World::with(fixture.kind, |core| core, settings));
     let token = fixture.alice();

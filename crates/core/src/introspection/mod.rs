@@ -137,7 +137,7 @@ impl Introspector {
             Ok(Verdict::Active(answer)) => Ok(answer),
             Ok(Verdict::Inactive) => Err(Rejection::Inactive.into()),
             Err(cause) => {
-                let error = StoreError::of_issuer(NoResponse(cause));
+                let error = StoreError::from_issuer(NoResponse(cause));
                 let logged = &error as &dyn Error;
                 // One error for the operator, however many requests have waited.
                 if caller.notes_failure_first() {

@@ -102,7 +102,7 @@ impl Algorithm {
     }
 
     /// The algorithm of the JWKs of that `kty` and `crv`, if there is only one.
-    pub(super) fn of_jwk(kty: &str, crv: Option<&str>) -> Option<Self> {
+    pub(super) fn for_jwk(kty: &str, crv: Option<&str>) -> Option<Self> {
         match (kty, crv) {
             ("EC", Some("P-256")) => Some(Self::Es256),
             ("EC", Some("P-384")) => Some(Self::Es384),

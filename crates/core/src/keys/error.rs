@@ -145,13 +145,13 @@ pub enum KeyRingError {
     },
     /// The key is retired, or has no private part.
     #[error(
-        "the key `{key_id}` cannot sign: it is retired, or has no private part; in `ring.json`, such a key is `verifying`"
+        "the key `{key_id}` cannot sign: it is retired, or has no private part; if it comes from `ring.json`, set its `state` to `verifying`"
     )]
     CannotSign {
         /// The id of the key.
         key_id: String,
     },
-    /// A key that was retired does not come back, under no id.
+    /// A retired key cannot be added again, under any id.
     #[error("the key `{key_id}` was retired, and this is that key; make a new one")]
     Retired {
         /// The id under which the key was retired.
@@ -207,7 +207,7 @@ pub enum KeyFolderError {
         /// Why not.
         source: KeyError,
     },
-    /// The keys do not fit together, or not to those of the ring that is to be changed.
+    /// The keys conflict with each other, or with those of the ring that is reloaded.
     #[error(transparent)]
     Ring(#[from] KeyRingError),
 }

@@ -297,7 +297,7 @@ pub(super) struct Unavailable {
 
 impl Unavailable {
     fn because(source: Option<Arc<StoreError>>) -> StoreError {
-        StoreError::of_issuer(Self { source })
+        StoreError::from_issuer(Self { source })
     }
 
     /// The wait for a fetch has taken too long.

@@ -117,7 +117,7 @@ fn read_key(jwk: &str) -> Result<Entry, KeyError> {
         syntax("it must be an object with a `kty`, a supported `alg`, and a `state` that is staged, signing, verifying or retired")
     })?;
     let algorithm = alg
-        .or_else(|| Algorithm::of_jwk(&kty, crv.as_deref()))
+        .or_else(|| Algorithm::for_jwk(&kty, crv.as_deref()))
         .ok_or_else(|| syntax("it must have an `alg`, since keys of its kind are for more than one algorithm"))?;
     let state = state.unwrap_or(KeyState::Staged);
     let is_private = d.is_some() || k.is_some() || r#priv.is_some();
@@ -258,7 +258,7 @@ pub(super) fn warn_of_modes(folder: &Path) {
         use std::os::unix::fs::PermissionsExt;
         let path = folder.join(FILE);
         if fs::metadata(&path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0) {
-            tracing::warn!(path = %path.display(), "others than its owner can read the file with the signing keys; chmod 600");
+            tracing::warn!(path = %path.display(), "the file with the signing keys is readable by other users; run `chmod 600` on it");
         }
     }
     #[cfg(not(unix))]

@@ -99,7 +99,7 @@ fn read_key(jwk: &str, rsa: Option<Algorithm>) -> Result<VerifyingKey, KeySetErr
         _ if kty == "oct" => return Err(KeyError::Symmetric.into()),
         Some(alg) => alg.parse().map_err(KeyError::from)?,
         None if kty == "RSA" => rsa.ok_or(KeySetError::RsaWithoutAlgorithm)?,
-        None => Algorithm::of_jwk(&kty, crv.as_deref()).ok_or(KeyError::UnknownAlgorithm)?,
+        None => Algorithm::for_jwk(&kty, crv.as_deref()).ok_or(KeyError::UnknownAlgorithm)?,
     };
     if algorithm.is_symmetric() {
         return Err(KeyError::Symmetric.into());

@@ -21,7 +21,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(label: &str) -> Self {
+    fn from_label(label: &str) -> Self {
         match label {
             "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => Self::Private,
             "ENCRYPTED PRIVATE KEY" => Self::Encrypted,
@@ -96,7 +96,7 @@ fn blocks(mut text: &str) -> Result<Vec<Block<'_>>, KeyError> {
             .ok_or_else(|| problem("what stands behind `-----BEGIN` and behind `-----END` differs"))?;
         // The older form of encryption is announced in a header (RFC 1421 §4.6.1.1).
         let is_encrypted = body.contains("Proc-Type:") && body.contains("ENCRYPTED");
-        blocks.push(Block { kind: if is_encrypted { Kind::Encrypted } else { Kind::of(label) }, body });
+        blocks.push(Block { kind: if is_encrypted { Kind::Encrypted } else { Kind::from_label(label) }, body });
     }
     if blocks.is_empty() {
         Err(problem(

@@ -106,7 +106,7 @@ pub(super) fn private(algorithm: Algorithm, source: EncodedKey<'_>) -> Result<Pa
     }
     match source.read_private(algorithm)? {
         Some(Ok(read)) => roca::check(&*read.key.public()).map(|()| read),
-        Some(Err(error)) => Err(explain_private(algorithm, source, of_backend(algorithm, source, &error))),
+        Some(Err(error)) => Err(explain_private(algorithm, source, from_backend(algorithm, source, &error))),
         None => Err(KeyError::Unsupported { algorithm, encoding: source.encoding() }),
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn public(algorithm: Algorithm, source: EncodedKey<'_>) -> Result<Par
     }
     match source.read_public(algorithm)? {
         Some(Ok(read)) => roca::check(&*read.key).map(|()| read),
-        Some(Err(error)) => Err(explain_public(algorithm, source, of_backend(algorithm, source, &error))),
+        Some(Err(error)) => Err(explain_public(algorithm, source, from_backend(algorithm, source, &error))),
         None => Err(KeyError::Unsupported { algorithm, encoding: source.encoding() }),
     }
 }
@@ -127,12 +127,12 @@ pub(super) fn public(algorithm: Algorithm, source: EncodedKey<'_>) -> Result<Par
 pub(super) struct Contents(Zeroizing<Vec<u8>>);
 
 impl Contents {
-    pub(super) fn of_file(algorithm: Algorithm, path: &Path) -> Result<Self, KeyError> {
+    pub(super) fn from_file(algorithm: Algorithm, path: &Path) -> Result<Self, KeyError> {
         let unreadable = |source| KeyError::Unreadable { name: path.display().to_string(), source };
         Ok(Self::new(algorithm, &Zeroizing::new(fs::read(path).map_err(unreadable)?)))
     }
 
-    pub(super) fn of_variable(algorithm: Algorithm, name: &str) -> Result<Self, KeyError> {
+    pub(super) fn from_env(algorithm: Algorithm, name: &str) -> Result<Self, KeyError> {
         let unreadable = |error| {
             let kind = match error {
                 env::VarError::NotPresent => std::io::ErrorKind::NotFound,
@@ -215,7 +215,7 @@ fn with_its_public_key(
     if attached.is_none_or(belongs) { Ok(read) } else { Err(JWTError::InvalidKeyPair.into()) }
 }
 
-fn of_backend(algorithm: Algorithm, source: EncodedKey<'_>, error: &Error) -> KeyError {
+fn from_backend(algorithm: Algorithm, source: EncodedKey<'_>, error: &Error) -> KeyError {
     match error.downcast_ref() {
         Some(JWTError::WeakKey | JWTError::UnsupportedRSAModulus) => KeyError::RsaSize,
         _ => KeyError::malformed(algorithm, source.encoding()),

@@ -263,7 +263,7 @@ impl RemoteKeySetBuilder {
         self
     }
 
-    /// How long keys count after they were fresh, while they cannot be fetched anew. Default: 24 hours. A key that was
+    /// How long keys count after they were fresh, while they cannot be fetched again. Default: 24 hours. A key that was
     /// stolen, and removed by the issuer, counts for so long where somebody can keep the service from fetching.
     pub fn stale_if_error(mut self, stale_if_error: Duration) -> Self {
         self.0.ages.stale_if_error = stale_if_error;

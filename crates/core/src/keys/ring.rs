@@ -195,7 +195,7 @@ impl KeyRing {
     #[must_use]
     pub fn to_key_set(&self) -> KeySet {
         let keys = self.read(|entries| entries.iter().filter_map(|entry| entry.verifying.clone()).collect());
-        KeySet::of_distinct(keys)
+        KeySet::from_distinct(keys)
     }
 
     /// Reads the ring that [`save`](Self::save) has written into that folder.

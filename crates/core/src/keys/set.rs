@@ -55,7 +55,7 @@ impl KeySet {
         for (index, key) in keys.iter().enumerate() {
             check_joins(key.identity(), keys[..index].iter().map(VerifyingKey::identity))?;
         }
-        Ok(Self::of_distinct(keys))
+        Ok(Self::from_distinct(keys))
     }
 
     /// The public keys of a JWK Set ([RFC 7517 §5]).
@@ -127,7 +127,7 @@ impl KeySet {
     }
 
     /// A set of keys of which no two have one id.
-    pub(super) fn of_distinct(keys: Vec<VerifyingKey>) -> Self {
+    pub(super) fn from_distinct(keys: Vec<VerifyingKey>) -> Self {
         let read = jwks::Read { keys, skipped: Vec::new() };
         Self(Arc::new(Shared { rsa: None, read: RwLock::new(read) }))
     }
@@ -147,7 +147,7 @@ impl VerifyingKeys for KeySet {
 
 impl From<VerifyingKey> for KeySet {
     fn from(key: VerifyingKey) -> Self {
-        Self::of_distinct(vec![key])
+        Self::from_distinct(vec![key])
     }
 }
 

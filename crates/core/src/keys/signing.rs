@@ -155,7 +155,7 @@ impl SigningKey {
     ///
     /// [`KeyError::Unreadable`] if there is no such file; otherwise what is wrong with the key.
     pub fn from_file(algorithm: Algorithm, path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        let contents = Contents::of_file(algorithm, path.as_ref())?;
+        let contents = Contents::from_file(algorithm, path.as_ref())?;
         Self::new(read::private(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
@@ -165,7 +165,7 @@ impl SigningKey {
     ///
     /// [`KeyError::Unreadable`] if there is no such variable; otherwise what is wrong with the key.
     pub fn from_env(algorithm: Algorithm, variable: &str) -> Result<Self, KeyError> {
-        let contents = Contents::of_variable(algorithm, variable)?;
+        let contents = Contents::from_env(algorithm, variable)?;
         Self::new(read::private(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::keys::{
     Algorithm, der,
     error::{KeyError, SignatureError},
-    examples, pem,
+    known_keys, pem,
 };
 
 /// The shortest key: as long as the hash (RFC 7518 §3.2). Other algorithms than HMAC have none.
@@ -68,8 +68,8 @@ pub(super) fn key_in_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 
 /// Logs what is allowed and yet most likely a mistake, without the key.
 pub(super) fn warn_of_mistakes(algorithm: Algorithm, key: &[u8]) {
-    if examples::contains(key) {
-        tracing::warn!(%algorithm, "the signing key is one of an example; anyone can sign with it");
+    if known_keys::contains(key) {
+        tracing::warn!(%algorithm, "the signing key is a published example; anyone can sign tokens with it");
     }
     let is_text = || std::str::from_utf8(key).is_ok_and(|text| !text.trim_end().contains(char::is_control));
     if matches!(key.last(), Some(b'\n' | b'\r')) && is_text() {

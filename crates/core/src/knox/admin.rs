@@ -87,7 +87,7 @@ impl KnoxAdmin {
     ///
     /// [`ConfigError::LeewayTooLong`] if it is longer.
     pub fn leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
-        let leeway = TokenProfile::new().leeway(leeway)?.get_leeway();
+        let leeway = TokenProfile::new().leeway(leeway)?.leeway;
         Ok(Self { leeway, ..self })
     }
 
@@ -117,7 +117,7 @@ impl KnoxAdmin {
         Self { limit, ..self }
     }
 
-    /// The active sessions of `subject`, newest first: the list of devices.
+    /// The active sessions of `subject`, newest first.
     ///
     /// # Errors
     ///

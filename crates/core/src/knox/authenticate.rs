@@ -11,7 +11,7 @@ use crate::{
     error::{AuthenticateError, ClaimsError, LoginTooOld, MissingScope, Rejection},
     knox::{
         Knox,
-        cache::{Answer, Asked, Entry},
+        cache::{Asked, CachedToken, StoreAnswer},
         settings::ReuseAction,
     },
     observer::Event,
@@ -183,8 +183,8 @@ impl Authenticated {
         if self.has_scope(scope) { Ok(()) } else { Err(MissingScope { scope: scope.to_owned() }) }
     }
 
-    fn new(answer: Answer, verified: &Arc<Verified>, checked_at: Timestamp) -> Self {
-        let Answer { record, user, .. } = answer;
+    fn new(answer: StoreAnswer, verified: &Arc<Verified>, checked_at: Timestamp) -> Self {
+        let StoreAnswer { record, user, .. } = answer;
         Self { record, verified: Arc::clone(verified), user, checked_at }
     }
 
@@ -275,8 +275,8 @@ impl Knox {
 
     async fn authenticate_as(&self, token: &[u8], usage: Usage) -> Result<Authenticated, AuthenticateError> {
         let decision = match span() {
-            None => self.decide(token, usage, None),
-            Some(span) => span.in_scope(|| self.decide(token, usage, Some(&span))).instrument(span),
+            None => self.try_authenticate(token, usage, None),
+            Some(span) => span.in_scope(|| self.try_authenticate(token, usage, Some(&span))).instrument(span),
         };
         match decision {
             Decision::Ready(outcome) => outcome,
@@ -286,7 +286,7 @@ impl Knox {
 
     /// Decides at once by what is known of a token, or asks. That is boxed, so that the future of a request need not have
     /// room for it.
-    fn decide(&self, token: &[u8], usage: Usage, span: Option<&Span>) -> Decision<'_> {
+    fn try_authenticate(&self, token: &[u8], usage: Usage, span: Option<&Span>) -> Decision<'_> {
         let now = self.now();
         let token = match self.verify(token, now) {
             Ok(token) => token,
@@ -297,7 +297,7 @@ impl Knox {
             span.record("subject", session.subject.as_str()).record("session_id", session.id.as_str());
         }
         let Some(answer) = self.remembered(&token, now) else {
-            return Decision::Pending(Box::pin(self.ask_about(token, usage, now)));
+            return Decision::Pending(Box::pin(self.authenticate_by_store(token, usage, now)));
         };
         if self.claim_touch(&answer.record, usage, now) {
             return Decision::Pending(Box::pin(self.record_use(token, answer, now)));
@@ -307,7 +307,7 @@ impl Knox {
     }
 
     /// What the token says, if its signature and its claims are valid now: found out, or remembered.
-    fn verify(&self, token: &[u8], now: Timestamp) -> Result<Arc<Entry>, Rejection> {
+    fn verify(&self, token: &[u8], now: Timestamp) -> Result<Arc<CachedToken>, Rejection> {
         let (jwt, keys) = (&self.0.jwt, &self.0.keys);
         // Before all of it is hashed.
         jwt.check_length(token)?;
@@ -319,16 +319,16 @@ impl Knox {
 
     /// What is remembered of a session, if that is allowed, and says nothing against the token at `now`. Whatever
     /// speaks against it is asked about.
-    fn remembered(&self, token: &Entry, now: Timestamp) -> Option<Answer> {
+    fn remembered(&self, token: &CachedToken, now: Timestamp) -> Option<StoreAnswer> {
         let asked = self.asked(&token.verified, now)?;
         let answer = self.0.tokens.answer(token, &asked)?;
         self.is_valid_now(&answer.record, &token.verified, now).then_some(answer)
     }
 
     /// What the store and the application say of a token whose signature and claims are valid.
-    async fn ask_about(
+    async fn authenticate_by_store(
         &self,
-        token: Arc<Entry>,
+        token: Arc<CachedToken>,
         usage: Usage,
         now: Timestamp,
     ) -> Result<Authenticated, AuthenticateError> {
@@ -348,8 +348,8 @@ impl Knox {
     /// Tells the store of a use that has been [claimed](Self::claim_touch).
     async fn record_use(
         &self,
-        token: Arc<Entry>,
-        mut answer: Answer,
+        token: Arc<CachedToken>,
+        mut answer: StoreAnswer,
         now: Timestamp,
     ) -> Result<Authenticated, AuthenticateError> {
         if self.touch(&mut answer.record, now).await {
@@ -374,8 +374,8 @@ impl Knox {
     /// Decides whether the token that `auth` came with is still valid, for a connection or a job that lasts.
     ///
     /// It makes the checks of [`authenticate`](Self::authenticate) that can come out differently now: the key ring,
-    /// `exp`, the record, its deadline, the subject. So the token itself need not be kept. It does not count as a use:
-    /// a connection on which nothing happens does not keep a login with an idle timeout alive. A token that was rotated
+    /// `exp`, the record, its expiry, the subject. So the token itself need not be kept. It does not count as a use:
+    /// a connection on which nothing happens does not keep a session with an idle timeout alive. A token that was rotated
     /// away is [`Rejection::Revoked`] after the grace, and its session goes on.
     ///
     /// # Errors
@@ -387,7 +387,7 @@ impl Knox {
     /// ```
     /// use jwt_knox::{AuthenticateError, Authenticated, Knox};
     ///
-    /// /// Whether to go on serving a connection. `None`: unsure, which is not no. Try again soon, and give up at last.
+    /// /// Whether to go on serving a connection. `None`: cannot tell. Retry soon, and give up after a few attempts.
     /// async fn may_go_on(knox: &Knox, auth: &Authenticated) -> Option<bool> {
     ///     match knox.recheck(auth).await {
     ///         Ok(_) => Some(true),
@@ -439,12 +439,12 @@ impl Knox {
     }
 
     /// Asks the store and the application about a token whose signature and claims are valid.
-    async fn ask(&self, question: &Question<'_>) -> Result<Answer, AuthenticateError> {
+    async fn ask(&self, question: &Question<'_>) -> Result<StoreAnswer, AuthenticateError> {
         // Before the store is asked, so that what changes in the meantime is not missed.
         let asked = self.asked(question.verified, question.now);
         let record = self.find_vouched(question).await?;
         let user = self.check_record(&record, question.now).await?;
-        Ok(Answer { record, user, asked })
+        Ok(StoreAnswer { record, user, asked })
     }
 
     /// The record of a session, if it vouches for all that the token says.
@@ -505,10 +505,8 @@ impl Knox {
         if is_in_grace(record, token, now) {
             return Ok(());
         }
-        if record.previous.as_ref().is_none_or(|previous| *previous.digest() != token.claimed().digest) {
-            return Err(Rejection::Revoked.into());
-        }
-        if on_reuse == OnReuse::Ignore {
+        let is_previous = record.previous.as_ref().is_some_and(|previous| *previous.digest() == token.claimed().digest);
+        if !is_previous || on_reuse == OnReuse::Ignore {
             return Err(Rejection::Revoked.into());
         }
         let session = record.session_ref();

@@ -9,7 +9,7 @@ use crate::{
     knox::{
         Inner, Knox,
         admin::KnoxAdmin,
-        cache::{Cache, Tokens},
+        cache::{Cache, TokenCache},
         recent_touches::RecentTouches,
         settings::{ReuseAction, Settings},
     },
@@ -19,7 +19,7 @@ use crate::{
     store::{TokenStore, limit::SessionLimit},
     subject_check::SubjectCheck,
     timer::{TimeLimit, Timer},
-    token::{format::TokenFormat, jwt::Jwt, profile::TokenProfile},
+    token::{format::TokenFormat, jwt::JwtCodec, profile::TokenProfile},
 };
 
 /// The settings of a [`Knox`]. [`Knox::builder`] starts one; only keys and a store are required.
@@ -195,10 +195,10 @@ impl KnoxBuilder {
         let admin = KnoxAdmin::with_store(self.store.ok_or(ConfigError::NoStore)?)
             .with_observer(self.observer)
             .with_clock(self.clock)
-            .leeway(profile.get_leeway())?
+            .leeway(profile.leeway)?
             .time_limit(self.time_limit?);
-        let jwt = Jwt { profile, require_exp: false, check_iat: false };
-        let (recent_touches, tokens) = (RecentTouches::default(), Tokens::new(self.cache));
+        let jwt = JwtCodec::stateful(profile);
+        let (recent_touches, tokens) = (RecentTouches::default(), TokenCache::new(self.cache));
         Ok(Knox(Arc::new(Inner { keys: self.keys, jwt, admin, settings: self.settings, recent_touches, tokens })))
     }
 }

@@ -81,25 +81,25 @@ impl Default for Cache {
 }
 
 /// SHA-256 of a whole token.
-type Key = [u8; 32];
+type TokenHash = [u8; 32];
 
 /// The tokens that were verified lately.
-pub(super) struct Tokens {
+pub(super) struct TokenCache {
     /// `None`: nothing is remembered.
-    entries: Option<quick_cache::sync::Cache<Key, Arc<Entry>, Weight>>,
+    entries: Option<quick_cache::sync::Cache<TokenHash, Arc<CachedToken>, Weight>>,
     max_age: Duration,
 }
 
 /// What is remembered of a token.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct CachedToken {
     pub(super) verified: Arc<Verified>,
-    answer: Mutex<Option<Answer>>,
+    answer: Mutex<Option<StoreAnswer>>,
 }
 
 /// What the store and the application have said of a session.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct StoreAnswer {
     pub(super) record: Arc<SessionRecord>,
     pub(super) user: Option<SubjectUser>,
     /// `None`: it is not to be remembered.
@@ -114,7 +114,7 @@ pub(super) struct Asked {
     pub(super) epoch: u64,
 }
 
-impl Tokens {
+impl TokenCache {
     pub(super) fn new(settings: Cache) -> Self {
         let weight = u64::from(settings.entries) * Cache::BYTES_PER_ENTRY;
         let entries = settings.entries as usize;
@@ -127,8 +127,8 @@ impl Tokens {
         &self,
         token: &[u8],
         verify: impl FnOnce() -> Result<Verified, E>,
-    ) -> Result<Arc<Entry>, E> {
-        let entry = |verified| Arc::new(Entry { verified: Arc::new(verified), answer: Mutex::new(None) });
+    ) -> Result<Arc<CachedToken>, E> {
+        let entry = |verified| Arc::new(CachedToken { verified: Arc::new(verified), answer: Mutex::new(None) });
         let Some(entries) = &self.entries else { return verify().map(entry) };
         // All of the token, so nothing that differs in one bit is taken for it.
         let key = Sha256::digest(token).into();
@@ -141,7 +141,7 @@ impl Tokens {
     }
 
     /// What was answered about the session of a token, if that is not too long ago at `now` and nothing has changed since.
-    pub(super) fn answer(&self, entry: &Entry, now: &Asked) -> Option<Answer> {
+    pub(super) fn answer(&self, entry: &CachedToken, now: &Asked) -> Option<StoreAnswer> {
         let mut answer = entry.lock();
         let asked = answer.as_ref()?.asked?;
         if asked.at.is_within(self.max_age, &now.at) {
@@ -167,9 +167,9 @@ impl Tokens {
     }
 }
 
-impl Entry {
+impl CachedToken {
     /// Remembers what was answered about the session of the token, if it is to be remembered.
-    pub(super) fn remember(&self, answer: &Answer) {
+    pub(super) fn remember(&self, answer: &StoreAnswer) {
         if answer.asked.is_some() {
             let before = self.lock().replace(answer.clone());
             // The application's user, without the lock.
@@ -177,14 +177,14 @@ impl Entry {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Answer>> {
+    fn lock(&self) -> MutexGuard<'_, Option<StoreAnswer>> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("max_age", &self.max_age).finish_non_exhaustive()
+        f.debug_struct("TokenCache").field("max_age", &self.max_age).finish_non_exhaustive()
     }
 }
 
@@ -192,8 +192,8 @@ impl fmt::Debug for Tokens {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Key, Arc<Entry>> for Weight {
-    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+impl Weighter<TokenHash, Arc<CachedToken>> for Weight {
+    fn weight(&self, _: &TokenHash, entry: &Arc<CachedToken>) -> u64 {
         entry.verified.bytes().max(Cache::BYTES_PER_ENTRY)
     }
 }
@@ -207,7 +207,7 @@ mod tests {
     use crate::{
         error::Rejection,
         keys::{KeyRing, SigningKey},
-        token::{jwt::Jwt, profile::TokenProfile},
+        token::{jwt::JwtCodec, profile::TokenProfile},
     };
 
     fn token(secret: usize, more: &str) -> String {
@@ -219,9 +219,9 @@ mod tests {
     #[test]
     fn it_is_bounded_in_entries_and_in_bytes() {
         let ring = KeyRing::from(SigningKey::hs256([7; 32]).unwrap());
-        let jwt = Jwt { profile: TokenProfile::new(), require_exp: false, check_iat: false };
+        let jwt = JwtCodec::stateful(TokenProfile::new());
         for (more, limit) in [("", 1000), (&*"x".repeat(5000), 750)] {
-            let tokens = Tokens::new(Cache::new(1000));
+            let tokens = TokenCache::new(Cache::new(1000));
             for number in 0..3000 {
                 let token = token(number, more);
                 tokens.get_or_verify(token.as_bytes(), || jwt.verify(&ring, &token, Timestamp::UNIX_EPOCH)).unwrap();
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_does_not_verify_is_not_remembered() {
-        let tokens = Tokens::new(Cache::default());
+        let tokens = TokenCache::new(Cache::default());
         for _ in 0..2 {
             let outcome = tokens.get_or_verify(b"a.b.c", || Err(Rejection::InvalidSignature));
             assert_eq!(outcome.unwrap_err(), Rejection::InvalidSignature);

@@ -73,7 +73,7 @@ impl KnoxAdmin {
     /// Forgets what may have changed, and wakes those who wait for the end of a session.
     pub(super) fn forget(&self, change: &Change) {
         match change {
-            Change::Of(subject) => {
+            Change::Subject(subject) => {
                 self.epochs().changed(subject);
                 self.waiters().notify(subject);
             }

@@ -290,7 +290,7 @@ impl Knox {
         let now = self.now();
         let began_at = whole_microseconds(new.began_at.unwrap_or(now)).min(now);
         let lifetime = new.lifetime.unwrap_or(settings.lifetime);
-        let format = self.0.jwt.profile.token_format();
+        let format = &self.0.jwt.profile.format;
         let secret = Secret::mint(format.secret_form(), settings.fill_random).map_err(IssueError::Random)?;
         let mut record = SessionRecord::new(new.subject, self.digest(&secret)?, began_at);
         Span::current().record("session_id", record.id.as_str());
@@ -304,7 +304,7 @@ impl Knox {
         self.check_subject(&record).await?;
 
         // Signed before it is stored, so that a token which cannot be made leaves no record behind.
-        let audiences = new.audiences.as_deref().unwrap_or(self.0.jwt.profile.audiences());
+        let audiences = new.audiences.as_deref().unwrap_or(&self.0.jwt.profile.audiences);
         let token = self.sign(&record, &secret, audiences, &new.custom, now)?;
 
         let limit = settings.limit.map(|limit| if new.has_default_label { limit.any_per_label() } else { limit });
@@ -334,7 +334,7 @@ impl Knox {
     /// The digest of a new secret.
     pub(super) fn digest(&self, secret: &Secret) -> Result<TokenDigest, IssueError> {
         // A format whose hash and secrets do not fit each other cannot be made.
-        let hash = self.0.jwt.profile.token_format().new_hash();
+        let hash = self.0.jwt.profile.format.new_hash();
         hash.digest(secret).ok_or_else(|| IssueError::Signing("the secret has no digest".into()))
     }
 

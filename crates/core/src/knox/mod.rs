@@ -13,8 +13,8 @@ mod purge;
 mod races;
 mod recent_touches;
 pub(crate) mod revocation;
-mod revoke;
 mod rotate;
+mod sessions;
 pub(crate) mod settings;
 mod touch;
 mod waiters;
@@ -26,12 +26,12 @@ use jiff::Timestamp;
 use crate::{
     error::{AuthenticateError, Rejection},
     keys::KeyRing,
-    knox::{admin::KnoxAdmin, cache::Tokens, recent_touches::RecentTouches, settings::Settings},
+    knox::{admin::KnoxAdmin, cache::TokenCache, recent_touches::RecentTouches, settings::Settings},
     observer::Event,
     store::record::SessionRecord,
     subject_check::{SubjectStatus, SubjectUser},
     timer::TimeLimit,
-    token::jwt::Jwt,
+    token::jwt::JwtCodec,
     verifier::Verifier,
 };
 
@@ -64,12 +64,12 @@ pub struct Knox(Arc<Inner>);
 
 struct Inner {
     keys: KeyRing,
-    jwt: Jwt,
+    jwt: JwtCodec,
     /// The store, the clock and the observer, and what is done with these alone.
     admin: KnoxAdmin,
     settings: Settings,
     recent_touches: RecentTouches,
-    tokens: Tokens,
+    tokens: TokenCache,
 }
 
 impl Knox {
@@ -95,7 +95,7 @@ impl Knox {
     /// The longest JWT that is issued or read, in bytes.
     #[must_use]
     pub fn max_token_bytes(&self) -> usize {
-        self.0.jwt.profile.max_bytes()
+        self.0.jwt.profile.max_token_bytes
     }
 
     /// How long a call of the store or of the [`SubjectCheck`](crate::SubjectCheck) may take, and the timer for it.

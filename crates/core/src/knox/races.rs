@@ -106,7 +106,7 @@ fn the_end_of_all_sessions_beside_a_request() {
 #[test]
 fn an_ending_by_another_process_beside_a_request() {
     let announcements: [fn(&Issued) -> Change; 2] =
-        [|issued| Change::Of(issued.session.subject.clone()), |_| Change::Any];
+        [|issued| Change::Subject(issued.session.subject.clone()), |_| Change::Any];
     for announcement in announcements {
         after_the_end_the_token_is_rejected(1, move |knox, database, issued| {
             assert!(block_on(database.remove(&issued.session.session_ref())).unwrap());

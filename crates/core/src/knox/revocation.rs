@@ -10,7 +10,7 @@
 /// async fn end_device(knox: &Knox, auth: &Authenticated, id: SessionId) -> Result<&'static str, StoreError> {
 ///     Ok(match knox.revoke(&auth.own_session(id)).await? {
 ///         Revocation::Revoked => "logged out",
-///         Revocation::NotFound => "there is no such device",
+///         Revocation::NotFound => "no such session",
 ///     })
 /// }
 /// ```

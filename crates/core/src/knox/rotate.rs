@@ -76,7 +76,7 @@ impl Knox {
             }
             let mut rotated = record.clone();
             rotation.apply(&mut rotated);
-            if !self.0.jwt.profile.token_format().has_session_id() {
+            if !self.0.jwt.profile.format.has_session_id() {
                 rotated.id = rotated.digest.session_id();
             }
             // Signed before it is stored, so that a token which cannot be made changes nothing.
@@ -116,7 +116,7 @@ impl Knox {
     }
 
     fn next_secret(&self, auth: &Authenticated, nonce: &RotationNonce) -> Result<Secret, IssueError> {
-        let form = self.0.jwt.profile.token_format().secret_form();
+        let form = self.0.jwt.profile.format.secret_form();
         let next = nonce.next_secret(auth.verified().claimed().secret(), form);
         next.ok_or_else(|| IssueError::Signing("no secret follows from this one".into()))
     }
@@ -129,7 +129,7 @@ impl Knox {
         auth: &Authenticated,
         max_token_bytes: usize,
     ) -> Result<Issued, IssueError> {
-        let custom = auth.custom_claims(self.0.jwt.profile.token_format());
+        let custom = auth.custom_claims(&self.0.jwt.profile.format);
         let issued_at = self.now();
         let token = self.sign(&record, secret, &auth.audiences(), &custom, issued_at)?;
         let bytes = token.expose().len();

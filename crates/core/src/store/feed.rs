@@ -37,7 +37,7 @@ impl<T: ChangeFeed + ?Sized> ChangeFeed for Box<T> {
 #[non_exhaustive]
 pub enum Change {
     /// Sessions of this subject have ended or have a new token, or something else has changed that is remembered of it.
-    Of(Subject),
+    Subject(Subject),
     /// Anything may have changed.
     Any,
 }

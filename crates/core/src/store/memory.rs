@@ -88,13 +88,14 @@ impl Sessions {
 
     /// Whether nothing is lost if this is forgotten.
     fn is_forgettable(&self, now: Timestamp) -> bool {
-        let is_recent = |revoked_at: Timestamp| now < revoked_at.checked_add(MEMORY).unwrap_or(Timestamp::MAX);
+        let is_recent =
+            |revoked_at: Timestamp| now < revoked_at.checked_add(REVOCATION_RETENTION).unwrap_or(Timestamp::MAX);
         self.records.is_empty() && !self.revoked_at.is_some_and(is_recent)
     }
 }
 
 /// How long a revocation of all sessions is remembered, for logins that began before it.
-const MEMORY: Duration = Duration::from_secs(24 * 3600);
+const REVOCATION_RETENTION: Duration = Duration::from_secs(24 * 3600);
 
 impl MemoryStore {
     const SHARDS: usize = 64;

@@ -48,7 +48,7 @@ use crate::{
 /// # Wrappers
 ///
 /// The trait is implemented for `Arc<T>` and `Box<T>` of a store, including `Arc<dyn TokenStore>`.
-/// [`WrappedStore`](crate::WrappedStore) puts something around each call.
+/// [`WrappedStore`](crate::WrappedStore) passes each call through an [`Interceptor`](crate::Interceptor).
 #[async_trait]
 pub trait TokenStore: Send + Sync + 'static {
     /// Adds `record`, unless `limit` forbids it or all sessions of the subject were revoked after it began.

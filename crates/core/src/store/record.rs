@@ -21,7 +21,7 @@ use crate::{
 ///
 /// Timestamps are UTC and whole microseconds, which every database can keep.
 ///
-/// It has no serde traits, so that the digest does not slip into an answer: [`Session`] is the public part, and
+/// It has no serde traits, so that the digest does not slip into an answer: [`SessionInfo`] is the public part, and
 /// [`to_json`](Self::to_json) is for stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -240,15 +240,15 @@ impl Stored {
 /// # Examples
 ///
 /// ```
-/// use jwt_knox::{Knox, Session, StoreError, Subject};
+/// use jwt_knox::{Knox, SessionInfo, StoreError, Subject};
 ///
-/// async fn sessions(knox: &Knox, subject: &Subject) -> Result<Vec<Session>, StoreError> {
-///     Ok(knox.sessions(subject).await?.iter().map(Session::from).collect())
+/// async fn sessions(knox: &Knox, subject: &Subject) -> Result<Vec<SessionInfo>, StoreError> {
+///     Ok(knox.sessions(subject).await?.iter().map(SessionInfo::from).collect())
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Session {
+pub struct SessionInfo {
     /// The session's id.
     pub id: SessionId,
     /// What to call it.
@@ -264,7 +264,7 @@ pub struct Session {
     pub expires_at: Option<Timestamp>,
 }
 
-impl From<&SessionRecord> for Session {
+impl From<&SessionRecord> for SessionInfo {
     fn from(record: &SessionRecord) -> Self {
         Self {
             id: record.id,

@@ -18,7 +18,7 @@ use crate::{
     token::id::{SessionId, SessionRef},
 };
 
-/// A store whose calls all go through `W`: to limit their time, to count them, to let them fail.
+/// A store whose calls all go through an [`Interceptor`]: to limit their time, to count them, to let them fail.
 ///
 /// # Examples
 ///
@@ -46,15 +46,15 @@ use crate::{
 /// # let _ = store;
 /// ```
 #[derive(Debug, Clone)]
-pub struct WrappedStore<S, W> {
+pub struct WrappedStore<S, I> {
     store: S,
-    interceptor: W,
+    interceptor: I,
 }
 
-impl<S, W> WrappedStore<S, W> {
+impl<S, I> WrappedStore<S, I> {
     /// Lets all calls of `store` go through `interceptor`.
     #[must_use]
-    pub const fn new(store: S, interceptor: W) -> Self {
+    pub const fn new(store: S, interceptor: I) -> Self {
         Self { store, interceptor }
     }
 
@@ -64,15 +64,15 @@ impl<S, W> WrappedStore<S, W> {
     }
 
     /// What the calls go through.
-    pub const fn interceptor(&self) -> &W {
+    pub const fn interceptor(&self) -> &I {
         &self.interceptor
     }
 }
 
 /// What a [`WrappedStore`] does with each call. It sees which operation it is and not what is stored.
 pub trait Interceptor: Send + Sync + 'static {
-    /// Makes the call, or does something else in its place. Dropping `call` before it is done may leave its work done
-    /// or not.
+    /// Makes the call, or does something else in its place. If `call` is dropped before it completes, its
+    /// work may or may not have been done.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ pub trait Interceptor: Send + Sync + 'static {
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 }
 
-impl<W: Interceptor> Interceptor for Arc<W> {
+impl<I: Interceptor> Interceptor for Arc<I> {
     fn intercept<T: Send>(
         &self,
         operation: Operation,
@@ -143,7 +143,7 @@ named! { Operation {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<S: TokenStore, W: Interceptor> TokenStore for WrappedStore<S, W> {
+impl<S: TokenStore, I: Interceptor> TokenStore for WrappedStore<S, I> {
     async fn insert(
         &self,
         record: SessionRecord,
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_call_goes_through_the_wrapper() {
+    async fn every_call_goes_through_the_interceptor() {
         let store = WrappedStore::new(MemoryStore::new(), RejectAll::default());
         let digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
         let now = Timestamp::UNIX_EPOCH;

@@ -37,7 +37,7 @@ impl ClaimSet {
 
     /// The digest of the claims that the application has put into a token of that format.
     pub(crate) fn custom_digest(&self, format: &TokenFormat) -> ClaimsDigest {
-        ClaimsDigest::of(self.0.iter().filter(|(name, _)| !format.is_reserved(name)))
+        ClaimsDigest::new(self.0.iter().filter(|(name, _)| !format.is_reserved(name)))
     }
 
     /// How much memory the claims take, in bytes, give or take.
@@ -137,7 +137,7 @@ impl CustomClaims {
     pub(crate) fn digest(&self) -> Result<ClaimsDigest, ClaimsError> {
         // A number with many digits is not always read as it was written.
         let read = serde_json::to_string(&self.0).and_then(|json| serde_json::from_str::<Map<String, Value>>(&json));
-        Ok(ClaimsDigest::of(&read.map_err(mismatch)?))
+        Ok(ClaimsDigest::new(&read.map_err(mismatch)?))
     }
 }
 

@@ -17,7 +17,7 @@ impl ClaimsDigest {
     /// The length of its text, in bytes: lower-case hexadecimal digits.
     pub const TEXT_BYTES: usize = 64;
 
-    pub(crate) fn of<'a>(claims: impl IntoIterator<Item = (&'a String, &'a Value)>) -> Self {
+    pub(crate) fn new<'a>(claims: impl IntoIterator<Item = (&'a String, &'a Value)>) -> Self {
         let mut hash = Sha256::new();
         feed_members(&mut hash, claims.into_iter().collect());
         Self(hash.finalize().into())
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn digest(value: &Value) -> ClaimsDigest {
-        ClaimsDigest::of(value.as_object().unwrap())
+        ClaimsDigest::new(value.as_object().unwrap())
     }
 
     #[test]

@@ -21,15 +21,14 @@ use crate::{
     },
 };
 
-/// What a token must be to be one of ours.
+/// Writes tokens, and reads those that are ours.
 #[derive(Debug, Clone)]
-pub(crate) struct Jwt {
+pub(crate) struct JwtCodec {
     pub(crate) profile: TokenProfile,
     /// Whether a token without `exp` is rejected.
-    pub(crate) require_exp: bool,
-    /// Whether a token with an `iat` in the future is rejected. Where the store is asked, it says that a session has
-    /// begun, whatever the clock of the server that issued the token.
-    pub(crate) check_iat: bool,
+    require_exp: bool,
+    /// Whether a token with an `iat` in the future is rejected.
+    check_iat: bool,
 }
 
 /// What is signed into a new token.
@@ -129,10 +128,26 @@ impl Unverified<'_> {
     }
 }
 
-impl Jwt {
+impl JwtCodec {
+    /// Where the store or the issuer is asked, which knows whether a session has begun, whatever the clock of the server
+    /// that issued the token, and ends what has no `exp`.
+    pub(crate) fn stateful(profile: TokenProfile) -> Self {
+        Self { profile, require_exp: false, check_iat: false }
+    }
+
+    /// Where nobody is asked.
+    pub(crate) fn stateless(profile: TokenProfile) -> Self {
+        Self { profile, require_exp: true, check_iat: true }
+    }
+
+    /// Accepts tokens without `exp`.
+    pub(crate) fn allow_missing_exp(&mut self) {
+        self.require_exp = false;
+    }
+
     /// Signs a token.
     pub(crate) fn sign(&self, key: &SigningKey, payload: &Payload<'_>) -> Result<Token, IssueError> {
-        let format = self.profile.token_format();
+        let format = &self.profile.format;
         let mut claims = payload.custom.0.clone();
         if let Some(name) = claims.keys().find(|name| format.is_reserved(name)) {
             return Err(ClaimsError::Reserved { name: name.clone() }.into());
@@ -147,7 +162,7 @@ impl Jwt {
         if let Some(expires_at) = payload.expires_at {
             set("exp", expires_at.as_second().into());
         }
-        if let Some(issuer) = self.profile.get_issuer() {
+        if let Some(issuer) = self.profile.issuer.as_deref() {
             set("iss", issuer.into());
         }
         match payload.audiences {
@@ -162,8 +177,8 @@ impl Jwt {
             set("jti_alg", payload.algorithm.as_str().into());
         }
         let jwt = key.sign(claims).map_err(IssueError::Signing)?;
-        if jwt.len() > self.profile.max_bytes() {
-            return Err(IssueError::TooLarge { bytes: jwt.len(), max: self.profile.max_bytes() });
+        if jwt.len() > self.profile.max_token_bytes {
+            return Err(IssueError::TooLarge { bytes: jwt.len(), max: self.profile.max_token_bytes });
         }
         Ok(Token::new(jwt))
     }
@@ -184,7 +199,7 @@ impl Jwt {
         now: Timestamp,
     ) -> Result<Verified, Rejection> {
         let key = unverified.signed_by(key)?;
-        key.verify_signature(unverified.token, self.profile.max_bytes()).map_err(rejection)?;
+        key.verify_signature(unverified.token, self.profile.max_token_bytes).map_err(rejection)?;
         Ok(Verified {
             key: key.identity().clone(),
             names_key: unverified.key_id().is_some(),
@@ -219,7 +234,7 @@ impl Jwt {
 
     /// The digest of the claims that the application has put into the token.
     pub(crate) fn claims_digest(&self, token: &Verified) -> ClaimsDigest {
-        *token.claims_digest.get_or_init(|| token.claimed.claims.custom_digest(self.profile.token_format()))
+        *token.claims_digest.get_or_init(|| token.claimed.claims.custom_digest(&self.profile.format))
     }
 
     /// Reads what has to be known of a token to find its key.
@@ -238,12 +253,12 @@ impl Jwt {
 
     /// Whether a token is not too long to be looked at.
     pub(crate) fn check_length(&self, token: &[u8]) -> Result<(), Rejection> {
-        if token.len() > self.profile.max_bytes() { Err(Rejection::Malformed("too long")) } else { Ok(()) }
+        if token.len() > self.profile.max_token_bytes { Err(Rejection::Malformed("too long")) } else { Ok(()) }
     }
 
     /// Reads the claims of a token.
     fn read_claims(&self, mut claims: Map<String, Value>, now: Timestamp) -> Result<Claimed, Rejection> {
-        let format = self.profile.token_format();
+        let format = &self.profile.format;
         let secret = take_string(&mut claims, &format.names().secret)?;
         let secret = secret.ok_or(Rejection::Malformed("the secret is missing"))?;
         let secret = Secret::from_token(secret).ok_or(Rejection::Malformed("the secret is empty or too long"))?;
@@ -265,12 +280,12 @@ impl Jwt {
         let starts_at = not_before.max(issued_at.filter(|_| self.check_iat));
         self.check_times(starts_at, expires_at, now)?;
         // RFC 8725 §3.8: an issuer must be the one expected.
-        if claims.string("iss")? != self.profile.get_issuer() {
+        if claims.string("iss")? != self.profile.issuer.as_deref() {
             return Err(Rejection::WrongIssuer);
         }
         // RFC 7519 §4.1.3: a token with an audience is only for those that it lists.
         let audiences = claims.audiences()?;
-        let is_ours = match (self.profile.audiences(), audiences) {
+        let is_ours = match (&*self.profile.audiences, audiences) {
             ([], audiences) => audiences.is_none(),
             (ours, audiences) => {
                 audiences.is_some_and(|theirs| ours.iter().any(|audience| theirs.contains(&audience.as_str())))
@@ -310,7 +325,7 @@ impl Jwt {
         if expires_at.is_some_and(|expires_at| self.profile.expiry_cutoff(now) >= expires_at) {
             return Err(Rejection::Expired);
         }
-        let leeway = if self.check_iat { self.profile.start_leeway() } else { self.profile.get_leeway() };
+        let leeway = if self.check_iat { self.profile.start_leeway() } else { self.profile.leeway };
         let latest_start = || now.checked_add(leeway).unwrap_or(Timestamp::MAX);
         // The leeway is rarely needed, and adding it takes longer than the rest.
         if starts_at.is_some_and(|starts_at| starts_at > now && starts_at > latest_start()) {
@@ -358,17 +373,17 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What [`Jwt::verify`] thinks of the header and the signature of a token whose payload may be no claims: for test
+/// What [`JwtCodec::verify`] thinks of the header and the signature of a token whose payload may be no claims: for test
 /// vectors.
 #[cfg(test)]
 pub(crate) fn signature_of(keys: &dyn VerifyingKeys, token: &str) -> Result<(), Rejection> {
-    let jwt = Jwt { profile: TokenProfile::new(), require_exp: false, check_iat: false };
+    let jwt = JwtCodec::stateful(TokenProfile::new());
     let unverified = jwt.read_header(token)?;
     let key = unverified.signed_by(keys.verifying(unverified.key_id()))?;
     // As `verify` does afterwards, which then wants JSON.
     decode_base64(unverified.payload)?;
     jwt_simple::prelude::Token::decode_metadata(token).map_err(|error| rejection(error.into()))?;
-    match key.verify_signature(token, jwt.profile.max_bytes()) {
+    match key.verify_signature(token, jwt.profile.max_token_bytes) {
         // The header is JSON, so it is the payload that is none; and that is read when the signature has been found
         // good.
         Err(SignatureError::NotClaims) => Ok(()),

@@ -24,11 +24,11 @@ use crate::{error::ConfigError, token::format::TokenFormat};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct TokenProfile {
-    issuer: Option<String>,
-    audiences: Vec<String>,
-    leeway: Duration,
-    format: TokenFormat,
-    max_token_bytes: usize,
+    pub(crate) issuer: Option<String>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) leeway: Duration,
+    pub(crate) format: TokenFormat,
+    pub(crate) max_token_bytes: usize,
 }
 
 impl TokenProfile {
@@ -100,29 +100,9 @@ impl TokenProfile {
         Ok(Self { max_token_bytes: bytes, ..self })
     }
 
-    pub(crate) fn get_issuer(&self) -> Option<&str> {
-        self.issuer.as_deref()
-    }
-
-    pub(crate) fn audiences(&self) -> &[String] {
-        &self.audiences
-    }
-
-    pub(crate) fn get_leeway(&self) -> Duration {
-        self.leeway
-    }
-
     /// How far in the future the start of a token may be where nobody else says that it has begun.
     pub(crate) fn start_leeway(&self) -> Duration {
         self.leeway.max(Self::MIN_START_LEEWAY)
-    }
-
-    pub(crate) fn token_format(&self) -> &TokenFormat {
-        &self.format
-    }
-
-    pub(crate) fn max_bytes(&self) -> usize {
-        self.max_token_bytes
     }
 
     /// What expires at this time or before has expired at `now`.

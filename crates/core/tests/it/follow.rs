@@ -94,7 +94,7 @@ async fn what_another_process_ends_is_seen_when_it_is_announced() {
     hear(&mut following);
     servers.end_elsewhere(&alice).await;
     servers.end_elsewhere(&bob).await;
-    servers.told.tell(Ok(Change::Of(subject("alice"))));
+    servers.told.tell(Ok(Change::Subject(subject("alice"))));
     hear(&mut following);
     assert_eq!(rejection(&servers.knox, alice.token.expose()).await, Rejection::Revoked);
     assert!(servers.is_valid(&bob).await, "nothing was said of bob");
@@ -118,7 +118,7 @@ async fn connections_that_last_end_with_the_announcement() {
     servers.end_elsewhere(&alice).await;
     servers.end_elsewhere(&bob).await;
     assert!(poll_once(alice_ended.as_mut()).is_pending());
-    servers.told.tell(Ok(Change::Of(subject("alice"))));
+    servers.told.tell(Ok(Change::Subject(subject("alice"))));
     hear(&mut following);
     assert!(poll_once(alice_ended.as_mut()).is_ready());
     assert!(poll_once(bob_ended.as_mut()).is_pending());
@@ -175,7 +175,7 @@ async fn a_feed_that_stays_broken_is_no_reason_to_ask_again_and_again() {
     assert_eq!(servers.fixture.calls(Operation::Find), asked);
     // A feed that is back need not say that something was missed.
     servers.end_elsewhere(&alice).await;
-    servers.told.tell(Ok(Change::Of(subject("bob"))));
+    servers.told.tell(Ok(Change::Subject(subject("bob"))));
     hear(&mut following);
     assert_eq!(rejection(&servers.knox, alice.token.expose()).await, Rejection::Revoked);
 }

@@ -307,7 +307,7 @@ fn only_the_owner_can_read_what_is_saved() {
     fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o755)).unwrap();
     let warned = warnings_of(|| drop(KeyRing::load(&folder).unwrap()));
-    assert!(warned.contains("others than its owner can read") && warned.contains("ring.json"), "{warned}");
+    assert!(warned.contains("is readable by other users") && warned.contains("ring.json"), "{warned}");
     ring.save(&folder).unwrap();
     assert_eq!((mode(&folder.0), mode(&folder.file())), (0o755, 0o600));
 }

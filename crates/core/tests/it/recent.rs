@@ -1,4 +1,4 @@
-//! Actions that want a fresh login.
+//! Actions that want a recent login.
 
 use jwt_knox::*;
 

@@ -138,7 +138,7 @@ fn rejects_json_that_is_not_a_record() {
 #[test]
 fn the_public_view_of_a_session_has_neither_digest_nor_attributes() {
     let mut record = full_record();
-    let session = Session::from(&record);
+    let session = SessionInfo::from(&record);
     let json = serde_json::to_value(&session).unwrap();
     let expected = json!({
         "id": "01".repeat(16),
@@ -155,7 +155,7 @@ fn the_public_view_of_a_session_has_neither_digest_nor_attributes() {
     assert!(!debug.contains("2323") && !debug.contains("4545"), "the nonce is half of a secret: {debug}");
 
     (record.label, record.last_used_at, record.expires_at) = (None, None, None);
-    let json = serde_json::to_value(Session::from(&record)).unwrap();
+    let json = serde_json::to_value(SessionInfo::from(&record)).unwrap();
     assert_eq!(
         (&json["label"], &json["last_used_at"], &json["expires_at"]),
         (&Value::Null, &Value::Null, &Value::Null)

@@ -83,7 +83,7 @@ impl<H: Handle> Requirement<H> {
     ///
     /// # Errors
     ///
-    /// [`HttpRejection`], with the response to send: that of [`KnoxHttp::authenticate`], 403 for want of a scope, or 401
+    /// [`HttpRejection`], with the response to send: that of [`KnoxHttp::authenticate`], 403 if a scope is missing, or 401
     /// if the login is too old.
     pub fn authenticate<'a>(
         &'a self,

@@ -7,7 +7,7 @@ use std::{borrow::Cow, future::Future, sync::Arc};
 use jwt_knox::{ClaimsError, ConfigError, NewSession, StoreError, SubjectError, async_trait};
 
 use crate::{
-    request::credentials::{Credentials, MemberError},
+    request::login_credentials::{Credentials, MemberError},
     response::{
         problem::ProblemCode,
         rejection::{Cause, HttpRejection},

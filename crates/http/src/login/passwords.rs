@@ -81,22 +81,22 @@ impl Passwords {
     #[must_use]
     pub fn new(decoy: impl Into<String>, compare: impl Fn(&str, &str) -> Option<bool> + Send + Sync + 'static) -> Self {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-        let at_once = NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
-        Self::at_once(at_once, decoy, compare)
+        let max_concurrent = NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
+        Self::with_max_concurrent(max_concurrent, decoy, compare)
     }
 
     /// As [`new`](Self::new), with so many passwords at a time: each takes the memory of one hash, 19 MiB with the usual
     /// Argon2id, and a core.
     #[must_use]
-    pub fn at_once(
-        at_once: NonZeroUsize,
+    pub fn with_max_concurrent(
+        max_concurrent: NonZeroUsize,
         decoy: impl Into<String>,
         compare: impl Fn(&str, &str) -> Option<bool> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Inner {
             decoy: decoy.into(),
             compare: Box::new(compare),
-            turns: Arc::new(Semaphore::new(at_once.get())),
+            turns: Arc::new(Semaphore::new(max_concurrent.get())),
             max_wait: TimeLimit::default(),
         }))
     }
@@ -198,13 +198,14 @@ mod tests {
         let (began, has_begun) = mpsc::channel();
         let most = Arc::new(AtomicUsize::new(0));
         let (count, highest) = (Arc::clone(&running), Arc::clone(&most));
-        let passwords = Passwords::at_once(NonZeroUsize::new(2).unwrap(), DECOY, move |password, stored| {
-            highest.fetch_max(count.fetch_add(1, SeqCst) + 1, SeqCst);
-            began.send(()).unwrap();
-            may_go.lock().unwrap().recv().unwrap();
-            count.fetch_sub(1, SeqCst);
-            compare(password, stored)
-        });
+        let passwords =
+            Passwords::with_max_concurrent(NonZeroUsize::new(2).unwrap(), DECOY, move |password, stored| {
+                highest.fetch_max(count.fetch_add(1, SeqCst) + 1, SeqCst);
+                began.send(()).unwrap();
+                may_go.lock().unwrap().recv().unwrap();
+                count.fetch_sub(1, SeqCst);
+                compare(password, stored)
+            });
         let mut context = Context::from_waker(Waker::noop());
         let mut hashing: Vec<_> = (0..2).map(|_| Box::pin(passwords.verify("x", None))).collect();
         for call in &mut hashing {
@@ -241,7 +242,7 @@ mod tests {
         }
         let (go, may_go) = mpsc::channel::<()>();
         let may_go = Mutex::new(may_go);
-        let passwords = Passwords::at_once(NonZeroUsize::new(2).unwrap(), DECOY, move |_, _| {
+        let passwords = Passwords::with_max_concurrent(NonZeroUsize::new(2).unwrap(), DECOY, move |_, _| {
             may_go.lock().unwrap().recv().unwrap();
             Some(true)
         });
@@ -262,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_ends() {
-        let mut passwords = Passwords::at_once(NonZeroUsize::MIN, DECOY, compare);
+        let mut passwords = Passwords::with_max_concurrent(NonZeroUsize::MIN, DECOY, compare);
         Arc::get_mut(&mut passwords.0).unwrap().max_wait = TimeLimit::default().with_timer(|_| std::future::ready(()));
         let turn = passwords.0.turns.acquire_arc().await;
         let mut call = pin!(passwords.verify("x", None));
@@ -276,12 +277,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_costs_no_turn() {
-        let passwords =
-            Passwords::at_once(
-                NonZeroUsize::MIN,
-                DECOY,
-                |_, stored| if stored == DECOY { Some(true) } else { panic!() },
-            );
+        let passwords = Passwords::with_max_concurrent(NonZeroUsize::MIN, DECOY, |_, stored| {
+            if stored == DECOY { Some(true) } else { panic!() }
+        });
         for _ in 0..3 {
             assert!(passwords.verify("x", stored("hash of x")).await.is_err());
         }

@@ -42,7 +42,7 @@ impl KnoxHttp {
     ///
     /// # let key = SigningKey::hs256("an example key, 32 bytes or more!")?;
     /// # let knox = Knox::builder(key).store(MemoryStore::new()).build()?;
-    /// let knox = KnoxHttp::builder(knox).route(Endpoint::Sessions, "/devices").build()?;
+    /// let knox = KnoxHttp::builder(knox).path(Endpoint::Sessions, "/devices").build()?;
     /// let application = OpenApi::new(Info::new("Orders", "1.0.0"), Paths::new());
     /// let document = application.nest("/auth", knox.openapi()).merge_from(knox.jwks_openapi());
     /// assert!(document.paths.get_path_item("/auth/devices").is_some());

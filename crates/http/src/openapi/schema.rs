@@ -167,7 +167,7 @@ fn problem(knox: &KnoxHttp) -> RefOr<Schema> {
         .required("status")
         .required("code")
         .required("detail");
-    match knox.clients() {
+    match knox.oauth_clients() {
         Some(_) => {
             let error = string().description(Some("In errors of RFC 6749 §5.2: the code again, for clients of OAuth."));
             problem.property("error", error).into()

@@ -1,7 +1,7 @@
 //! The body of a request, whatever is in it.
 
 use crate::{
-    request::{Body, Request, authorization::trim},
+    request::{Body, Request, credential::trim},
     response::{problem::ProblemCode, rejection::Cause},
 };
 

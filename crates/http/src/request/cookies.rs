@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jwt_knox::SessionRecord;
 
-use crate::request::authorization::Values;
+use crate::request::credential::Values;
 
 /// How a browser keeps its session in a cookie: `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`
 /// ([RFC 6265bis]), unless set otherwise. For [`KnoxHttpBuilder::cookies`](crate::KnoxHttpBuilder::cookies).
@@ -81,7 +81,7 @@ impl Cookies {
     }
 
     /// The same cookie for that session, which may be one until the browser is closed.
-    pub(crate) fn of(&self, session: &SessionRecord) -> Cow<'_, Self> {
+    pub(crate) fn for_session(&self, session: &SessionRecord) -> Cow<'_, Self> {
         match session.attributes.get(COOKIE_ATTRIBUTE) {
             Some(value) if value == UNTIL_BROWSER_CLOSES => Cow::Owned(self.clone().until_browser_closes()),
             _ => Cow::Borrowed(self),

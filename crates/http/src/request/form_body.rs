@@ -15,7 +15,7 @@ pub(crate) struct Form<'a>(&'a [u8]);
 
 impl<'a> Form<'a> {
     /// Those of `request`.
-    pub(crate) fn of(request: &Request<'a>) -> Result<Self, Cause> {
+    pub(crate) fn read(request: &Request<'a>) -> Result<Self, Cause> {
         const TYPE: &str = "application/x-www-form-urlencoded";
         let body = bytes(request)?;
         if body.is_empty() || has_type(request, TYPE.as_bytes()) {
@@ -43,7 +43,7 @@ mod tests {
     fn parameter<'a>(body: &'a [u8], content_type: &'a str) -> Result<Option<Cow<'a, str>>, u16> {
         let headers = [("content-type", content_type.as_bytes())];
         let request = Request::new("POST", "/", "authorization", None, |_| None).with_headers(headers);
-        let form = Form::of(&request.with_body(Body::Complete(body)));
+        let form = Form::read(&request.with_body(Body::Complete(body)));
         form.and_then(|form| form.parameter("token", "twice")).map_err(|cause| match cause {
             Cause::Other(code, _) | Cause::OAuth(code, _) => code.status(),
             _ => 0,

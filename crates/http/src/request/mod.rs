@@ -1,18 +1,18 @@
 //! The request, as an adapter gives it.
 
-pub(crate) mod authorization;
 pub(crate) mod body;
 pub(crate) mod cookies;
-pub(crate) mod credentials;
+pub(crate) mod credential;
 pub(crate) mod form_body;
 pub(crate) mod json_body;
+pub(crate) mod login_credentials;
 pub(crate) mod slot;
 
 use std::time::Duration;
 
 use crate::request::{
-    authorization::{Credential, Values, after_scheme},
     cookies::Cookies,
+    credential::{Credential, Values, after_scheme},
     slot::AuthSlot,
 };
 
@@ -157,7 +157,7 @@ impl<'a> Request<'a> {
     ///
     /// Proxies ask by GET whatever they have got. So a method counts as safe only if the proxy says that it is, and nothing
     /// says otherwise: a header that the client has sent along can only make it unsafe.
-    pub(crate) fn of_client(&self) -> Self {
+    pub(crate) fn original_request(&self) -> Self {
         let is_original = |name: &str| ORIGINAL_METHOD.iter().any(|header| name.eq_ignore_ascii_case(header));
         let mut original = self.headers.iter().filter(|(name, _)| is_original(name)).map(|(_, value)| value).peekable();
         let is_named = original.peek().is_some();

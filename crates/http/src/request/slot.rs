@@ -12,7 +12,7 @@ use std::{
 use foldhash::{SharedSeed, quality::SeedableRandomState};
 use jwt_knox::{Authenticated, StatelessToken};
 
-use crate::{request::authorization::Credential, response::rejection::HttpRejection};
+use crate::{request::credential::Credential, response::rejection::HttpRejection};
 
 /// A place that an adapter keeps with each request and never looks into: the first guard that asks who sends the
 /// request fills it, and the others, also those that ask at the same time, get the same answer.
@@ -188,7 +188,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::request::authorization::Values;
+    use crate::request::credential::Values;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jwt_knox::{Authenticated, Issued, Session, SessionRecord, Timestamp};
+use jwt_knox::{Authenticated, Issued, SessionInfo, SessionRecord, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,14 +56,14 @@ impl DrfJwtKnoxAnswer {
 #[derive(Serialize)]
 pub(crate) struct SessionAnswer {
     #[serde(flatten)]
-    session: Session,
+    session: SessionInfo,
     /// Whether it is the session that asks.
     current: bool,
 }
 
 impl SessionAnswer {
     pub(crate) fn new(record: &SessionRecord, auth: &Authenticated) -> Self {
-        let session = Session::from(record);
+        let session = SessionInfo::from(record);
         Self { current: session.id == auth.session_id(), session }
     }
 }

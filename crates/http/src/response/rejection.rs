@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use jwt_knox::{
     AuthenticateError, ClaimsError, ConfigError, IssueError, KeyError, KeyFolderError, KeyRingError, KeySetError,
-    LoginTooOld, MissingScope, Rejection, Session, SessionIdError, StoreError, SubjectError,
+    LoginTooOld, MissingScope, Rejection, SessionIdError, SessionInfo, StoreError, SubjectError,
 };
 use serde::Serialize;
 
@@ -51,7 +51,7 @@ pub(crate) enum Cause {
     /// A store, or the time limit, did not let the request be carried out.
     Unavailable(StoreError),
     /// The session limit is reached, and these are the sessions that the client may end.
-    Limit { error: IssueError, max: u32, sessions: Vec<Session> },
+    Limit { error: IssueError, max: u32, sessions: Vec<SessionInfo> },
     /// The session limit is reached, or no token could be made.
     Issue(IssueError),
     /// The credentials of a login are missing or wrong, and the code says which. With `offer_basic`, a browser may ask
@@ -147,7 +147,7 @@ impl HttpRejection {
             code: &'a str,
             detail: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
-            sessions: Option<&'a [Session]>,
+            sessions: Option<&'a [SessionInfo]>,
             /// Where clients of OAuth look for the code (RFC 6749 §5.2): an extension member (RFC 9457 §3.2).
             #[serde(skip_serializing_if = "Option::is_none")]
             error: Option<&'a str>,
@@ -222,7 +222,9 @@ impl HttpRejection {
                 let sessions = if *max == 1 { "session" } else { "sessions" };
                 format!("You already have {max} active {sessions}, the maximum. End one of them first.").into()
             }
-            Cause::Issue(IssueError::Superseded) => "All sessions were ended in the meantime. Log in again.".into(),
+            Cause::Issue(IssueError::Superseded) => {
+                "All your sessions were revoked during this login. Log in again.".into()
+            }
             Cause::Issue(_) => "The server could not issue a token.".into(),
             Cause::Credentials { detail, .. } | Cause::OAuth(_, detail) => (*detail).into(),
             Cause::Internal(_) => "Internal server error.".into(),
@@ -239,7 +241,7 @@ impl HttpRejection {
 
     /// At the session limit: the sessions of which the client may end one, if it has proven that they are its own.
     #[must_use]
-    pub fn sessions(&self) -> Option<&[Session]> {
+    pub fn sessions(&self) -> Option<&[SessionInfo]> {
         match &self.0.cause {
             Cause::Limit { sessions, .. } => Some(sessions),
             _ => None,
@@ -254,7 +256,7 @@ impl HttpRejection {
 
     /// Whether the token may be that of a session, and only whether its user may be logged in speaks against it, or cannot
     /// be told.
-    pub(crate) fn leaves_subject_open(&self) -> bool {
+    pub(crate) fn may_have_session(&self) -> bool {
         self.is_undecided()
             || matches!(self.0.cause, Cause::Token(Rejection::SubjectInactive | Rejection::SubjectUnknown))
     }
@@ -267,7 +269,7 @@ impl HttpRejection {
     /// Whether it is about who sends the request: the credential is invalid, or it cannot be decided now. A handler that takes
     /// such a rejection for a request without a credential fails open.
     #[must_use]
-    pub fn leaves_sender_open(&self) -> bool {
+    pub fn forbids_anonymous(&self) -> bool {
         matches!(
             self.problem_code(),
             ProblemCode::InvalidToken

@@ -17,7 +17,7 @@ use crate::{
 
 /// Tells a proxy who sends the request that it has got, and whether they have the scopes that it asks for.
 pub(crate) async fn answer(knox: &KnoxHttp, request: &Request<'_>) -> Result<Response, HttpRejection> {
-    let auth = knox.authenticate(&request.of_client()).await?;
+    let auth = knox.authenticate(&request.original_request()).await?;
     for scope in wanted_scopes(request).map_err(|cause| knox.reject(cause))? {
         knox.require_scope(&auth, &scope)?;
     }

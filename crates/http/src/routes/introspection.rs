@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use jwt_knox::{AuthenticateError, Revocation};
 
 use crate::{
-    client::ClientCredentials,
     knox_http::KnoxHttp,
+    oauth_client::ClientCredentials,
     request::{Request, form_body::Form},
     response::{
         Response,
@@ -38,7 +38,7 @@ pub(crate) async fn require_introspector(knox: &KnoxHttp, request: &Request<'_>)
 pub(crate) fn require_client(knox: &KnoxHttp, request: &Request<'_>) -> Result<(), HttpRejection> {
     knox.protocol().require_no_foreign_page(request)?;
     let credentials = request.basic().and_then(ClientCredentials::from_basic);
-    if knox.clients().is_some_and(|clients| clients.authenticate(credentials.as_ref())) {
+    if knox.oauth_clients().is_some_and(|clients| clients.authenticate(credentials.as_ref())) {
         return Ok(());
     }
     tracing::debug!("request rejected: no client has that id and that secret");
@@ -67,7 +67,7 @@ pub(crate) async fn revoke(knox: &KnoxHttp, request: &Request<'_>) -> Result<Res
 
 /// The token that a request is about.
 fn token<'a>(knox: &KnoxHttp, request: &Request<'a>) -> Result<Cow<'a, str>, HttpRejection> {
-    let token = Form::of(request).and_then(|form| {
+    let token = Form::read(request).and_then(|form| {
         // All tokens are of one type, so the hint makes no difference.
         form.parameter("token_type_hint", "The parameter `token_type_hint` must not be there twice.")?;
         let missing = Cause::OAuth(ProblemCode::InvalidRequest, "The body must be a form with the parameter `token`.");

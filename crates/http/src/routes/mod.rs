@@ -13,9 +13,9 @@ use crate::{
     pending_login::PendingLogin,
     request::{
         Request,
-        authorization::Credential,
-        credentials::{self, Presented},
+        credential::Credential,
         json_body::{self, Wanted},
+        login_credentials::{self, Presented},
     },
     response::{
         Response,
@@ -60,7 +60,7 @@ impl KnoxHttp {
 
 async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     check_method(Endpoint::GetToken, request)?;
-    let presented = credentials::basic_or_json(request);
+    let presented = login_credentials::basic_or_json(request);
     if let Presented::Basic(_) = presented {
         knox.protocol().require_no_foreign_page(request)?;
     }
@@ -74,7 +74,7 @@ async fn get_token(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 async fn login(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     check_method(Endpoint::Login, request)?;
     knox.protocol().require_same_origin(request)?;
-    log_in(knox, request, credentials::json(request), PendingLogin::for_cookie(knox, request), false).await
+    log_in(knox, request, login_credentials::json(request), PendingLogin::for_cookie(knox, request), false).await
 }
 
 async fn log_in(
@@ -90,8 +90,7 @@ async fn log_in(
         Presented::Basic(credentials) => (credentials, None),
         Presented::Json(credentials, end_session) => (credentials, end_session),
         Presented::Unreadable(cause) => return Err(knox.reject(cause)),
-        Presented::Nothing => {
-            let detail = "No credentials were sent. Send a user name and a password by HTTP Basic or as JSON.";
+        Presented::Nothing(detail) => {
             let code = ProblemCode::MissingCredentials;
             return Err(knox.reject(Cause::Credentials { code, detail, offer_basic }));
         }
@@ -126,7 +125,7 @@ async fn verify(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
 async fn logout(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = match authenticate_for(knox, Endpoint::Logout, request).await {
         Ok(auth) => auth,
-        Err(rejection) if rejection.leaves_subject_open() => return log_out_anyone(knox, request, rejection).await,
+        Err(rejection) if rejection.may_have_session() => return log_out_anyone(knox, request, rejection).await,
         Err(rejection) => return Err(rejection),
     };
     // Not there any more: it was revoked in the meantime.

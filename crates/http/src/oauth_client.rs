@@ -9,42 +9,42 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 /// A service that may ask about tokens: its id, and the hash of its secret. See
-/// [`KnoxHttpBuilder::clients`](crate::KnoxHttpBuilder::clients).
+/// [`KnoxHttpBuilder::oauth_clients`](crate::KnoxHttpBuilder::oauth_clients).
 ///
-/// The hash is plain SHA-256, which is right for a secret of 256 random bits, as [`ClientSecret::generate`] makes it, and
+/// The hash is plain SHA-256, which is right for a secret of 256 random bits, as [`OAuthClientSecret::generate`] makes it, and
 /// wrong for a password that a person has chosen: whoever reads the hash would guess that.
 #[derive(Clone)]
-pub struct Client {
+pub struct OAuthClient {
     id: String,
     hash: [u8; 32],
 }
 
-impl Client {
+impl OAuthClient {
     /// The client with that id, and with the secret of that hash: `sha256:` and 64 hexadecimal digits in lower case.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Id`] unless the id is 1 to 255 bytes of printable ASCII, [`ClientError::Hash`] if that is no hash, or
-    /// that of no secret at all.
+    /// [`OAuthClientError::Id`] unless the id is 1 to 255 bytes of printable ASCII, [`OAuthClientError::Hash`] if `hash` is malformed, or
+    /// is the hash of an empty secret.
     ///
     /// # Examples
     ///
     /// ```
-    /// use jwt_knox_http::{Client, ClientSecret};
+    /// use jwt_knox_http::{OAuthClient, OAuthClientSecret};
     ///
-    /// let secret = ClientSecret::generate()?;
-    /// let client = Client::new("orders", &secret.hash())?;
-    /// # Ok::<(), jwt_knox_http::ClientError>(())
+    /// let secret = OAuthClientSecret::generate()?;
+    /// let client = OAuthClient::new("orders", &secret.hash())?;
+    /// # Ok::<(), jwt_knox_http::OAuthClientError>(())
     /// ```
-    pub fn new(id: impl Into<String>, hash: &str) -> Result<Self, ClientError> {
+    pub fn new(id: impl Into<String>, hash: &str) -> Result<Self, OAuthClientError> {
         let id = id.into();
         let is_printable = id.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if id.is_empty() || id.len() > Self::MAX_ID_BYTES || !is_printable {
-            return Err(ClientError::Id);
+            return Err(OAuthClientError::Id);
         }
-        let hex = hash.strip_prefix(PREFIX).ok_or(ClientError::Hash)?;
+        let hex = hash.strip_prefix(PREFIX).ok_or(OAuthClientError::Hash)?;
         let hash = base16ct::lower::decode_vec(hex).ok().and_then(|bytes| bytes.try_into().ok());
-        let hash = hash.filter(|hash| *hash != sha256("")).ok_or(ClientError::Hash)?;
+        let hash = hash.filter(|hash| *hash != sha256("")).ok_or(OAuthClientError::Hash)?;
         Ok(Self { id, hash })
     }
 
@@ -57,9 +57,9 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for OAuthClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("OAuthClient").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -70,20 +70,20 @@ fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// The secret of a [`Client`], which the service gets and the issuer does not keep. `Debug` is redacted, and it is wiped
+/// The secret of a [`OAuthClient`], which the service gets and the issuer does not keep. `Debug` is redacted, and it is wiped
 /// from memory when dropped.
 #[derive(Clone)]
-pub struct ClientSecret(Zeroizing<String>);
+pub struct OAuthClientSecret(Zeroizing<String>);
 
-impl ClientSecret {
+impl OAuthClientSecret {
     /// A new secret: 256 random bits in base64url, which has no character that HTTP Basic would need encoded.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Random`] if the operating system has no random bytes.
-    pub fn generate() -> Result<Self, ClientError> {
+    /// [`OAuthClientError::Random`] if the operating system has no random bytes.
+    pub fn generate() -> Result<Self, OAuthClientError> {
         let mut random = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *random).map_err(|error| ClientError::Random(error.into()))?;
+        getrandom::fill(&mut *random).map_err(|error| OAuthClientError::Random(error.into()))?;
         Ok(Self(Zeroizing::new(Base64UrlUnpadded::encode_string(&*random))))
     }
 
@@ -100,20 +100,20 @@ impl ClientSecret {
     }
 }
 
-impl fmt::Debug for ClientSecret {
+impl fmt::Debug for OAuthClientSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientSecret(redacted)")
+        f.write_str("OAuthClientSecret(redacted)")
     }
 }
 
-/// Why there is no [`Client`], or no [`ClientSecret`].
+/// Why there is no [`OAuthClient`], or no [`OAuthClientSecret`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ClientError {
+pub enum OAuthClientError {
     /// The id is empty, too long, or not printable ASCII.
     #[error("the id of a client is 1 to 255 bytes of printable ASCII")]
     Id,
-    /// The hash is none, or that of no secret.
+    /// The hash is malformed, or that of an empty secret.
     #[error(
         "the hash of a client's secret is `sha256:` and 64 lower-case hexadecimal digits, and not of an empty secret"
     )]
@@ -124,10 +124,10 @@ pub enum ClientError {
 }
 
 /// All clients of an issuer.
-pub(crate) struct Clients(Vec<Client>);
+pub(crate) struct OAuthClients(Vec<OAuthClient>);
 
-impl Clients {
-    pub(crate) fn new(clients: impl IntoIterator<Item = Client>) -> Self {
+impl OAuthClients {
+    pub(crate) fn new(clients: impl IntoIterator<Item = OAuthClient>) -> Self {
         Self(clients.into_iter().collect())
     }
 
@@ -136,7 +136,7 @@ impl Clients {
     pub(crate) fn authenticate(&self, presented: Option<&ClientCredentials>) -> bool {
         let Some(ClientCredentials { id, secret }) = presented else { return false };
         let hash = sha256(secret);
-        let is_one = |client: &Client| client.id.as_bytes().ct_eq(id.as_bytes()) & client.hash.ct_eq(&hash);
+        let is_one = |client: &OAuthClient| client.id.as_bytes().ct_eq(id.as_bytes()) & client.hash.ct_eq(&hash);
         self.0.iter().fold(Choice::from(0), |found, client| found | is_one(client)).into()
     }
 }
@@ -172,10 +172,10 @@ mod tests {
     use super::*;
 
     fn hash(secret: &str) -> String {
-        ClientSecret(Zeroizing::new(secret.to_owned())).hash()
+        OAuthClientSecret(Zeroizing::new(secret.to_owned())).hash()
     }
 
-    fn knows(clients: &Clients, basic: &str) -> bool {
+    fn knows(clients: &OAuthClients, basic: &str) -> bool {
         let credentials = ClientCredentials::from_basic(Base64::encode_string(basic.as_bytes()).as_bytes());
         clients.authenticate(credentials.as_ref())
     }
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_client_is_known_by_its_id_and_its_secret() {
         let clients = [("orders", "one"), ("orders", "two"), ("https://b.example/ +%", "a:b +%é")];
-        let clients = Clients::new(clients.map(|(id, secret)| Client::new(id, &hash(secret)).unwrap()));
+        let clients = OAuthClients::new(clients.map(|(id, secret)| OAuthClient::new(id, &hash(secret)).unwrap()));
         for basic in [
             "orders:one",
             "orders:two",
@@ -212,7 +212,7 @@ mod tests {
         ] {
             assert!(!knows(&clients, basic), "{basic}");
         }
-        assert!(!Clients::new([]).authenticate(ClientCredentials::from_basic(b"YTpi").as_ref()));
+        assert!(!OAuthClients::new([]).authenticate(ClientCredentials::from_basic(b"YTpi").as_ref()));
     }
 
     #[test]
@@ -225,10 +225,10 @@ mod tests {
 
     #[test]
     fn a_generated_secret_has_256_bits_and_the_hash_that_tools_make() {
-        let (one, other) = (ClientSecret::generate().unwrap(), ClientSecret::generate().unwrap());
+        let (one, other) = (OAuthClientSecret::generate().unwrap(), OAuthClientSecret::generate().unwrap());
         assert_eq!(Base64UrlUnpadded::decode_vec(one.expose()).unwrap().len(), 32);
         assert_ne!(one.expose(), other.expose());
-        let clients = Clients::new([Client::new("a", &one.hash()).unwrap()]);
+        let clients = OAuthClients::new([OAuthClient::new("a", &one.hash()).unwrap()]);
         assert!(knows(&clients, &format!("a:{}", one.expose())) && !knows(&clients, &format!("a:{}", other.expose())));
         // FIPS 180-4.
         let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -239,17 +239,17 @@ mod tests {
     fn ids_and_hashes_are_checked() {
         let good = hash("x");
         for id in ["", "a\n", "é", "a\u{7f}", &"a".repeat(256)] {
-            assert!(matches!(Client::new(id, &good), Err(ClientError::Id)), "{id:?}");
+            assert!(matches!(OAuthClient::new(id, &good), Err(OAuthClientError::Id)), "{id:?}");
         }
         for hash in ["", "x", &good[7..], &good.to_uppercase(), &good[..70], &format!("{good}0"), &hash("")] {
-            assert!(matches!(Client::new("a", hash), Err(ClientError::Hash)), "{hash:?}");
+            assert!(matches!(OAuthClient::new("a", hash), Err(OAuthClientError::Hash)), "{hash:?}");
         }
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let secret = ClientSecret::generate().unwrap();
-        assert_eq!(format!("{secret:?}"), "ClientSecret(redacted)");
-        assert_eq!(format!("{:?}", Client::new("a", &secret.hash()).unwrap()), r#"Client { id: "a", .. }"#);
+        let secret = OAuthClientSecret::generate().unwrap();
+        assert_eq!(format!("{secret:?}"), "OAuthClientSecret(redacted)");
+        assert_eq!(format!("{:?}", OAuthClient::new("a", &secret.hash()).unwrap()), r#"OAuthClient { id: "a", .. }"#);
     }
 }

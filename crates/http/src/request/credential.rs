@@ -1,4 +1,4 @@
-//! The `Authorization` header, and the bearer token in it.
+//! What a request is authenticated by: a bearer token in a header, or a session cookie.
 
 use jwt_knox::Rejection;
 use memchr::memchr2;

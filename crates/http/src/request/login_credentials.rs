@@ -1,4 +1,4 @@
-//! Reading credentials out of a request: a bearer token, or a user name and a password.
+//! The user name and the password of a login, by HTTP Basic or in a JSON body.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{
     request::{
         Body, Request,
-        authorization::Values,
+        credential::Values,
         json_body::{self, Wanted},
     },
     response::rejection::Cause,
@@ -112,7 +112,7 @@ const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorizati
 
 /// A member of the body of a login is not what the [`Login`](crate::Login) reads there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the member `{name}` of the body is there twice, or is not of the expected form")]
+#[error("the member `{name}` of the body is duplicated or has the wrong type")]
 pub struct MemberError {
     name: String,
 }
@@ -169,7 +169,8 @@ impl fmt::Debug for Credentials {
 
 /// What a client sent to log in with.
 pub(crate) enum Presented {
-    Nothing,
+    /// Nothing; this says what to send.
+    Nothing(&'static str),
     /// By HTTP Basic; `None` if no account can have them.
     Basic(Option<Credentials>),
     /// In a JSON body; likewise. With the session that is to end for the new one, if the client names one.
@@ -183,25 +184,36 @@ pub(crate) fn basic_or_json(request: &Request<'_>) -> Presented {
     match request.basic() {
         Some(encoded) => Presented::Basic(basic(encoded)),
         None if request.authorization == Values::Several => Presented::Basic(None),
-        None => json(request),
+        None => in_body(
+            request,
+            "Log in with HTTP Basic, or with a JSON body and the header `Content-Type: application/json`.",
+            "No credentials were sent. Send a user name and a password by HTTP Basic or as JSON.",
+        ),
     }
 }
 
-/// What a client sent to log in with in the body.
+/// What a client sent to log in with where only a JSON body counts.
 pub(crate) fn json(request: &Request<'_>) -> Presented {
-    let sent = match json_body::object::<JsonCredentials<'_>>(request, &WANTED) {
+    in_body(
+        request,
+        "Log in with a JSON body and the header `Content-Type: application/json`.",
+        "No credentials were sent. Send a user name and a password as JSON.",
+    )
+}
+
+/// What a client sent to log in with in the body. It is told `media_type` if that is of another type, and `missing` if
+/// there is none.
+fn in_body(request: &Request<'_>, media_type: &'static str, missing: &'static str) -> Presented {
+    let wanted =
+        Wanted { media_type, form: r#"The body must be JSON of the form {"username": "…", "password": "…"}."# };
+    let sent = match json_body::object::<JsonCredentials<'_>>(request, &wanted) {
         Ok(Some(sent)) => sent,
-        Ok(None) => return Presented::Nothing,
+        Ok(None) => return Presented::Nothing(missing),
         Err(cause) => return Presented::Unreadable(cause),
     };
     let end_session = sent.end_session;
     Presented::Json(sent.into_credentials().map(|sent| sent.with_body_of(request)), end_session)
 }
-
-const WANTED: Wanted = Wanted {
-    media_type: "Log in with HTTP Basic, or with a JSON body and the header `Content-Type: application/json`.",
-    form: r#"The body must be JSON of the form {"username": "…", "password": "…"}."#,
-};
 
 /// Whether a login looks at the body at all. What nobody looks at, nobody should wait for.
 pub(crate) fn login_needs_body(request: &Request<'_>) -> bool {
@@ -269,7 +281,7 @@ mod tests {
                 Presented::Json(None, _) => Err(401),
                 Presented::Unreadable(Cause::Other(code, _)) => Err(code.status()),
                 Presented::Unreadable(_) => Err(1),
-                Presented::Nothing | Presented::Basic(_) => Err(0),
+                Presented::Nothing(_) | Presented::Basic(_) => Err(0),
             }
         };
         let good = r#"{"username":"al\u0069ce","password":"x"}"#;

@@ -105,7 +105,7 @@ impl Knox {
         self.admin().epochs().changed(subject);
     }
 
-    /// The active sessions of `subject`, newest first: the list of devices.
+    /// The active sessions of `subject`, newest first.
     ///
     /// # Errors
     ///
