@@ -127,9 +127,17 @@ impl Fetches {
 
     /// Joins the fetch that is under way, or begins one.
     pub(super) fn join(&mut self, ages: &Ages, now: Timestamp, fetching: impl FnOnce() -> Fetching) -> Turn {
-        match self.take_over() {
+        match &self.fetch {
             // Its connection has most likely been given up, and there may be another fetch by now.
-            Turn::Drive(old) if self.is_cool(ages, now) => {
+            Fetch::Abandoned(_) if !self.is_cool(ages, now) => self.take_over(),
+            _ => self.renew(now, fetching),
+        }
+    }
+
+    /// Joins the fetch that somebody drives, or begins one.
+    pub(super) fn renew(&mut self, now: Timestamp, fetching: impl FnOnce() -> Fetching) -> Turn {
+        match self.take_over() {
+            Turn::Drive(old) => {
                 let new = self.begin(now, fetching);
                 // What the application does when it is dropped, is done without the lock.
                 Turn::Drive(Box::pin(async move {
@@ -138,7 +146,7 @@ impl Fetches {
                 }))
             }
             Turn::GoOn => Turn::Drive(self.begin(now, fetching)),
-            turn => turn,
+            Turn::Wait => Turn::Wait,
         }
     }
 

@@ -99,19 +99,21 @@ impl RemoteKeySet {
         })
     }
 
-    /// Fetches the keys now, whatever the cooldown says, or waits for the fetch that is under way: for a service that is not
-    /// to start without keys, and for an operator who has replaced a stolen key.
+    /// Fetches the keys now, whatever the cooldown says: for a service that is not to start without keys, and for an
+    /// operator who has replaced a stolen key. The fetch begins after this call, so its keys are those that are published
+    /// now. One that is under way is waited for, as long as the time limit at most.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if that fails. The present keys then stay.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let (turn, round) = {
-            let now = self.0.clock.now();
-            let mut fetches = self.0.lock();
-            (fetches.join(&self.0.ages, now, || self.0.fetching()), fetches.round())
-        };
+        let (turn, round) = self.0.renew();
+        let is_older = matches!(turn, Turn::Wait);
         self.0.wait(turn, round).await?;
+        if is_older {
+            let (turn, round) = self.0.renew();
+            self.0.wait(turn, round).await?;
+        }
         self.0.lock().outcome()
     }
 
@@ -160,6 +162,13 @@ impl Shared {
             let read = jwks::read(&fetched.jwks, rsa).map_err(StoreError::new)?;
             Ok(Fetched { keys: read.keys, max_age: fetched.max_age })
         })
+    }
+
+    /// Begins a fetch, unless somebody drives one.
+    fn renew(&self) -> (Turn, u64) {
+        let now = self.clock.now();
+        let mut fetches = self.lock();
+        (fetches.renew(now, || self.fetching()), fetches.round())
     }
 
     /// Drives the fetch, or waits until somebody else has, no longer than the time limit.

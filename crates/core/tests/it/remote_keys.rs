@@ -79,11 +79,12 @@ impl Issuer {
 impl JwksSource for Issuer {
     async fn fetch(&self) -> Result<FetchedJwks, StoreError> {
         self.fetches.fetch_add(1, SeqCst);
+        let jwks = self.ring.jwks();
         self.is_held.subscribe().wait_for(|is_held| !is_held).await.unwrap();
         let reply = self.reply.lock().unwrap().clone();
         match reply {
-            Reply::Keys => Ok(FetchedJwks::new(self.ring.jwks())),
-            Reply::KeysFor(max_age) => Ok(FetchedJwks::new(self.ring.jwks()).max_age(max_age)),
+            Reply::Keys => Ok(FetchedJwks::new(jwks)),
+            Reply::KeysFor(max_age) => Ok(FetchedJwks::new(jwks).max_age(max_age)),
             Reply::Text(text) => Ok(FetchedJwks::new(text)),
             Reply::Down => Err(StoreError::new("connection refused")),
             Reply::Panics => panic!("the source of a test panics"),
@@ -535,7 +536,33 @@ fn a_refresh_fetches_at_once_and_says_whether_it_could() {
     drop(one);
     world.issuer.hold(false);
     assert!(matches!(poll(&mut other), Poll::Ready(Ok(()))));
-    assert_eq!(world.issuer.fetches(), 4);
+    assert_eq!(world.issuer.fetches(), 5, "the one of the other began before it");
+}
+
+/// What a fetch brings that began before may have the key that was stolen, and anyone can begin one.
+#[test]
+fn a_refresh_is_a_fetch_that_begins_after_it() {
+    for is_abandoned in [false, true] {
+        let world = World::with_keys();
+        let stolen = world.issuer.token();
+        world.clock.advance(seconds(COOLDOWN));
+        world.issuer.hold(true);
+        let unknown = forged("forged", &world.clock);
+        let mut thief = world.authenticate(&unknown);
+        assert!(poll(&mut thief).is_pending());
+        let thief = (!is_abandoned).then_some(thief);
+
+        world.issuer.promote("new");
+        world.issuer.ring.retire("old").unwrap();
+        let mut refresh = Box::pin(world.keys.refresh());
+        assert!(poll(&mut refresh).is_pending());
+        world.issuer.hold(false);
+        if let Some(mut thief) = thief {
+            assert_eq!(poll(&mut thief), Poll::Ready("unknown_key"));
+        }
+        assert!(matches!(poll(&mut refresh), Poll::Ready(Ok(()))));
+        assert_eq!((world.says(&stolen), world.issuer.fetches()), ("unknown_key", 3));
+    }
 }
 
 #[test]
