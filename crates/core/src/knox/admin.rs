@@ -158,10 +158,12 @@ impl KnoxAdmin {
     }
 
     async fn remove(&self, session: &SessionRef, cause: RevocationCause) -> Result<Revocation, StoreError> {
-        let _ending = self.ending(&session.subject);
+        let ending = self.ending(&session.subject);
         if !self.limit.apply(self.store.remove(session)).await? {
             return Ok(Revocation::NotFound);
         }
+        // Whoever hears of it finds nothing remembered.
+        drop(ending);
         let (subject, ids) = (session.subject.clone(), vec![session.id]);
         self.emit(&Event::Revoked { subject, ids, spared: None, count: 1, cause });
         Ok(Revocation::Revoked)
@@ -183,9 +185,10 @@ impl KnoxAdmin {
         except: Option<&SessionId>,
         cause: RevocationCause,
     ) -> Result<u64, StoreError> {
-        let _ending = self.ending(subject);
+        let ending = self.ending(subject);
         // The store remembers when that was, for logins that began before. So it is the time itself, without leeway.
         let count = self.limit.apply(self.store.remove_all(subject, except, self.now())).await?;
+        drop(ending);
         if count > 0 {
             let subject = subject.clone();
             self.emit(&Event::Revoked { subject, ids: Vec::new(), spared: except.copied(), count, cause });

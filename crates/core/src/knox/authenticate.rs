@@ -13,6 +13,7 @@ use crate::{
         Knox,
         cache::{Asked, CachedToken, StoreAnswer},
         settings::ReuseAction,
+        touch::Touch,
     },
     observer::Event,
     store::record::SessionRecord,
@@ -153,8 +154,8 @@ impl Authenticated {
     /// The claims of the token as a type of the application: its own claims, and the registered ones if the type has
     /// fields for them. The secret (`jti`) is not among them.
     ///
-    /// The signature vouches for them, and so does the record of a session that this library began: a stolen key is not
-    /// enough to change them.
+    /// The signature vouches for them. For those of the application, so does the record of a session that this library
+    /// began: a stolen key is not enough to change them.
     ///
     /// # Errors
     ///
@@ -300,7 +301,7 @@ impl Knox {
             return Decision::Pending(Box::pin(self.authenticate_by_store(token, usage, now)));
         };
         if self.claim_touch(&answer.record, usage, now) {
-            return Decision::Pending(Box::pin(self.record_use(token, answer, now)));
+            return Decision::Pending(Box::pin(self.use_remembered(token, answer, usage, now)));
         }
         let outcome = Ok(Authenticated::new(answer, &token.verified, now));
         Decision::Ready(self.reported(outcome, Some(session)))
@@ -335,8 +336,9 @@ impl Knox {
         let outcome = match self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await {
             Ok(answer) => {
                 token.remember(&answer);
+                let mut answer = answer;
                 if self.claim_touch(&answer.record, usage, now) {
-                    return Box::pin(self.record_use(token, answer, now)).await;
+                    Box::pin(self.record_use(&token, &mut answer, now)).await;
                 }
                 Ok(Authenticated::new(answer, &token.verified, now))
             }
@@ -345,18 +347,29 @@ impl Knox {
         self.reported(outcome, Some(token.verified.claimed().session()))
     }
 
-    /// Tells the store of a use that has been [claimed](Self::claim_touch).
-    async fn record_use(
+    /// Uses a session by what is remembered of it, and tells the store of that.
+    async fn use_remembered(
         &self,
         token: Arc<CachedToken>,
         mut answer: StoreAnswer,
+        usage: Usage,
         now: Timestamp,
     ) -> Result<Authenticated, AuthenticateError> {
-        if self.touch(&mut answer.record, now).await {
-            token.remember(&answer);
+        if self.record_use(&token, &mut answer, now).await == Touch::Refused {
+            // Something has happened of which nothing is remembered: it has ended, or another server has used it since.
+            return self.authenticate_by_store(token, usage, now).await;
         }
         let auth = Authenticated::new(answer, &token.verified, now);
         self.reported(Ok(auth), Some(token.verified.claimed().session()))
+    }
+
+    /// Tells the store of a use that has been [claimed](Self::claim_touch).
+    async fn record_use(&self, token: &CachedToken, answer: &mut StoreAnswer, now: Timestamp) -> Touch {
+        let outcome = self.touch(&mut answer.record, now).await;
+        if outcome == Touch::Recorded {
+            token.remember(answer);
+        }
+        outcome
     }
 
     /// Claims the recording of this use, if it counts as one. `true`: this request has to record it.
@@ -506,7 +519,9 @@ impl Knox {
             return Ok(());
         }
         let is_previous = record.previous.as_ref().is_some_and(|previous| *previous.digest() == token.claimed().digest);
-        if !is_previous || on_reuse == OnReuse::Ignore {
+        // By the clock of the server that has rotated it, the grace may not be over.
+        let is_in_leeway = is_in_grace(record, token, self.expiry_cutoff(now));
+        if !is_previous || is_in_leeway || on_reuse == OnReuse::Ignore {
             return Err(Rejection::Revoked.into());
         }
         let session = record.session_ref();

@@ -81,8 +81,10 @@ impl Knox {
             }
             // Signed before it is stored, so that a token which cannot be made changes nothing.
             let issued = self.issue_again(rotated, &secret, auth, max_token_bytes)?;
-            let _changing = self.admin().epochs().changing(&session.subject);
-            if self.time_limit().apply(store.rotate(&session, &rotation)).await? {
+            let changing = self.admin().epochs().changing(&session.subject);
+            let is_rotated = self.time_limit().apply(store.rotate(&session, &rotation)).await?;
+            drop(changing);
+            if is_rotated {
                 self.emit(&Event::Rotated { session });
                 return Ok(issued);
             }
@@ -129,9 +131,13 @@ impl Knox {
         auth: &Authenticated,
         max_token_bytes: usize,
     ) -> Result<Issued, IssueError> {
-        let custom = auth.custom_claims(&self.0.jwt.profile.format);
-        let issued_at = self.now();
-        let token = self.sign(&record, secret, &auth.audiences(), &custom, issued_at)?;
+        let (custom, issued_at) = (auth.custom_claims(&self.0.jwt.profile.format), self.now());
+        // What was written into the store since the login prolongs nothing.
+        let expires_at = [record.absolute_expires_at, auth.verified().claimed().expires_at].into_iter().flatten().min();
+        let token = self.sign(&record, expires_at, secret, &auth.audiences(), &custom, issued_at)?;
+        // Again, now that there is a token: if the old key was stolen and has been replaced in the meantime, none of the new
+        // one follows from what may have been forged.
+        self.0.jwt.recheck(&self.0.keys, auth.verified(), issued_at)?;
         let bytes = token.expose().len();
         if bytes > max_token_bytes {
             return Err(IssueError::TooLarge { bytes, max: max_token_bytes });

@@ -40,22 +40,30 @@ impl ClaimSet {
         ClaimsDigest::new(self.0.iter().filter(|(name, _)| !format.is_reserved(name)))
     }
 
+    /// Drops the claims that `is_kept` does not want.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.0.retain(|name, _| is_kept(name));
+    }
+
     /// How much memory the claims take, in bytes, give or take.
     pub(crate) fn bytes(&self) -> usize {
-        fn member((name, value): (&String, &Value)) -> usize {
-            // A node of a tree is two thirds full on average.
-            (size_of::<String>() * 3 / 2) + name.len() + of(value)
+        /// A node of a tree has room for eleven members, and is half full at least unless it is the only one.
+        const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 4 * size_of::<usize>();
+        fn object(members: &Map<String, Value>) -> usize {
+            let inner: usize = members.iter().map(|(name, value)| name.len() + of(value)).sum();
+            members.len().div_ceil(6) * NODE + inner
         }
+        /// Beyond the value itself.
         fn of(value: &Value) -> usize {
-            let inner = match value {
+            match value {
                 Value::Null | Value::Bool(_) | Value::Number(_) => 0,
                 Value::String(string) => string.len(),
-                Value::Array(values) => values.iter().map(of).sum(),
-                Value::Object(members) => members.iter().map(member).sum(),
-            };
-            (size_of::<Value>() * 3 / 2) + inner
+                // It grows by doubling.
+                Value::Array(values) => 2 * size_of_val(&**values) + values.iter().map(of).sum::<usize>(),
+                Value::Object(members) => object(members),
+            }
         }
-        self.0.iter().map(member).sum()
+        object(&self.0)
     }
 
     /// A NumericDate (RFC 7519 §2), which may have a fraction.

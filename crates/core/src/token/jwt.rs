@@ -267,7 +267,7 @@ impl JwtCodec {
             Some(name) => name.parse().map_err(|_| Rejection::Malformed("`jti_alg` is not a known hash"))?,
         };
         let digest = algorithm.digest(&secret).ok_or(Rejection::Malformed("the secret is not hexadecimal"))?;
-        let claims = ClaimSet(claims);
+        let mut claims = ClaimSet(claims);
         // Registered claims have one type (RFC 7519 §4.1), also those that mean nothing in this format.
         for name in ["sub", "jti", "nonce"] {
             claims.string(name)?;
@@ -304,6 +304,8 @@ impl JwtCodec {
             _ => digest.session_id(),
         };
         let scope = claims.string(&format.names().scope)?.map(str::to_owned);
+        // Nothing vouches for these but the key.
+        claims.retain(|name| !format.is_unused(name));
         Ok(Claimed {
             session: SessionRef::new(subject, session_id),
             secret,

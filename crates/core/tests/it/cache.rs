@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::Poll,
@@ -14,7 +14,7 @@ use jwt_knox::*;
 use serde_json::json;
 
 use crate::{
-    fixture::{Fixture, KEY, START, State, expires_after, rejection, seconds, subject, with_claims},
+    fixture::{Fixture, KEY, START, State, at, expires_after, rejection, seconds, subject, with_claims},
     waiting::poll_once,
 };
 
@@ -300,4 +300,70 @@ impl Interceptor for Gate {
         }
         answer
     }
+}
+
+/// What hears of an ending, as to close a connection, finds nothing remembered that says otherwise.
+#[tokio::test]
+async fn whoever_hears_of_an_ending_sees_it() {
+    for end in ["revoke", "revoke_all", "rotate"] {
+        let (issued, knox) = (Arc::<OnceLock<Issued>>::default(), Arc::<OnceLock<Knox>>::default());
+        let seen = Arc::<Mutex<Vec<bool>>>::default();
+        let observer = observer_fn({
+            let (issued, knox, seen) = (issued.clone(), knox.clone(), seen.clone());
+            move |event| {
+                if matches!(event, Event::Revoked { .. } | Event::Rotated { .. }) {
+                    let outcome =
+                        poll_once(pin!(knox.get().unwrap().authenticate(issued.get().unwrap().token.expose())));
+                    seen.lock()
+                        .unwrap()
+                        .push(matches!(outcome, Poll::Ready(Ok(auth)) if auth.session().previous.is_none()));
+                }
+            }
+        });
+        let fixture = Fixture::with(|builder| builder.observer(observer).cache(Cache::default().max_age(seconds(60))));
+        let token = fixture.login("alice").await;
+        let auth = fixture.authenticate(&token).await;
+        issued.set(token).unwrap();
+        knox.set(fixture.knox.clone()).unwrap();
+        match end {
+            "revoke" => assert!(fixture.knox.revoke(&auth.session_ref()).await.unwrap().is_revoked()),
+            "revoke_all" => assert_eq!(fixture.knox.revoke_all(auth.subject()).await.unwrap(), 1),
+            _ => drop(fixture.knox.rotate(&auth).await.unwrap()),
+        }
+        assert_eq!(*seen.lock().unwrap(), [false], "{end}");
+    }
+}
+
+/// The store says so when it is told of a use.
+#[tokio::test]
+async fn an_ending_elsewhere_is_seen_when_a_use_is_recorded() {
+    let settings =
+        |builder: KnoxBuilder| builder.cache(Cache::default().max_age(seconds(3600))).touch_interval(seconds(60));
+    let fixture = Fixture::with(settings);
+    let issued = fixture.login("alice").await;
+    assert!(fixture.is_valid(&issued).await);
+    let other = fixture.server(SigningKey::hs256(KEY).unwrap()).build().unwrap();
+    assert!(other.revoke(&issued.session.session_ref()).await.unwrap().is_revoked());
+    assert!(fixture.is_valid(&issued).await, "it is remembered");
+    fixture.set(60);
+    assert_eq!(fixture.rejection(issued.token.expose()).await, Rejection::Revoked);
+}
+
+/// A server whose clock is ahead has used a session: this one tries to record its own use once, and not each time.
+#[tokio::test]
+async fn a_later_use_elsewhere_is_found_out_once() {
+    let settings =
+        |builder: KnoxBuilder| builder.cache(Cache::default().max_age(seconds(3600))).touch_interval(seconds(60));
+    let fixture = Fixture::with(settings);
+    let issued = fixture.login("alice").await;
+    assert!(fixture.is_valid(&issued).await);
+    fixture.set(60);
+    let ahead = ManualClock::new(at(START + 70));
+    let other = fixture.server(SigningKey::hs256(KEY).unwrap()).clock(ahead).build().unwrap();
+    assert!(other.authenticate(issued.token.expose()).await.is_ok());
+    let touches = fixture.calls(Operation::Touch);
+    for _ in 0..5 {
+        assert!(fixture.is_valid(&issued).await);
+    }
+    assert_eq!(fixture.calls(Operation::Touch), touches + 1);
 }

@@ -482,3 +482,32 @@ async fn rejects_a_rotation_that_would_grant_more_than_the_login() {
         assert!(matches!(fixture.knox.rotate(&auth).await, Err(IssueError::Rejected(Rejection::Revoked))));
     }
 }
+
+/// Two servers whose clocks differ by less than the leeway: the token is no longer valid on the one that is ahead, and nobody
+/// has stolen it.
+#[tokio::test]
+async fn a_token_after_its_grace_is_no_reuse_within_the_leeway() {
+    let audit = Audit::default();
+    let fixture = Fixture::with(|builder| builder.leeway(seconds(30)).observer(audit.observer()));
+    let old = fixture.login("alice").await;
+    let new = fixture.rotate(&old).await;
+    audit.take();
+    for second in [10, 39] {
+        fixture.set(second);
+        assert_eq!(fixture.rejection(old.token.expose()).await, Rejection::Revoked, "{second}");
+        assert!(fixture.is_valid(&new).await);
+    }
+    fixture.set(40);
+    assert_eq!(fixture.rejection(old.token.expose()).await, Rejection::Reused);
+    assert!(!fixture.is_valid(&new).await);
+}
+
+/// Whoever writes into the database does not get a token of its key that lives longer.
+#[tokio::test]
+async fn a_rotation_does_not_prolong_what_the_token_says() {
+    let fixture = Fixture::with_lifetime(expires_after(100));
+    let issued = fixture.login("alice").await;
+    fixture.tamper(&issued, |record| (record.absolute_expires_at, record.expires_at) = (None, None)).await;
+    let rotated = fixture.rotate(&issued).await;
+    assert_eq!(claims(&rotated)["exp"], claims(&issued)["exp"]);
+}

@@ -1,5 +1,10 @@
 //! A thief of the signing key who has a session: what the record vouches for.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
 use jwt_knox::*;
 use serde_json::{Value, json};
 
@@ -104,6 +109,55 @@ async fn forged_claims_do_not_get_into_a_token_of_the_next_key() {
     let again = knox.rotate(&auth).await.unwrap();
     assert_eq!(claims(&again)["role"], "editor");
     assert_ne!(secret(&again), secret(&rotated));
+}
+
+/// The key is replaced while a rotation asks who the user is, and so does one that gives the same secret again.
+#[tokio::test]
+async fn a_rotation_under_way_gives_no_token_of_the_next_key() {
+    for is_again in [false, true] {
+        let ring = KeyRing::new(SigningKey::hs256(KEY).unwrap().with_key_id("stolen").unwrap());
+        let is_found_out = Arc::new(AtomicBool::new(false));
+        let check = subject_check_fn({
+            let (ring, is_found_out) = (ring.clone(), is_found_out.clone());
+            move |_| {
+                if is_found_out.swap(false, SeqCst) {
+                    ring.replace("stolen", SigningKey::hs256([1; 32]).unwrap().with_key_id("next").unwrap()).unwrap();
+                }
+                async { Ok(SubjectStatus::Active) }
+            }
+        });
+        let knox = Fixture::new().server(ring).subject_check(check).build().unwrap();
+        let issued = knox.issue(editor()).await.unwrap();
+        let auth = knox.authenticate(issued.token.expose()).await.unwrap();
+        if is_again {
+            knox.rotate(&auth).await.unwrap();
+        }
+        is_found_out.store(true, SeqCst);
+        let outcome = knox.rotate(&auth).await;
+        assert!(matches!(outcome, Err(IssueError::Rejected(Rejection::UnknownKey))), "{outcome:?}");
+    }
+}
+
+/// Claims that mean something in other formats only, and those of a login elsewhere.
+#[tokio::test]
+async fn claims_that_nothing_vouches_for_are_not_there() {
+    let fixture = Fixture::new();
+    let issued = fixture.login("alice").await;
+    let token = with_claims(&issued, json!({"nonce": "forged"}));
+    let auth = fixture.knox.authenticate(&token).await.unwrap();
+    assert_eq!(auth.claims::<Value>().unwrap().get("nonce"), None);
+    assert_eq!(auth.claims::<Value>().unwrap()["sub"], "alice");
+
+    let knox = fixture
+        .server(SigningKey::hs256(KEY).unwrap())
+        .profile(TokenProfile::new().format(TokenFormat::drf_jwt_knox()))
+        .build()
+        .unwrap();
+    let issued = knox.issue(subject("alice")).await.unwrap();
+    let token = with_claims(&issued, json!({"sub": "root", "scope": null}));
+    let auth = knox.authenticate(&token).await.unwrap();
+    let claims = auth.claims::<Value>().unwrap();
+    assert_eq!((claims.get("sub"), &claims["username"]), (None, &json!("alice")));
 }
 
 /// A session of another library has no digest of its claims. There, the key alone vouches for them, and goes on to.

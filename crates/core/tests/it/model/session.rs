@@ -62,10 +62,12 @@ impl ModelSession {
     }
 
     /// Whether a token with that secret is valid, as far as secrets go.
-    pub(super) fn knows(&self, secret: usize, now: i64) -> Known {
+    pub(super) fn knows(&self, secret: usize, now: i64, cutoff: i64) -> Known {
         match self.secret - secret {
             0 => Known::Present,
             1 if now < self.grace_ends => Known::Previous,
+            // By another clock, the grace may not be over.
+            1 if cutoff < self.grace_ends => Known::No,
             1 => Known::Reused,
             _ => Known::No,
         }

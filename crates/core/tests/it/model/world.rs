@@ -117,7 +117,7 @@ impl World {
         } else if session.is_gone {
             Some(Rejection::Revoked)
         } else {
-            match session.knows(presented.secret, self.now) {
+            match session.knows(presented.secret, self.now, self.cutoff()) {
                 Known::No => Some(Rejection::Revoked),
                 Known::Reused => Some(Rejection::Reused),
                 Known::Present | Known::Previous => session.has_expired(self.cutoff()).then_some(Rejection::Expired),
@@ -218,7 +218,7 @@ impl World {
         } else if session.is_gone || session.has_expired(cutoff) {
             Some(Rejection::Revoked)
         } else {
-            match session.knows(self.tokens[token].secret, now) {
+            match session.knows(self.tokens[token].secret, now, cutoff) {
                 Known::Present => {
                     session.used = session.used.max(now);
                     session.record_use(now);
