@@ -218,7 +218,7 @@ fn installed(program: &str) -> Command {
 /// What Debian's nginx.conf has around the file of the guide.
 const NGINX: &str = include_str!("../proxies/nginx.conf");
 
-/// Answers all that it gets, and keeps the heads of the requests. A request to open a WebSocket becomes an echo.
+/// Answers all that it gets, and keeps the heads of the requests. One that wants another protocol becomes an echo.
 struct Application {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -254,10 +254,15 @@ fn serve(stream: &TcpStream, kept: &Mutex<Vec<String>>) {
             }
         }
         kept.lock().unwrap().push(head.clone());
-        if values(&head, "upgrade") == ["websocket"] {
-            // The answer to the key of RFC 6455 §1.3.
-            let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        let is_web_socket = !values(&head, "sec-websocket-key").is_empty();
+        let protocols =
+            values(&head, "upgrade").into_iter().filter(|protocol| is_web_socket == (protocol == "websocket"));
+        if let Some(protocol) = protocols.last() {
+            // The answer to the key of RFC 6455 §1.3, which means nothing for another protocol.
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+            );
             let _ = (&*stream).write_all(answer.as_bytes());
             let _ = std::io::copy(&mut reader, &mut &*stream);
             return;
@@ -456,6 +461,42 @@ fn a_web_socket_opens_with_a_token_only(site: &Site) {
     assert_eq!(echo, "hello\n");
 }
 
+/// The rest of such a connection would be requests of which the proxy sees nothing.
+fn a_client_changes_to_no_other_protocol(site: &Site) {
+    let token = site.alice();
+    let h2c = || Call::get("/").bearer(&token).header("Connection", "Upgrade, HTTP2-Settings");
+    let h2c = || h2c().header("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA");
+    for call in [
+        h2c().header("Upgrade", "h2c"),
+        h2c().header("Upgrade", "h2c, websocket"),
+        h2c().header("Upgrade", "h2c").header("Upgrade", "websocket"),
+        h2c().header("Upgrade", "websocket").header("Upgrade", "h2c"),
+        h2c().header("Upgrade", "TLS/1.0"),
+    ] {
+        let reply = site.send(&call);
+        assert_ne!(reply.status, 101, "{reply:?}");
+        for head in site.app.take() {
+            assert!(values(&head, "upgrade").iter().all(|protocol| protocol == "websocket"), "{head}");
+        }
+    }
+    site.send(&Call::new("CONNECT", "app:80").bearer(&token));
+    assert_eq!(site.app.take(), [""; 0]);
+}
+
+/// However a path is written that some application may take for one below /admin.
+fn a_scope_is_asked_for_however_the_path_is_written(site: &Site) {
+    let (alice, root) = (site.alice(), site.login("root", "toor"));
+    for path in
+        ["/admin", "/admin?x", "/admin/", "//admin/users", "/./admin/users", "/x/../admin/users", "/%61dmin/users"]
+    {
+        let reply = site.send(&Call::get(path).bearer(&alice));
+        assert!([301, 307, 308, 400, 403].contains(&reply.status), "{path}: {reply:?}");
+        assert_eq!(site.app.take(), [""; 0], "{path}");
+    }
+    site.pass(&Call::get("/admin/users").bearer(&root));
+    site.pass(&Call::get("/administrators").bearer(&alice));
+}
+
 /// How long the upload is that is rejected while it is under way.
 const UPLOAD: usize = 50 << 20;
 
@@ -503,5 +544,7 @@ proxies! {
     a_client_cannot_say_who_it_is
     a_request_with_a_cookie_is_judged_by_its_own_method
     a_web_socket_opens_with_a_token_only
+    a_client_changes_to_no_other_protocol
+    a_scope_is_asked_for_however_the_path_is_written
     a_client_that_uploads_with_an_expired_token_reads_the_401
 }

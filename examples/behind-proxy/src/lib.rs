@@ -40,7 +40,14 @@ async fn log_in(credentials: Credentials) -> Result<NewSession, LoginError> {
 
 /// The application. It verifies nothing, so nobody but the proxy may reach it.
 pub fn app() -> Router {
-    Router::new().route("/", get(greet)).route("/admin/", get(greet))
+    Router::new().route("/", get(greet)).route("/admin/", get(greet_admin))
+}
+
+/// Only for tokens with the scope `admin`. The proxy has asked for it by the path as it reads that, which may be in another
+/// way than here.
+async fn greet_admin(headers: HeaderMap) -> Result<String, StatusCode> {
+    let scopes = headers.get("x-auth-scope").and_then(|scopes| scopes.to_str().ok()).unwrap_or_default();
+    if scopes.split(' ').any(|scope| scope == "admin") { greet(headers).await } else { Err(StatusCode::FORBIDDEN) }
 }
 
 async fn greet(headers: HeaderMap) -> Result<String, StatusCode> {

@@ -48,6 +48,10 @@ fn the_proxy_is_told_who_it_is_and_the_application_believes_it() {
 
     let answer = send(servers.app, "GET /", "X-Auth-Subject: Zo%C3%AB");
     assert!(answer.ends_with("Hello, user Zo\u{eb}\n"), "{answer}");
+    let admin =
+        |scopes: &str| send(servers.app, "GET /admin/", &format!("X-Auth-Subject: 1\r\nX-Auth-Scope: {scopes}"));
+    assert!(admin("sessions admin").ends_with("Hello, user 1\n"));
+    assert!(admin("sessions administrator").starts_with("HTTP/1.1 403 "));
     for header in ["X-Other: 1", "X-Auth-Subject: 1\r\nX-Auth-Subject: 2"] {
         assert!(send(servers.app, "GET /", header).starts_with("HTTP/1.1 500 "), "{header}");
     }
