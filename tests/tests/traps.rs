@@ -193,6 +193,27 @@ fn a_rocket_guard_that_fails_does_not_forward() {
     assert_eq!(Call::get("/maybe").send(address).body, "maybe");
 }
 
+/// One guard has rejected the credential that it reads, and the next one finds none where it looks.
+#[test]
+fn a_second_option_on_rocket_does_not_hide_what_the_first_one_has_swallowed() {
+    use jwt_knox_rocket::{KnoxAuth, VerifiedToken, fairing};
+    use rocket::{get, routes};
+
+    #[get("/")]
+    fn both(auth: Option<KnoxAuth>, token: Option<VerifiedToken>) -> &'static str {
+        if auth.is_none() && token.is_none() { "nobody" } else { "somebody" }
+    }
+
+    let world = World::with(StoreKind::Memory, |core| core, |http| http.header("X-Auth-Token"));
+    let verifier = VerifierHttp::builder(world.knox.verifier()).build().unwrap();
+    let address =
+        serve::rocket(move |rocket| rocket.attach(fairing(world.knox)).manage(verifier).mount("/", routes![both]));
+    assert_eq!(Call::get("/").send(address).body, "nobody");
+    let reply = Call::get("/").header("X-Auth-Token", "Bearer a.b.c").send(address);
+    assert_eq!((reply.status, &reply.json()["code"]), (401, &"invalid_token".into()));
+    assert_eq!(Call::get("/").bearer("a.b.c").send(address).status, 401);
+}
+
 /// A ready route behind a guard goes by what the guard has found.
 #[test]
 fn a_ready_route_behind_a_rocket_guard_verifies_once() {

@@ -2,7 +2,7 @@
 
 use std::{
     io::Cursor,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use jwt_knox_http::{AuthSlot, Handle, HttpRejection, KnoxHttp, Request as KnoxRequest, Requirement, VerifierHttp};
@@ -87,25 +87,35 @@ pub(crate) async fn authenticate<H: Handle>(
     authenticating.await
 }
 
-/// Why a guard rejected the request: a catcher cannot see a guard's error, so it is left here for it.
+/// Why guards rejected the request: a catcher cannot see a guard's error, so it is left here for it.
 #[derive(Default)]
-struct LastRejection(Mutex<Option<HttpRejection>>);
+struct Stash(Mutex<Rejections>);
+
+#[derive(Default)]
+struct Rejections {
+    last: Option<HttpRejection>,
+    /// One that nobody may take for a request without a credential.
+    grave: Option<HttpRejection>,
+}
 
 pub(crate) fn stash(request: &Request<'_>, rejection: &HttpRejection) {
-    let LastRejection(last) = request.local_cache(LastRejection::default);
-    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(rejection.clone());
+    let mut rejections = rejections(request);
+    rejections.last = Some(rejection.clone());
+    if rejection.forbids_anonymous() {
+        rejections.grave = Some(rejection.clone());
+    }
 }
 
 /// The rejection that a guard has left, if nobody may take it for a request without a credential.
 pub(crate) fn swallowed(request: &Request<'_>) -> Option<HttpRejection> {
-    let LastRejection(last) = request.local_cache(LastRejection::default);
-    let last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    last.clone().filter(HttpRejection::forbids_anonymous)
+    rejections(request).grave.clone()
 }
 
 /// The rejection that a guard has left for a catcher of `status`.
 pub(crate) fn stashed(request: &Request<'_>, status: Status) -> Option<HttpRejection> {
-    let LastRejection(last) = request.local_cache(LastRejection::default);
-    let last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    last.clone().filter(|rejection| rejection.status() == status.code)
+    rejections(request).last.clone().filter(|rejection| rejection.status() == status.code)
+}
+
+fn rejections<'a>(request: &'a Request<'_>) -> MutexGuard<'a, Rejections> {
+    request.local_cache(Stash::default).0.lock().unwrap_or_else(PoisonError::into_inner)
 }

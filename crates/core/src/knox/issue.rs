@@ -142,6 +142,9 @@ impl NewSession {
 
     /// Grants these scopes, in place of those set before: the claim `scope` of [RFC 8693 §4.2].
     ///
+    /// Scopes confine a token. One without them is its owner's and may do all that its user may, so an empty list grants
+    /// more than a short one: for a user who may do nothing, issue no token, or give it a scope that grants nothing.
+    ///
     /// [RFC 8693 §4.2]: https://www.rfc-editor.org/rfc/rfc8693#section-4.2
     ///
     /// # Errors
