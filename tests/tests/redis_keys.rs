@@ -32,6 +32,45 @@ async fn the_key_still_expires_after_a_login_that_evicts_all() {
     assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 1);
 }
 
+/// A session that never expires keeps the key, and no longer than it is there itself once the others are ended.
+#[tokio::test]
+#[cfg_attr(not(knox_redis), ignore = "KNOX_TEST_REDIS_URL is not set")]
+async fn the_key_expires_with_the_session_that_was_spared() {
+    const DAY: i64 = 24 * 3600;
+    let url = env::var("KNOX_TEST_REDIS_URL").unwrap();
+    let mut connection = redis::Client::open(url).unwrap().get_connection_manager().await.unwrap();
+    let prefix = format!("jwt-knox-test-spared-{}", std::process::id());
+    let store = RedisStore::with_prefix(connection.clone(), &*prefix);
+    let (subject, now) = (Subject::new("alice").unwrap(), Timestamp::now());
+    let mut lives = async || -> i64 {
+        redis::cmd("TTL").arg(format!("{prefix}:{{YWxpY2U}}")).query_async(&mut connection).await.unwrap()
+    };
+    let session = |number: u32, seconds: Option<i64>| {
+        let digest = format!("sha256:{number:032x}{number:032x}").parse().unwrap();
+        let mut record = SessionRecord::new(subject.clone(), digest, now);
+        let after = |seconds: i64| now.checked_add(Duration::from_secs(seconds.unsigned_abs())).unwrap();
+        record.expires_at = seconds.map(after);
+        record
+    };
+    for (seconds, expected) in [(3600, DAY), (30 * DAY, 30 * DAY + 15 * 60)] {
+        let (endless, spared) = (session(1, None), session(2, Some(seconds)));
+        for record in [&endless, &spared] {
+            let _ = store.insert(record.clone(), None, now).await.unwrap();
+        }
+        assert!(store.remove(&endless.session_ref()).await.unwrap());
+        assert_eq!(lives().await, -1, "it is not known that no other session never expires");
+        assert_eq!(store.remove_all(&subject, Some(&spared.id), now).await.unwrap(), 0);
+        assert!((expected - 60..=expected).contains(&lives().await), "{}", lives().await);
+        assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 1);
+    }
+    let endless = session(1, None);
+    // It begins when all were revoked.
+    let _ = store.insert(endless.clone(), None, now).await.unwrap();
+    assert_eq!(store.remove_all(&subject, Some(&endless.id), now).await.unwrap(), 0);
+    assert_eq!(lives().await, -1);
+    assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 1);
+}
+
 /// More sessions than a script has room for on its stack.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(not(knox_redis), ignore = "KNOX_TEST_REDIS_URL is not set")]

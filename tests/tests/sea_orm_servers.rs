@@ -274,3 +274,42 @@ async fn one_subject_leaves_room_for_others_on_postgres() {
 async fn one_subject_leaves_room_for_others_on_mysql() {
     one_subject_leaves_room(&TestDatabase::mysql()).await;
 }
+
+/// Another transaction holds the lock of a subject. Logins that were given up in the meantime do not begin afterwards, and the
+/// end of a session does not wait with them.
+async fn logins_that_are_given_up_do_not_begin(database: &TestDatabase) {
+    let (store, admin) = (database.store(), database.connect(1));
+    let (busy, limit) = (subject(), Some(SessionLimit::evict_oldest(2).unwrap()));
+    let (kept, ended) = (session(&busy), session(&busy));
+    for record in [&kept, &ended] {
+        assert_eq!(store.insert(record.clone(), limit, now()).await.unwrap(), INSERTED);
+    }
+    let holder = admin.begin().await.unwrap();
+    let lock = format!("SELECT subject FROM jwt_knox_subjects WHERE subject = '{busy}' FOR UPDATE");
+    execute(&holder, &lock).await.unwrap();
+    let mut logins = JoinSet::new();
+    for _ in 0..8 {
+        let (store, busy) = (store.clone(), busy.clone());
+        let login = async move { store.insert(session(&busy), limit, now()).await };
+        logins.spawn(timeout(Duration::from_millis(200), login));
+    }
+    assert!(logins.join_all().await.iter().all(Result::is_err));
+    assert!(timeout(Duration::from_secs(5), store.remove(&ended.session_ref())).await.unwrap().unwrap());
+    holder.commit().await.unwrap();
+    // This one has its turn after them.
+    assert_eq!(store.insert(session(&busy), limit, now()).await.unwrap(), INSERTED);
+    let ids: Vec<_> = store.list(&busy, now()).await.unwrap().iter().map(|record| record.id).collect();
+    assert!(ids.len() == 2 && ids.contains(&kept.id), "{ids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(knox_postgres), ignore = "KNOX_TEST_POSTGRES_URL is not set")]
+async fn logins_that_are_given_up_do_not_begin_on_postgres() {
+    logins_that_are_given_up_do_not_begin(&TestDatabase::postgres()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(knox_mysql), ignore = "KNOX_TEST_MYSQL_URL is not set")]
+async fn logins_that_are_given_up_do_not_begin_on_mysql() {
+    logins_that_are_given_up_do_not_begin(&TestDatabase::mysql()).await;
+}

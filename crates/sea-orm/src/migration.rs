@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, DynIden, EntityName, Stat
 use sea_orm_migration::{
     IntoSchemaManagerConnection, MigrationName, MigrationTrait, MigratorTrait, SchemaManager, SchemaManagerConnection,
     async_trait,
-    prelude::{Alias, ColumnDef, Index, IntoIden, Query, Table},
+    prelude::{Alias, ColumnDef, Index, IntoIden, Query, Table, TableCreateStatement},
 };
 
 use crate::entity::{Column, Entity, subject_lock};
@@ -49,6 +49,7 @@ impl MigratorTrait for Migrator {
         C: IntoSchemaManagerConnection<'c>,
     {
         let connection = db.into_database_executor();
+        check_session(&connection).await?;
         let mut attempt = 0;
         loop {
             if is_up_to_date(&connection).await? {
@@ -66,6 +67,15 @@ impl MigratorTrait for Migrator {
             tracing::debug!(error = &error as &dyn std::error::Error, attempt, "the migration is tried again");
             tokio::time::sleep(PAUSE * attempt).await;
         }
+    }
+
+    /// Drops the tables of this crate and makes them again. Those of the application stay, unlike with the method that a
+    /// migrator has by default.
+    async fn fresh<'c, C>(db: C) -> Result<(), DbErr>
+    where
+        C: IntoSchemaManagerConnection<'c>,
+    {
+        Steps::refresh(db).await
     }
 }
 
@@ -162,8 +172,15 @@ impl MigrationTrait for CreateSessions {
         check_server(manager).await?;
         let types = Types::for_backend(manager).await?;
         let column = |column: Column, of_type: &str| ColumnDef::new(column).custom(Alias::new(of_type)).to_owned();
+        // Whatever the server takes by default: one with transactions, and locks of rows.
+        let with_engine = |table: &mut TableCreateStatement| {
+            if manager.get_database_backend() == DatabaseBackend::MySql {
+                table.engine("InnoDB");
+            }
+            table.to_owned()
+        };
         manager
-            .create_table(
+            .create_table(with_engine(
                 Table::create()
                     .table(Entity)
                     .if_not_exists()
@@ -180,9 +197,8 @@ impl MigrationTrait for CreateSessions {
                     .col(column(Column::Claims, types.ascii_160).null())
                     .col(column(Column::Label, types.text).null())
                     .col(column(Column::Attributes, types.text).not_null())
-                    .primary_key(Index::create().col(Column::Subject).col(Column::Id))
-                    .to_owned(),
-            )
+                    .primary_key(Index::create().col(Column::Subject).col(Column::Id)),
+            ))
             .await?;
         let mut index = Index::create().name(EXPIRY_INDEX).table(Entity).col(Column::ExpiresAt).to_owned();
         // MySQL has no `IF NOT EXISTS` for an index, and a migration there can stop half way.
@@ -200,15 +216,14 @@ impl MigrationTrait for CreateSessions {
         }
         let subject = subject_lock::Column::Subject;
         manager
-            .create_table(
+            .create_table(with_engine(
                 Table::create()
                     .table(subject_lock::Entity)
                     .if_not_exists()
                     .col(ColumnDef::new(subject).custom(Alias::new(types.subject)).not_null())
                     .col(ColumnDef::new(subject_lock::Column::RevokedAt).custom(Alias::new(types.timestamp)).null())
-                    .primary_key(Index::create().col(subject))
-                    .to_owned(),
-            )
+                    .primary_key(Index::create().col(subject)),
+            ))
             .await
     }
 
@@ -294,6 +309,23 @@ async fn check_server(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         }
         // The driver brings its own SQLite.
         _ => {}
+    }
+    Ok(())
+}
+
+/// Rejects a connection on which what is answered need not be committed.
+async fn check_session(connection: &SchemaManagerConnection<'_>) -> Result<(), DbErr> {
+    if connection.get_database_backend() != DatabaseBackend::MySql {
+        return Ok(());
+    }
+    let query = Statement::from_string(DatabaseBackend::MySql, "SELECT CAST(@@autocommit AS SIGNED) AS answer");
+    let answer = connection.query_one_raw(query).await?;
+    if answer.is_some_and(|row| row.try_get::<i64>("", "answer").is_ok_and(|autocommit| autocommit == 0)) {
+        return Err(DbErr::Custom(
+            "jwt-knox cannot use this database: `autocommit` is off, so nothing that it ends would stay ended; leave it \
+             on"
+            .to_owned(),
+        ));
     }
     Ok(())
 }

@@ -18,7 +18,10 @@ use sea_orm::{
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, UpdateMany,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, Order, Query},
 };
-use tokio::{runtime::Handle, sync::OnceCell};
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, oneshot},
+};
 
 #[cfg(feature = "postgres")]
 use crate::announce::require_postgres;
@@ -27,7 +30,7 @@ use crate::{
     convert::{date_time, record, revoked_at, row, store_error},
     entity::{ActiveModel, Column, Entity, subject_lock},
     galera, retry,
-    turns::Turns,
+    turns::{Row, Turns},
 };
 
 /// Keeps sessions in a database that SeaORM talks to: SQLite, PostgreSQL, MySQL or MariaDB.
@@ -118,20 +121,29 @@ impl SeaOrmStore {
         runtime.spawn(work(self.clone())).await.map_err(store_error)?
     }
 
-    /// Writes sessions of `subject`, in a task, until it is done.
+    /// Writes on `row`, in a task, until it is done.
     async fn write<T, F>(
         &self,
-        subject: &Subject,
-        statements: impl Fn(Self) -> F + Send + Sync + 'static,
+        row: Row,
+        effort: Effort,
+        statements: impl Fn(Self, Wanted) -> F + Send + Sync + 'static,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, DbErr>> + Send + 'static,
     {
-        let subject = subject.clone();
+        let (sender, _caller) = oneshot::channel();
+        let wanted = Wanted { effort, caller: Arc::new(sender) };
         self.in_task(async move |store: Self| {
-            let turn = store.shared.turns.wait(&subject).await?;
-            turn.take(retry::until_done(&store.connection, || statements(store.clone()))).await
+            let turn = store.shared.turns.wait(&row).await?;
+            let attempt = || {
+                let (is_wanted, work) = (wanted.check(), statements(store.clone(), wanted.clone()));
+                async move {
+                    is_wanted?;
+                    work.await
+                }
+            };
+            turn.take(retry::until_done(&store.connection, attempt)).await
         })
         .await
     }
@@ -148,14 +160,22 @@ impl SeaOrmStore {
         if let Some(expiry) = expires_at {
             update = update.col_expr(Column::ExpiresAt, later_of(Column::ExpiresAt, date_time(expiry)?));
         }
-        self.change(session, update.build(self.connection.get_database_backend()), announces).await
+        let update = update.build(self.connection.get_database_backend());
+        self.change(session, update, announces, Effort::WhileWanted).await
     }
 
     /// Runs a statement that changes the session or removes it. Whether there was one.
-    async fn change(&self, session: &SessionRef, statement: Statement, announces: bool) -> Result<bool, StoreError> {
+    async fn change(
+        &self,
+        session: &SessionRef,
+        statement: Statement,
+        announces: bool,
+        effort: Effort,
+    ) -> Result<bool, StoreError> {
         let is_announced = announces && self.announces;
         let statement = if is_announced { announcing(statement) } else { statement };
-        let changed = self.write(&session.subject, move |store| {
+        let row = Row::Session(session.subject.clone(), session.id);
+        let changed = self.write(row, effort, move |store, _| {
             let statement = statement.clone();
             async move {
                 Ok::<_, DbErr>(if is_announced {
@@ -206,9 +226,15 @@ impl SeaOrmStore {
         created_at: NaiveDateTime,
         limit: Option<SessionLimit>,
         now: NaiveDateTime,
+        wanted: Wanted,
     ) -> Result<InsertOutcome, DbErr> {
         let subject = record.subject.as_str();
         let (transaction, revoked_at) = self.begin(subject).await?;
+        // The lock may have taken long to get.
+        if let Err(error) = wanted.check() {
+            transaction.rollback().await?;
+            return Err(error);
+        }
         if revoked_at.is_some_and(|revoked_at| created_at < revoked_at) {
             transaction.rollback().await?;
             return Ok(InsertOutcome::Superseded);
@@ -270,9 +296,11 @@ impl TokenStore for SeaOrmStore {
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
         let (row, created_at, now) = (row(&record)?, date_time(record.created_at)?, date_time(now)?);
-        let (subject, record) = (record.subject.clone(), Arc::new(record));
-        self.write(&subject, move |store| store.insert_within(Arc::clone(&record), row.clone(), created_at, limit, now))
-            .await
+        let (lock, record) = (Row::Subject(record.subject.clone()), Arc::new(record));
+        let insert = move |store: Self, wanted| {
+            store.insert_within(Arc::clone(&record), row.clone(), created_at, limit, now, wanted)
+        };
+        self.write(lock, Effort::WhileWanted, insert).await
     }
 
     async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
@@ -339,7 +367,7 @@ impl TokenStore for SeaOrmStore {
 
     async fn remove(&self, session: &SessionRef) -> Result<bool, StoreError> {
         let delete = Entity::delete_by_id(primary_key(session)).build(self.connection.get_database_backend());
-        self.change(session, delete, true).await
+        self.change(session, delete, true, Effort::ToTheEnd).await
     }
 
     async fn remove_all(
@@ -349,7 +377,8 @@ impl TokenStore for SeaOrmStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let (owned, except, now) = (subject.clone(), except.copied(), date_time(now)?);
-        self.write(subject, move |store| store.remove_all_within(owned.clone(), except, now)).await
+        let remove = move |store: Self, _| store.remove_all_within(owned.clone(), except, now);
+        self.write(Row::Subject(subject.clone()), Effort::ToTheEnd, remove).await
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {
@@ -374,6 +403,31 @@ impl TokenStore for SeaOrmStore {
         let delete =
             async move |store: Self| retry::until_done(&store.connection, || store.connection.execute(&delete)).await;
         Ok(self.in_task(delete).await?.rows_affected())
+    }
+}
+
+/// How long a write that waits for others is tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// As long as its caller waits for it. A login that was given up must not evict anybody later, and a rotation that comes
+    /// after its grace would look like a theft.
+    WhileWanted,
+    /// Also without the caller, as the end of a session.
+    ToTheEnd,
+}
+
+/// Whether a write is to be begun or committed.
+#[derive(Clone)]
+struct Wanted {
+    effort: Effort,
+    /// Closed when the caller has gone away.
+    caller: Arc<oneshot::Sender<()>>,
+}
+
+impl Wanted {
+    fn check(&self) -> Result<(), DbErr> {
+        let is_wanted = self.effort == Effort::ToTheEnd || !self.caller.is_closed();
+        if is_wanted { Ok(()) } else { Err(DbErr::Custom("nobody waits for it any more".to_owned())) }
     }
 }
 

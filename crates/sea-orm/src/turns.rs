@@ -1,4 +1,4 @@
-//! Taking turns: of the writes on one subject, one at a time goes to the database.
+//! Taking turns: of the writes that wait for each other in the database, one at a time goes there.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use jwt_knox::{StoreError, Subject};
+use jwt_knox::{SessionId, StoreError, Subject};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use crate::convert::store_error;
@@ -20,16 +20,22 @@ use crate::convert::store_error;
 /// word, and would keep them out for as long.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// How many writes on a subject may go on beside the one that has its turn, because they take longer. Each holds a
-/// connection of the pool.
+/// How many writes may go on beside the one that has its turn, because they take longer. Each holds a connection of the pool.
 const OVERDUE: u32 = 2;
 
-/// How many writes on a subject may be under way or wait.
+/// How many writes may be under way or wait.
 const QUEUE: usize = 1000;
 
-/// The subjects on which this process is writing.
+/// What this process is writing on.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<Subject, Arc<Queue>>>);
+pub(crate) struct Turns(Mutex<HashMap<Row, Arc<Queue>>>);
+
+/// The row that a write has to lock: that of the subject, or of one session of it. A logout does not wait for logins.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Row {
+    Subject(Subject),
+    Session(Subject, SessionId),
+}
 
 #[derive(Default)]
 struct Queue {
@@ -38,26 +44,26 @@ struct Queue {
 }
 
 impl Turns {
-    /// Waits until no other write on `subject` has its turn. The turn ends when this is dropped.
+    /// Waits until no other write on `row` has its turn. The turn ends when this is dropped.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if very many wait already.
-    pub(crate) async fn wait(&self, subject: &Subject) -> Result<Turn<'_>, StoreError> {
-        let mut turn = Turn { turns: self, subject: subject.clone(), queue: self.queue(subject), guard: None };
+    pub(crate) async fn wait(&self, row: &Row) -> Result<Turn<'_>, StoreError> {
+        let mut turn = Turn { turns: self, row: row.clone(), queue: self.queue(row), guard: None };
         // The map has one as well.
         if Arc::strong_count(&turn.queue) > QUEUE + 1 {
-            return Err(store_error("too many writes on one subject at the same time"));
+            return Err(store_error("too many writes on one subject or session at the same time"));
         }
         turn.guard = Some(Arc::clone(&turn.queue.turn).lock_owned().await);
         Ok(turn)
     }
 
-    fn queue(&self, subject: &Subject) -> Arc<Queue> {
-        Arc::clone(self.lock().entry(subject.clone()).or_default())
+    fn queue(&self, row: &Row) -> Arc<Queue> {
+        Arc::clone(self.lock().entry(row.clone()).or_default())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, Arc<Queue>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Row, Arc<Queue>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,7 +71,7 @@ impl Turns {
 /// The turn of one write, or a place in the queue for it.
 pub(crate) struct Turn<'a> {
     turns: &'a Turns,
-    subject: Subject,
+    row: Row,
     queue: Arc<Queue>,
     guard: Option<OwnedMutexGuard<()>>,
 }
@@ -91,7 +97,7 @@ impl Drop for Turn<'_> {
         let mut turns = self.turns.lock();
         // The map and this one have it: nobody else waits or writes.
         if Arc::strong_count(&self.queue) == 2 {
-            turns.remove(&self.subject);
+            turns.remove(&self.row);
         }
     }
 }
@@ -113,6 +119,10 @@ mod tests {
 
     use super::*;
 
+    fn subject(number: u32) -> Row {
+        Row::Subject(Subject::from(number))
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn one_at_a_time_writes_on_a_subject_and_nothing_is_left_behind() {
         let (turns, writing) = (Arc::new(Turns::default()), Arc::new(AtomicU32::new(0)));
@@ -120,13 +130,13 @@ mod tests {
         for _ in 0..64 {
             let (turns, writing) = (Arc::clone(&turns), Arc::clone(&writing));
             tasks.spawn(async move {
-                let _turn = turns.wait(&Subject::from(1)).await.unwrap();
+                let _turn = turns.wait(&subject(1)).await.unwrap();
                 assert_eq!(writing.fetch_add(1, Ordering::SeqCst), 0, "another one writes");
                 yield_now().await;
                 writing.fetch_sub(1, Ordering::SeqCst);
             });
         }
-        let own = turns.wait(&Subject::from(2)).await.unwrap();
+        let own = turns.wait(&subject(2)).await.unwrap();
         tasks.join_all().await;
         assert_eq!(turns.lock().len(), 1, "only the turn that is still taken");
         drop(own);
@@ -136,23 +146,23 @@ mod tests {
     #[tokio::test]
     async fn whoever_stops_waiting_is_out_of_the_queue() {
         let turns = Turns::default();
-        let first = turns.wait(&Subject::from(1)).await.unwrap();
-        let subject = Subject::from(1);
-        let mut waiting = Box::pin(turns.wait(&subject));
+        let first = turns.wait(&subject(1)).await.unwrap();
+        let row = subject(1);
+        let mut waiting = Box::pin(turns.wait(&row));
         assert!(poll_once(&mut waiting).await.is_pending());
         drop(first);
         assert_eq!(turns.lock().len(), 1, "somebody waits");
         drop(waiting);
         assert!(turns.lock().is_empty());
-        drop(turns.wait(&Subject::from(1)).await.unwrap());
+        drop(turns.wait(&subject(1)).await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_hangs_keeps_nobody_out_for_long_and_few_go_on_beside_it() {
-        let (turns, subject) = (Arc::new(Turns::default()), Subject::from(1));
+        let (turns, row) = (Arc::new(Turns::default()), subject(1));
         let write = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let (turns, subject) = (Arc::clone(&turns), subject.clone());
-            tokio::spawn(async move { turns.wait(&subject).await.unwrap().take(work).await })
+            let (turns, row) = (Arc::clone(&turns), row.clone());
+            tokio::spawn(async move { turns.wait(&row).await.unwrap().take(work).await })
         };
         let hanging: Vec<_> = (0..=OVERDUE).map(|_| write(Box::pin(pending()))).collect();
         let mut next = write(Box::pin(async {}));
@@ -173,16 +183,16 @@ mod tests {
     #[tokio::test]
     async fn a_queue_has_an_end() {
         let turns = Turns::default();
-        let first = turns.wait(&Subject::from(1)).await.unwrap();
-        let subject = Subject::from(1);
-        let mut waiting: Vec<_> = (1..QUEUE).map(|_| Box::pin(turns.wait(&subject))).collect();
+        let first = turns.wait(&subject(1)).await.unwrap();
+        let row = subject(1);
+        let mut waiting: Vec<_> = (1..QUEUE).map(|_| Box::pin(turns.wait(&row))).collect();
         for waiting in &mut waiting {
             assert!(poll_once(waiting).await.is_pending());
         }
-        assert!(turns.wait(&subject).await.is_err());
-        drop(turns.wait(&Subject::from(2)).await.unwrap());
+        assert!(turns.wait(&row).await.is_err());
+        drop(turns.wait(&subject(2)).await.unwrap());
         drop(waiting.pop());
-        assert!(poll_once(&mut Box::pin(turns.wait(&subject))).await.is_pending());
+        assert!(poll_once(&mut Box::pin(turns.wait(&row))).await.is_pending());
         drop((first, waiting));
         assert!(turns.lock().is_empty());
     }

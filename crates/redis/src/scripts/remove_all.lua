@@ -1,8 +1,9 @@
+local DAY = 24 * 60 * 60 * 1000
+
 -- ARGV: the id to spare (or ''), now, the channel (or ''). Gives how many active sessions are gone, and keeps for a day when that was.
 local except, now = ARGV[1], tonumber(ARGV[2])
 
 announce(ARGV[3])
-local lives = redis.call('PTTL', key)
 local mark = last_revoked()
 -- Written first, and the sessions removed one by one: while a slot is migrated, a script cannot go on once its key is gone.
 if not mark or mark < now then redis.call('HSET', key, MARK, string.format('%.0f', now)) end
@@ -23,10 +24,15 @@ repeat
   end
 until cursor == '0'
 
-local DAY = 24 * 60 * 60 * 1000
-if except == '' or redis.call('HEXISTS', key, except) == 0 then
+-- Long enough for the time above, and for the session that is left.
+local spared = except ~= '' and redis.call('HGET', key, except)
+local expires = spared and string.match(spared, '^1\n(%-?%d*)\n')
+if not spared then
   redis.call('PEXPIRE', key, DAY)
-elseif lives >= 0 then
-  redis.call('PEXPIRE', key, math.max(lives, DAY))
+elseif expires and is_time(expires) then
+  redis.call('PEXPIRE', key, DAY)
+  redis.call('PEXPIREAT', key, drop_time(tonumber(expires)), 'GT')
+elseif expires == '' then
+  redis.call('PERSIST', key)
 end
 return count

@@ -101,7 +101,16 @@ impl TestDatabase {
         Self { connection, name, server: Some(server) }
     }
 
-    async fn drop(self) {
+    /// Another connection, on which `statement` was run first.
+    pub(crate) async fn connect_with(&self, statement: &str) -> DatabaseConnection {
+        let server = self.server.as_deref().unwrap();
+        let (host, _) = server.rsplit_once('/').unwrap();
+        let connection = connect(&format!("{host}/{}", self.name), 1).await;
+        connection.execute_unprepared(statement).await.unwrap();
+        connection
+    }
+
+    pub(crate) async fn drop(self) {
         self.connection.close().await.unwrap();
         if let Some(server) = self.server {
             let admin = connect(&server, 1).await;
@@ -193,6 +202,9 @@ pub(crate) async fn two_migrators_do_not_interfere(database: TestDatabase) {
     Migrator::down(connection, None).await.unwrap();
     assert!(database.has_table("notes").await);
     Migrator::up(connection, None).await.unwrap();
+    database.keeps_sessions().await;
+    Migrator::fresh(connection).await.unwrap();
+    assert!(database.has_table("notes").await);
     OtherMigrator::down(connection, None).await.unwrap();
     database.keeps_sessions().await;
     database.drop().await;
