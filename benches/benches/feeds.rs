@@ -1,5 +1,5 @@
-//! How long it takes from the moment at which one server ends a session until another rejects its token, which remembers
-//! answers for an hour and follows a feed. The ending itself, with its commit, is part of it.
+//! How long it takes from the moment at which one server ends a session until another rejects its token, which
+//! remembers answers for an hour and follows a feed. The ending itself, with its commit, is part of it.
 //!
 //! Measured for what is set of `KNOX_TEST_POSTGRES_URL` and `KNOX_TEST_REDIS_URL`.
 

@@ -1,5 +1,6 @@
-//! What a guarded route costs beside a bare one and the guards of others: 32 connections over loopback, clients and server on
-//! one core, and, on Linux, without threads that interrupt each other. The time is what both take for a request.
+//! What a guarded route costs beside a bare one and the guards of others: 32 connections over loopback, clients and
+//! server on one core, and, on Linux, without threads that interrupt each other. The time is what both take for a
+//! request.
 //!
 //! Each route takes turns with the bare one, so that what else the machine does hits both, and its time is given for a
 //! machine on which the bare one takes as long as it did at first.

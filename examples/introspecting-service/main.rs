@@ -21,8 +21,8 @@ async fn main() -> Result<(), Failure> {
     let endpoint = Issuer::new(format!("http://{issuer_at}/introspect"), ID, secret)?;
     // A logout counts after two seconds at the latest. Without this line the issuer is asked for each request.
     let introspector = Introspector::builder(endpoint).max_age(Duration::from_secs(2)).build();
-    // This issuer publishes no keys. With keys, `Verifier::remote(…).with_introspector(introspector)` is better: then tokens
-    // that somebody has made up are rejected without asking.
+    // This issuer publishes no keys. With keys, `Verifier::remote(…).with_introspector(introspector)` is better: then
+    // tokens that somebody has made up are rejected without asking.
     let verifier = VerifierHttp::builder(Verifier::introspecting(introspector, profile()?)).build()?;
 
     let listener = TcpListener::bind("127.0.0.1:8001").await?;

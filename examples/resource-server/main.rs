@@ -15,7 +15,8 @@ async fn main() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr).init();
     let issuer_at = start_issuer().await?;
 
-    // From here on it is the service, which knows the issuer's address and no key. It fetches the keys with the first token.
+    // From here on it is the service, which knows the issuer's address and no key. It fetches the keys with the first
+    // token.
     let jwks = Jwks::new(format!("http://{issuer_at}/.well-known/jwks.json"))?;
     let keys = RemoteKeySet::builder(jwks).build()?;
     let verifier = VerifierHttp::builder(Verifier::remote(keys, profile()?)).build()?;

@@ -97,7 +97,8 @@ impl Call {
         self
     }
 
-    /// Does not hold the answer against the OpenAPI document: for a request that the framework changes or answers itself.
+    /// Does not hold the answer against the OpenAPI document: for a request that the framework changes or answers
+    /// itself.
     #[must_use]
     pub fn undescribed(self) -> Self {
         Self { is_described: false, ..self }

@@ -1,5 +1,5 @@
-//! The programs that the interoperability tests talk to: PyJWT, jose, a Django site with the real drf-jwt-knox, and those
-//! that read OpenAPI documents.
+//! The programs that the interoperability tests talk to: PyJWT, jose, a Django site with the real drf-jwt-knox, and
+//! those that read OpenAPI documents.
 
 use std::{
     env,

@@ -20,8 +20,8 @@ impl Log {
 
     /// Writes what the current thread logs into it, until the guard is dropped.
     pub fn of_this_thread(&self) -> tracing::subscriber::DefaultGuard {
-        // With a single subscriber in the process, `tracing` asks the thread that happens to come to an event first whether
-        // anybody wants it, and remembers a no for all of them.
+        // With a single subscriber in the process, `tracing` asks the thread that happens to come to an event first
+        // whether anybody wants it, and remembers a no for all of them.
         static SECOND: OnceLock<Dispatch> = OnceLock::new();
         SECOND.get_or_init(|| Dispatch::new(NoSubscriber::new()));
         let subscriber = tracing_subscriber::fmt().with_writer(self.clone()).with_ansi(false).finish();

@@ -1,4 +1,5 @@
-//! CORS as docs/browsers.md sets it up, over real sockets: what a page of another origin may send, and what it can read.
+//! CORS as docs/browsers.md sets it up, over real sockets: what a page of another origin may send, and what it can
+//! read.
 
 // The guide shows its functions as `pub`.
 #![allow(clippy::unwrap_used, unreachable_pub)]
@@ -289,7 +290,8 @@ fn a_page_logs_in_with_a_cookie() {
     }
 }
 
-/// What the library's fairing puts in place of an answer has the headers too, since the fairing for CORS comes after it.
+/// What the library's fairing puts in place of an answer has the headers too, since the fairing for CORS comes after
+/// it.
 #[test]
 fn a_rejection_that_replaces_an_answer_is_readable() {
     let api = Api::start(Framework::Rocket);

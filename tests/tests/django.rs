@@ -327,7 +327,8 @@ fn forged_tokens_are_rejected_on_both_sides() {
                 json!({"sub": 1}),
             ]
             .iter()
-            // With Knox 4, a secret that is no hexadecimal is an error 500 of Django's. It has to be rejected here only.
+            // With Knox 4, a secret that is no hexadecimal is an error 500 of Django's. It has to be rejected here
+            // only.
             .filter(|change| pair.version == KnoxVersion::Five || change["jti"] != json!(secret[1..]))
             .map(|change| forge::with_claims(&honest, change))
             .collect();

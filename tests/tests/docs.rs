@@ -31,7 +31,8 @@ fn the_guide_quotes_the_redb_store() {
     );
 }
 
-/// What the guide shows of CORS, uploads and documents is what `tests/cors.rs`, `tests/uploads.rs` and `tests/openapi.rs` run.
+/// What the guide shows of CORS, uploads and documents is what `tests/cors.rs`, `tests/uploads.rs` and
+/// `tests/openapi.rs` run.
 #[test]
 fn the_guide_quotes_the_code_of_the_tests() {
     macro_rules! quoted {

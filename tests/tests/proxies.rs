@@ -255,9 +255,9 @@ fn serve(stream: &TcpStream, kept: &Mutex<Vec<String>>) {
         }
         kept.lock().unwrap().push(head.clone());
         let is_web_socket = !values(&head, "sec-websocket-key").is_empty();
-        let protocols =
+        let mut protocols =
             values(&head, "upgrade").into_iter().filter(|protocol| is_web_socket == (protocol == "websocket"));
-        if let Some(protocol) = protocols.last() {
+        if let Some(protocol) = protocols.next_back() {
             // The answer to the key of RFC 6455 §1.3, which means nothing for another protocol.
             let answer = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n\

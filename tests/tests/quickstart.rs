@@ -6,7 +6,7 @@
 
 use std::{net::SocketAddr, process::Command};
 
-use jwt_knox_test_program::Program;
+use jwt_knox_test_program::{Program, server_command};
 use jwt_knox_tests::{Call, forge, world::temporary_file};
 use serde_json::json;
 
@@ -52,11 +52,8 @@ impl Server {
 }
 
 fn command(name: &str, variables: &[(&str, &str)]) -> Command {
-    let mut command = jwt_knox_test_program::command(name);
-    for variable in ["KNOX_SECRET", "KNOX_LIMIT", "KNOX_LIFETIME_SECONDS", "KNOX_DEBUG_VERIFY"] {
-        command.env_remove(variable);
-    }
-    command.env("LISTEN", "127.0.0.1:0").envs(variables.iter().copied());
+    let mut command = server_command(name);
+    command.envs(variables.iter().copied());
     command
 }
 
@@ -178,25 +175,6 @@ fn a_program_may_read_and_not_look_after_sessions() {
             assert_eq!(status(call), 403, "{name}");
         }
         assert_eq!(status(Call::post("/logout")), 204, "{name}");
-    }
-}
-
-#[test]
-fn a_wrong_setting_ends_the_program_with_a_word_about_it() {
-    for (variable, value, hint) in [
-        ("KNOX_SECRET", "too short", "at least 32 bytes"),
-        ("KNOX_LIMIT", "three", "deny:3, evict:3 or evict_unused:3"),
-        ("KNOX_LIMIT", "deny:0", "limit of 0"),
-        ("KNOX_LIFETIME_SECONDS", "soon", "3600"),
-        ("KNOX_LIFETIME_SECONDS", "0", "at least 1 second"),
-        ("KNOX_DEBUG_VERIFY", "yes", "of the form 1"),
-        ("LISTEN", "localhost", "127.0.0.1:8000"),
-        ("DATABASE_URL", "sqlite:/no/such/folder/x.sqlite", "DATABASE_URL"),
-    ] {
-        let url = database();
-        let output = command("axum", &[("DATABASE_URL", url.as_str()), (variable, value)]).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && said.contains(hint), "{variable}={value}: {said}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Redis servers that do not take every command: memory or disk is full, replicas are missing, or the server is a replica
-//! itself. What ends sessions goes on as long as the server writes at all, and no answer is old.
+//! Redis servers that do not take every command: memory or disk is full, replicas are missing, or the server is a
+//! replica itself. What ends sessions goes on as long as the server writes at all, and no answer is old.
 
 #![allow(clippy::unwrap_used)]
 

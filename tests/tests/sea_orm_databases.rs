@@ -1,5 +1,5 @@
-//! Databases that are not like most: with another encoding, without strict mode, migrated half way, by many servers at the
-//! same time, or by a user who may not make tables.
+//! Databases that are not like most: with another encoding, without strict mode, migrated half way, by many servers at
+//! the same time, or by a user who may not make tables.
 
 #![allow(clippy::unwrap_used)]
 
@@ -54,8 +54,8 @@ async fn a_mysql_database_of_another_encoding_holds_every_subject() {
     }
 }
 
-/// Without strict mode, MariaDB and MySQL cut what is too long for a column, and say nothing. `NewSession` takes no more
-/// than 16 KiB of attributes; a store is called with more only by its own tests.
+/// Without strict mode, MariaDB and MySQL cut what is too long for a column, and say nothing. `NewSession` takes no
+/// more than 16 KiB of attributes; a store is called with more only by its own tests.
 #[tokio::test]
 #[cfg_attr(not(knox_mysql), ignore = "KNOX_TEST_MYSQL_URL is not set")]
 async fn without_strict_mode_nothing_is_cut() {

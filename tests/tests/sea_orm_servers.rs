@@ -1,5 +1,5 @@
-//! What a server that goes on does to statements: a table that changes beside them, a deadlock, a primary that was demoted.
-//! What the server says it has not done is tried again. And one busy subject leaves room for the others.
+//! What a server that goes on does to statements: a table that changes beside them, a deadlock, a primary that was
+//! demoted. What the server says it has not done is tried again. And one busy subject leaves room for the others.
 
 #![allow(clippy::unwrap_used)]
 
@@ -117,8 +117,8 @@ async fn a_table_may_change_beside_a_running_server_on_mysql() {
     a_table_may_change(&TestDatabase::mysql()).await;
 }
 
-/// A login waits for a session that another transaction holds, and that waits for the login: the database ends the login,
-/// and the store begins it again.
+/// A login waits for a session that another transaction holds, and that waits for the login: the database ends the
+/// login, and the store begins it again.
 async fn a_deadlock_is_tried_again(database: &TestDatabase, lock: &str) {
     let (store, admin) = (database.store(), database.connect(2));
     let subject = subject();
@@ -275,8 +275,8 @@ async fn one_subject_leaves_room_for_others_on_mysql() {
     one_subject_leaves_room(&TestDatabase::mysql()).await;
 }
 
-/// Another transaction holds the lock of a subject. Logins that were given up in the meantime do not begin afterwards, and the
-/// end of a session does not wait with them.
+/// Another transaction holds the lock of a subject. Logins that were given up in the meantime do not begin afterwards,
+/// and the end of a session does not wait with them.
 async fn logins_that_are_given_up_do_not_begin(database: &TestDatabase) {
     let (store, admin) = (database.store(), database.connect(1));
     let (busy, limit) = (subject(), Some(SessionLimit::evict_oldest(2).unwrap()));

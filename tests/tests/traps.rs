@@ -17,8 +17,8 @@ fn start(framework: Framework) -> (World, Server) {
     (world, server)
 }
 
-/// `Option<KnoxAuth>` of Actix Web takes a revoked token, and a dead store, for a stranger. So does Rocket's, but there the
-/// fairing does not let the answer out. `MaybeAuth` does not.
+/// `Option<KnoxAuth>` of Actix Web takes a revoked token, and a dead store, for a stranger. So does Rocket's, but there
+/// the fairing does not let the answer out. `MaybeAuth` does not.
 #[test]
 fn the_frameworks_own_option_swallows_every_error() {
     for framework in [Framework::Actix, Framework::Rocket] {

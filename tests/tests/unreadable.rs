@@ -29,8 +29,8 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_second(NOW).unwrap().checked_add(Duration::from_secs(seconds)).unwrap()
 }
 
-/// `spoil` makes a session of the store one that cannot be read. Panics unless `find` does not give it, and all else goes
-/// on: lists, logins under each limit, the end of all sessions, and the purge.
+/// `spoil` makes a session of the store one that cannot be read. Panics unless `find` does not give it, and all else
+/// goes on: lists, logins under each limit, the end of all sessions, and the purge.
 async fn others_go_on(store: &impl TokenStore, spoil: impl AsyncFn(&SessionRecord)) {
     let evicting = |record: &SessionRecord| InsertOutcome::Inserted { evicted: vec![record.id] };
     let none = InsertOutcome::Inserted { evicted: Vec::new() };

@@ -21,8 +21,8 @@ use crate::{
 ///
 /// The application must have a [`VerifierHttp`] in its data: `.app_data(web::Data::new(verifier))`.
 ///
-/// Do not take `Option<VerifiedToken>`: Actix Web turns every error into `None` there, so that a forged token looks like
-/// no token. Take [`MaybeToken`].
+/// Do not take `Option<VerifiedToken>`: Actix Web turns every error into `None` there, so that a forged token looks
+/// like no token. Take [`MaybeToken`].
 ///
 /// # Examples
 ///

@@ -87,8 +87,8 @@ where
     }
 }
 
-/// Who sends the request, if they have what `G` asks for besides a valid token: [`Scoped`], [`Recent`], [`Passive`], or a
-/// pair of these.
+/// Who sends the request, if they have what `G` asks for besides a valid token: [`Scoped`], [`Recent`], [`Passive`], or
+/// a pair of these.
 ///
 /// With a `VerifierHttp` for `H` it is a [`GuardedToken`](crate::GuardedToken), for which no store is asked.
 ///
@@ -136,9 +136,9 @@ pub type ScopedAuth<S> = GuardedAuth<Scoped<S>>;
 /// ```
 pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
 
-/// Who sends the request, which does not count as a use of the session: for what a page polls by itself, so that an idle
-/// timeout measures what the user does. A [`RequireAuth`](crate::RequireAuth) in front counts it, unless it is passive
-/// too.
+/// Who sends the request, which does not count as a use of the session: for what a page polls by itself, so that an
+/// idle timeout measures what the user does. A [`RequireAuth`](crate::RequireAuth) in front counts it, unless it is
+/// passive too.
 ///
 /// # Examples
 ///

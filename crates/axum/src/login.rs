@@ -49,8 +49,8 @@ impl KnoxLogin {
         Self(self.0.end_session(end_session))
     }
 
-    /// Answers with the token in the body even if cookies are on: for a client that is no browser, which need not send an
-    /// `Origin` then.
+    /// Answers with the token in the body even if cookies are on: for a client that is no browser, which need not send
+    /// an `Origin` then.
     pub fn without_cookie(self) -> Self {
         Self(self.0.without_cookie())
     }
@@ -60,14 +60,14 @@ impl KnoxLogin {
         Self(self.0.until_browser_closes())
     }
 
-    /// Sends the browser to that page after the login, with 303: for a callback or a link that it has followed. It needs
-    /// cookies. Take a page of your own, never one that somebody else can choose.
+    /// Sends the browser to that page after the login, with 303: for a callback or a link that it has followed. It
+    /// needs cookies. Take a page of your own, never one that somebody else can choose.
     pub fn redirect_to(self, location: impl Into<Cow<'static, str>>) -> Self {
         Self(self.0.redirect_to(location))
     }
 
-    /// Rejects the login, as the built-in routes do: wrong credentials ([`LoginError::InvalidCredentials`]) are reported to
-    /// the log and the observer, which the bare error is not.
+    /// Rejects the login, as the built-in routes do: wrong credentials ([`LoginError::InvalidCredentials`]) are
+    /// reported to the log and the observer, which the bare error is not.
     #[must_use]
     pub fn reject(&self, error: LoginError) -> KnoxRejection {
         self.0.reject(error).into()
@@ -77,8 +77,8 @@ impl KnoxLogin {
     ///
     /// # Errors
     ///
-    /// [`KnoxRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at the
-    /// session limit, or `cross_origin` without the proof that a cookie needs, 503 if the store cannot tell.
+    /// [`KnoxRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at
+    /// the session limit, or `cross_origin` without the proof that a cookie needs, 503 if the store cannot tell.
     pub async fn log_in(self, new: impl Into<NewSession>) -> Result<KnoxResponse, KnoxRejection> {
         let response = to_its_end(self.0.log_in(new.into())).await;
         Ok(KnoxResponse(response.unwrap_or_else(|| Err(StoreError::new("the server is shutting down").into()))?))

@@ -10,8 +10,8 @@ use jwt_knox_http::HttpRejection;
 
 use crate::translate;
 
-/// A request that is rejected or cannot be decided. As a response it has the status of the rejection, such as 401 or 503,
-/// and a problem in JSON.
+/// A request that is rejected or cannot be decided. As a response it has the status of the rejection, such as 401 or
+/// 503, and a problem in JSON.
 #[derive(Debug, Clone)]
 pub struct KnoxRejection(HttpRejection);
 

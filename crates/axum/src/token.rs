@@ -24,8 +24,8 @@ use crate::{
 ///
 /// The state of the router must give a [`VerifierHttp`]: be one, or implement `FromRef` for it.
 ///
-/// As `Option<VerifiedToken>` it makes authentication optional, and fails closed: no credential is `None`, but an invalid
-/// token is 401.
+/// As `Option<VerifiedToken>` it makes authentication optional, and fails closed: no credential is `None`, but an
+/// invalid token is 401.
 ///
 /// # Examples
 ///

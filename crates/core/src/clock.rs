@@ -96,8 +96,8 @@ impl AskedAt {
         Self { time, monotonic: clock.monotonic() }
     }
 
-    /// Whether that is less than `max_age` before `now`, by both clocks. If it is after `now`, the clock was set back, and
-    /// says nothing of how long ago it is.
+    /// Whether that is less than `max_age` before `now`, by both clocks. If it is after `now`, the clock was set back,
+    /// and says nothing of how long ago it is.
     pub(crate) fn is_within(&self, max_age: Duration, now: &Self) -> bool {
         let by_time = elapsed(self.time, now.time).is_some_and(|age| age < max_age);
         let by_monotonic = match (self.monotonic, now.monotonic) {

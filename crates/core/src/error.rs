@@ -41,11 +41,12 @@ pub enum Rejection {
     /// The token was rotated away longer ago than the grace: two parties have it, and one of them should not.
     #[error("the token was replaced by a rotation and is used again")]
     Reused,
-    /// The issuer was asked, and the token is inactive: forged, expired, revoked, or of an inactive subject. The issuer does
-    /// not say which ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
+    /// The issuer was asked, and the token is inactive: forged, expired, revoked, or of an inactive subject. The issuer
+    /// does not say which ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
     #[error("the issuer says that the token is not active")]
     Inactive,
-    /// The issuer would have to be asked, and [`Verifier::verify`](crate::Verifier::verify) does not wait for an answer.
+    /// The issuer would have to be asked, and [`Verifier::verify`](crate::Verifier::verify) does not wait for an
+    /// answer.
     #[error("the issuer has to be asked: call `Verifier::authenticate`")]
     NotIntrospected,
     /// The application's [`SubjectCheck`](crate::SubjectCheck) calls the subject inactive.
@@ -99,8 +100,8 @@ pub struct LoginTooOld {
     pub max_age: Duration,
 }
 
-/// A store, a check that reads from one, the source of an issuer's keys, or the issuer itself could not tell: neither yes
-/// nor no.
+/// A store, a check that reads from one, the source of an issuer's keys, or the issuer itself could not tell: neither
+/// yes nor no.
 #[derive(thiserror::Error)]
 #[error(transparent)]
 pub struct StoreError(Unanswered);

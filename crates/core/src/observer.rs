@@ -70,8 +70,8 @@ impl<F: Fn(&Event) + Send + Sync + 'static> Observer for ObserverFn<F> {
     }
 }
 
-/// What has happened. No event holds a token, a secret, a digest or a key. It owns what it holds, so a clone can be sent
-/// to a channel or a task.
+/// What has happened. No event holds a token, a secret, a digest or a key. It owns what it holds, so a clone can be
+/// sent to a channel or a task.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -112,8 +112,8 @@ pub enum Event {
         /// The session.
         session: SessionRef,
     },
-    /// A token was presented that was rotated away longer ago than the grace: two parties have it. Unless set otherwise,
-    /// the session is revoked, of which another event tells.
+    /// A token was presented that was rotated away longer ago than the grace: two parties have it. Unless set
+    /// otherwise, the session is revoked, of which another event tells.
     #[non_exhaustive]
     Reused {
         /// The session.
@@ -128,8 +128,8 @@ pub enum Event {
         ids: Vec<SessionId>,
         /// The one session that was spared, for [`RevocationCause::Others`].
         spared: Option<SessionId>,
-        /// How many sessions were revoked, never 0. Only active ones count, but for a single one that has expired and is
-        /// revoked before it was purged.
+        /// How many sessions were revoked, never 0. Only active ones count, but for a single one that has expired and
+        /// is revoked before it was purged.
         count: u64,
         /// On what occasion.
         cause: RevocationCause,

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 
 use crate::{error::StoreError, store::record::SessionRecord};
 
-/// Asks the application about a session and its subject on each authentication, at each rotation and before each session
-/// begins, so that a user who is disabled or deleted is rejected on the next request, whatever tokens they hold.
+/// Asks the application about a session and its subject on each authentication, at each rotation and before each
+/// session begins, so that a user who is disabled or deleted is rejected on the next request, whatever tokens they
+/// hold.
 ///
-/// It sees the record. So a session can carry in an attribute what must still be true of the user, such as the number of
-/// their password: when it has changed, [`Inactive`](SubjectStatus::Inactive) ends what was begun with the old one.
+/// It sees the record. So a session can carry in an attribute what must still be true of the user, such as the number
+/// of their password: when it has changed, [`Inactive`](SubjectStatus::Inactive) ends what was begun with the old one.
 ///
 /// On authentication it runs after the signature, the claims and the record have been found valid: an attacker cannot
 /// use it to learn which users exist, or to load the database with worthless tokens. It has the

@@ -159,7 +159,11 @@ struct TimedOut(Duration);
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, ready};
+    use std::{
+        future::{pending, ready},
+        task::{Wake, Waker},
+        thread::{self, Thread},
+    };
 
     use super::*;
 
@@ -179,10 +183,24 @@ mod tests {
         assert_eq!(format!("{error:?}"), "the store could not answer: timed out after 7s");
     }
 
-    #[tokio::test]
-    async fn the_system_timer_needs_no_runtime() {
-        SystemTimer.sleep(Duration::ZERO).await;
-        SystemTimer.sleep(Duration::from_millis(1)).await;
+    /// Wakes a thread that has no runtime.
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    #[test]
+    fn the_system_timer_needs_no_runtime() {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        for duration in [Duration::ZERO, Duration::from_millis(1)] {
+            let mut sleep = SystemTimer.sleep(duration);
+            while sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+                thread::park();
+            }
+        }
     }
 
     #[test]

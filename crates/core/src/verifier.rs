@@ -21,14 +21,14 @@ use crate::{
 
 /// Verifies tokens for a service without the store: by the issuer's keys, by asking the issuer, or by both.
 ///
-/// **By keys alone, it does not see revocation.** A token that was logged out, rotated or evicted, and one of a user who
-/// was disabled, is valid here until its `exp`. So give tokens for such services a short
+/// **By keys alone, it does not see revocation.** A token that was logged out, rotated or evicted, and one of a user
+/// who was disabled, is valid here until its `exp`. So give tokens for such services a short
 /// [`Lifetime`](crate::Lifetime), and ask the server with the store before anything that matters: through an
 /// [`Introspector`], [`Knox::authenticate`](crate::Knox::authenticate) or `/verify`. A token without `exp` is rejected,
 /// unless [`allow_missing_exp`](Self::allow_missing_exp) says otherwise.
 ///
-/// There, a stolen signing key is enough to make tokens that are valid, for any user, which is not so where the store or
-/// the issuer is asked. Set an issuer and an audience, so that no other kind of JWT of the same key is taken for a
+/// There, a stolen signing key is enough to make tokens that are valid, for any user, which is not so where the store
+/// or the issuer is asked. Set an issuer and an audience, so that no other kind of JWT of the same key is taken for a
 /// session.
 ///
 /// **With an [`Introspector`]**, the issuer is asked about each token whether it is active, or was a stated time ago.
@@ -88,16 +88,16 @@ impl Authority {
 }
 
 impl Verifier {
-    /// Verifies by `keys`: a [`VerifyingKey`](crate::VerifyingKey) or a [`KeySet`]. `profile` is that of the server that
-    /// issues the tokens.
+    /// Verifies by `keys`: a [`VerifyingKey`](crate::VerifyingKey) or a [`KeySet`]. `profile` is that of the server
+    /// that issues the tokens.
     #[must_use]
     pub fn new(keys: impl Into<KeySet>, profile: TokenProfile) -> Self {
         Self::with_keys(Arc::new(keys.into()), profile, Arc::new(SystemClock))
     }
 
     /// Verifies by the keys that the issuer publishes, which are fetched when they are needed. Verify with
-    /// [`authenticate`](Self::authenticate), as the guards of the adapters do: [`verify`](Self::verify) cannot wait for a
-    /// fetch.
+    /// [`authenticate`](Self::authenticate), as the guards of the adapters do: [`verify`](Self::verify) cannot wait for
+    /// a fetch.
     ///
     /// # Examples
     ///
@@ -117,12 +117,12 @@ impl Verifier {
         Self::with_keys(Arc::new(keys), profile, Arc::new(SystemClock))
     }
 
-    /// Verifies by asking the issuer whether a token is active, and without keys: what the issuer calls active is what it
-    /// has signed. Verify with [`authenticate`](Self::authenticate), as the guards of the adapters do.
+    /// Verifies by asking the issuer whether a token is active, and without keys: what the issuer calls active is what
+    /// it has signed. Verify with [`authenticate`](Self::authenticate), as the guards of the adapters do.
     ///
     /// Anyone can make up a well-formed token and trigger a request, so unauthenticated clients can use up the
-    /// [concurrent requests](crate::IntrospectorBuilder::max_concurrent_requests). If the issuer publishes its keys, use
-    /// [`with_introspector`](Self::with_introspector) instead.
+    /// [concurrent requests](crate::IntrospectorBuilder::max_concurrent_requests). If the issuer publishes its keys,
+    /// use [`with_introspector`](Self::with_introspector) instead.
     ///
     /// # Examples
     ///
@@ -147,7 +147,8 @@ impl Verifier {
         Self { authority: Authority::Keys(keys), jwt: JwtCodec::stateless(profile), clock }
     }
 
-    /// Asks the issuer as well, about tokens whose signature and claims are valid. So made-up tokens trigger no requests.
+    /// Asks the issuer as well, about tokens whose signature and claims are valid. So made-up tokens trigger no
+    /// requests.
     ///
     /// Since the issuer then decides, three checks of the claims are turned off, as where the store is asked: a token
     /// without `exp` is not rejected, an `iat` in the future is not either, and `nbf` gets the
@@ -171,15 +172,16 @@ impl Verifier {
         Self { authority, jwt: JwtCodec::stateful(self.jwt.profile), ..self }
     }
 
-    /// Accepts tokens without `exp`; such tokens never expire here. Default: they are rejected, unless the issuer is asked.
+    /// Accepts tokens without `exp`; such tokens never expire here. Default: they are rejected, unless the issuer is
+    /// asked.
     #[must_use]
     pub fn allow_missing_exp(mut self) -> Self {
         self.jwt.allow_missing_exp();
         self
     }
 
-    /// Where the time comes from. Default: [`SystemClock`]. A [`RemoteKeySet`] has a clock of its own; an [`Introspector`]
-    /// goes by this one.
+    /// Where the time comes from. Default: [`SystemClock`]. A [`RemoteKeySet`] has a clock of its own; an
+    /// [`Introspector`] goes by this one.
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Arc::new(clock), ..self }
@@ -192,16 +194,16 @@ impl Verifier {
     }
 
     /// Verifies `token`: its claims, its signature if there are keys, and whether it is active if there is an
-    /// [`Introspector`]. Without one, it is not seen whether the session was revoked in the meantime. `token` is the JWT
-    /// alone, as text or as bytes, without the `Bearer` that stands before it in a header.
+    /// [`Introspector`]. Without one, it is not seen whether the session was revoked in the meantime. `token` is the
+    /// JWT alone, as text or as bytes, without the `Bearer` that stands before it in a header.
     ///
     /// It waits for the keys of a [`RemoteKeySet`] where they are fetched, and for the issuer where that is asked.
     ///
     /// # Errors
     ///
     /// [`AuthenticateError::Rejected`] if the signature or a claim is not valid, or the token not active;
-    /// [`AuthenticateError::Store`] if the issuer's keys cannot be fetched, or the issuer not be asked, and so nothing can
-    /// be told.
+    /// [`AuthenticateError::Store`] if the issuer's keys cannot be fetched, or the issuer not be asked, and so nothing
+    /// can be told.
     pub async fn authenticate(&self, token: impl AsRef<[u8]>) -> Result<StatelessToken, AuthenticateError> {
         let token = text(token.as_ref())?;
         let claimed = Arc::new(self.read(token).await?);
@@ -227,10 +229,11 @@ impl Verifier {
         Ok(self.jwt.verify_by(key, &unverified, self.clock.now())?.into_claimed())
     }
 
-    /// As [`authenticate`](Self::authenticate), by the keys that are there: for fixed keys, of which there are no others.
+    /// As [`authenticate`](Self::authenticate), by the keys that are there: for fixed keys, of which there are no
+    /// others.
     ///
-    /// With a [`RemoteKeySet`] nothing is fetched, and a token of a key that was not fetched before is rejected. With an
-    /// [`Introspector`], whose answer would have to be waited for, every token is rejected as
+    /// With a [`RemoteKeySet`] nothing is fetched, and a token of a key that was not fetched before is rejected. With
+    /// an [`Introspector`], whose answer would have to be waited for, every token is rejected as
     /// [`Rejection::NotIntrospected`].
     ///
     /// # Errors
@@ -261,8 +264,8 @@ pub struct StatelessToken {
 
 impl StatelessToken {
     /// When the issuer was asked whether the token is active, which it was: no longer ago than the
-    /// [`max_age`](crate::IntrospectorBuilder::max_age) when the request came. `None`: it was not asked, and the token may
-    /// have been revoked at any time.
+    /// [`max_age`](crate::IntrospectorBuilder::max_age) when the request came. `None`: it was not asked, and the token
+    /// may have been revoked at any time.
     #[must_use]
     pub fn active_at(&self) -> Option<Timestamp> {
         self.answer.map(|answer| answer.asked_at.time)
@@ -294,8 +297,8 @@ impl StatelessToken {
         answered.into_iter().chain(self.claimed.expires_at).min()
     }
 
-    /// The claims of the token as a type of the application. The secret is not among them. Where the issuer was asked, they
-    /// are those of the token that it has called active.
+    /// The claims of the token as a type of the application. The secret is not among them. Where the issuer was asked,
+    /// they are those of the token that it has called active.
     ///
     /// # Errors
     ///

@@ -81,10 +81,10 @@ impl KnoxHttpBuilder {
 
     /// Lets browsers keep their session in a cookie, which no script can read. Default: off.
     ///
-    /// The cookie counts where there is no `Authorization` header. A request with it that changes something, or that opens
-    /// a WebSocket, is rejected unless a page of the same origin has sent it (403 `cross_origin`). `/login` sets it, and
-    /// `/rotate`, `/logout`, `/logout_all` and `DELETE /sessions/{id}` change it. No challenge offers HTTP Basic then.
-    /// Clients that send a token in the header notice nothing.
+    /// The cookie counts where there is no `Authorization` header. A request with it that changes something, or that
+    /// opens a WebSocket, is rejected unless a page of the same origin has sent it (403 `cross_origin`). `/login` sets
+    /// it, and `/rotate`, `/logout`, `/logout_all` and `DELETE /sessions/{id}` change it. No challenge offers HTTP
+    /// Basic then. Clients that send a token in the header notice nothing.
     ///
     /// # Examples
     ///
@@ -167,9 +167,9 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// Answers every rejection and failure with another body: whatever `problem` makes of it, as `application/json`. Status
-    /// and the other headers stay. This holds for the guards and the built-in routes, and for errors that go through
-    /// [`KnoxHttp::reject`].
+    /// Answers every rejection and failure with another body: whatever `problem` makes of it, as `application/json`.
+    /// Status and the other headers stay. This holds for the guards and the built-in routes, and for errors that go
+    /// through [`KnoxHttp::reject`].
     ///
     /// # Examples
     ///
@@ -203,14 +203,15 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// Switches `/forward_auth` on, where a reverse proxy asks who sends a request before it passes it on: `auth_request` of
-    /// nginx, `forward_auth` of Caddy, `forwardAuth` of Traefik, `ext_authz` of Envoy. Default: off.
+    /// Switches `/forward_auth` on, where a reverse proxy asks who sends a request before it passes it on:
+    /// `auth_request` of nginx, `forward_auth` of Caddy, `forwardAuth` of Traefik, `ext_authz` of Envoy. Default: off.
     ///
-    /// A check counts as a use of the session. The answer is 200 with the headers `X-Auth-Subject` (percent-encoded but for
-    /// letters, digits and `-._~@:`), `X-Auth-Session` and `X-Auth-Scope` (empty if the token has none); or what
-    /// a guard answers. The proxy may ask for scopes in the query, as in `/forward_auth?scope=admin`. It has to drop these headers
-    /// from what clients send, and with [cookies](Self::cookies) on it has to name the method of the client's request in
-    /// `X-Forwarded-Method` or `X-Original-Method`: without one, the request is taken for one that changes something.
+    /// A check counts as a use of the session. The answer is 200 with the headers `X-Auth-Subject` (percent-encoded but
+    /// for letters, digits and `-._~@:`), `X-Auth-Session` and `X-Auth-Scope` (empty if the token has none); or what a
+    /// guard answers. The proxy may ask for scopes in the query, as in `/forward_auth?scope=admin`. It has to drop
+    /// these headers from what clients send, and with [cookies](Self::cookies) on it has to name the method of the
+    /// client's request in `X-Forwarded-Method` or `X-Original-Method`: without one, the request is taken for one that
+    /// changes something.
     ///
     /// # Examples
     ///
@@ -229,21 +230,22 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// The scope that a token with scopes needs at the routes that list, end and rotate sessions. A token without scopes
-    /// needs none. Default: `sessions`.
+    /// The scope that a token with scopes needs at the routes that list, end and rotate sessions. A token without
+    /// scopes needs none. Default: `sessions`.
     pub fn session_scope(mut self, scope: impl Into<Cow<'static, str>>) -> Self {
         self.settings.session_scope = scope.into();
         self
     }
 
-    /// Switches `/introspect` ([RFC 7662]) and `/revoke` ([RFC 7009]) on, for the services that are named here: there they
-    /// ask whether a token is active, and end its session. Default: off. [`without`](Self::without) leaves one of them out.
+    /// Switches `/introspect` ([RFC 7662]) and `/revoke` ([RFC 7009]) on, for the services that are named here: there
+    /// they ask whether a token is active, and end its session. Default: off. [`without`](Self::without) leaves one of
+    /// them out.
     ///
-    /// A client may be there twice, with two secrets, while it changes from one to the other. A token of this server with
-    /// the scope `introspect` opens `/introspect` too, so there need not be any client.
+    /// A client may be there twice, with two secrets, while it changes from one to the other. A token of this server
+    /// with the scope `introspect` opens `/introspect` too, so there need not be any client.
     ///
-    /// An answer of `/introspect` that a token is active counts as a use of its session, as at `/verify`: a service asks
-    /// because the user's client has sent it a request.
+    /// An answer of `/introspect` that a token is active counts as a use of its session, as at `/verify`: a service
+    /// asks because the user's client has sent it a request.
     ///
     /// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
     /// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
@@ -266,12 +268,13 @@ impl KnoxHttpBuilder {
         self
     }
 
-    /// Puts a word in front of all names in the OpenAPI documents of this handle, so that those of another one can be in
-    /// the same document: with `staff`, the operation `getToken` is `staffGetToken`, the schema `KnoxToken` is
-    /// `StaffKnoxToken`, the security scheme `knoxToken` is `staffKnoxToken`, and the tag `jwt-knox` is `staff-jwt-knox`.
-    /// Default: none.
+    /// Puts a word in front of all names in the OpenAPI documents of this handle, so that those of another one can be
+    /// in the same document: with `staff`, the operation `getToken` is `staffGetToken`, the schema `KnoxToken` is
+    /// `StaffKnoxToken`, the security scheme `knoxToken` is `staffKnoxToken`, and the tag `jwt-knox` is
+    /// `staff-jwt-knox`. Default: none.
     ///
-    /// A prefix is made of ASCII letters and digits, and begins with a lower-case letter. It needs the feature `openapi`.
+    /// A prefix is made of ASCII letters and digits, and begins with a lower-case letter. It needs the feature
+    /// `openapi`.
     ///
     /// # Examples
     ///

@@ -76,8 +76,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether a token with scopes needs the session scope here: all routes that show or change sessions, but for the one
-    /// that ends its own.
+    /// Whether a token with scopes needs the session scope here: all routes that show or change sessions, but for the
+    /// one that ends its own.
     pub(crate) fn is_about_sessions(self) -> bool {
         match self {
             Self::GetToken

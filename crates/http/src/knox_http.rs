@@ -62,8 +62,8 @@ impl KnoxHttp {
         &self.0.knox
     }
 
-    /// A request in the words of the contract, without a body. An adapter says how to find the values of a header; which
-    /// headers matter is decided here.
+    /// A request in the words of the contract, without a body. An adapter says how to find the values of a header;
+    /// which headers matter is decided here.
     ///
     /// `path` is the path of the URL as it was sent, percent-encoded. `header` gives all values of the header with that
     /// name, which is in lower case; names of headers compare without regard to case.
@@ -115,8 +115,8 @@ impl KnoxHttp {
         optional(self.authenticate(request).await)
     }
 
-    /// Returns an error unless the token of `auth` grants `scope`. For a scope that is known only at run time; guards take a
-    /// [`Scope`](crate::Scope).
+    /// Returns an error unless the token of `auth` grants `scope`. For a scope that is known only at run time; guards
+    /// take a [`Scope`](crate::Scope).
     ///
     /// # Errors
     ///
@@ -131,22 +131,23 @@ impl KnoxHttp {
     ///
     /// # Errors
     ///
-    /// [`HttpRejection`] with 401 and `insufficient_user_authentication` ([RFC 9470 §3]) if it is older, or lies more than 10
-    /// minutes in the future.
+    /// [`HttpRejection`] with 401 and `insufficient_user_authentication` ([RFC 9470 §3]) if it is older, or lies more
+    /// than 10 minutes in the future.
     ///
     /// [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
     pub fn require_recent(&self, auth: &Authenticated, max_age: Duration) -> Result<(), HttpRejection> {
         auth.require_recent(max_age).map_err(|error: LoginTooOld| self.reject(error))
     }
 
-    /// The contract's answer to an error of the core, as this handle gives it: with its scheme and realm in the challenge,
-    /// and with its [body](crate::KnoxHttpBuilder::problem).
+    /// The contract's answer to an error of the core, as this handle gives it: with its scheme and realm in the
+    /// challenge, and with its [body](crate::KnoxHttpBuilder::problem).
     pub fn reject(&self, error: impl Into<HttpRejection>) -> HttpRejection {
         self.protocol().reject(error)
     }
 
-    /// An answer to `status` that gives no reason: for a handler that says no by a rule of the application, such as a role
-    /// of its user, and for an adapter whose framework hands it a bare 401. Statuses other than 401 and 403 count as 503.
+    /// An answer to `status` that gives no reason: for a handler that says no by a rule of the application, such as a
+    /// role of its user, and for an adapter whose framework hands it a bare 401. Statuses other than 401 and 403 count
+    /// as 503.
     #[must_use]
     pub fn for_status(&self, status: u16) -> HttpRejection {
         self.reject(HttpRejection::for_status(status))
@@ -173,8 +174,8 @@ impl KnoxHttp {
         self.0.settings.paths.path(endpoint)
     }
 
-    /// Whether [`respond`](Self::respond) needs [all headers](Request::with_headers) of a request to that route, as where it
-    /// reads a body. If not, an adapter does not collect them.
+    /// Whether [`respond`](Self::respond) needs [all headers](Request::with_headers) of a request to that route, as
+    /// where it reads a body. If not, an adapter does not collect them.
     #[must_use]
     pub fn needs_headers(&self, endpoint: Endpoint) -> bool {
         use Endpoint::{ForwardAuth, GetToken, Introspect, Login, Revoke, Session};
@@ -250,8 +251,8 @@ impl KnoxHttp {
         &self.0.settings.session_scope
     }
 
-    /// Whether what has these scopes may list and end sessions: without any it is its owner's, with some it is confined to
-    /// them.
+    /// Whether what has these scopes may list and end sessions: without any it is its owner's, with some it is confined
+    /// to them.
     pub(crate) fn may_use_sessions(&self, scope: Option<&str>) -> bool {
         scope.is_none_or(|scopes| scopes.split(' ').any(|scope| scope == self.session_scope()))
     }

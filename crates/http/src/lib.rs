@@ -38,7 +38,8 @@ pub use request::{Body, Request};
 pub use response::Response;
 pub use response::problem::ProblemCode;
 pub use response::rejection::HttpRejection;
-/// The crate that OpenAPI documents are of, in the version that [`KnoxHttp::openapi`] answers. With the feature `openapi`.
+/// The crate that OpenAPI documents are of, in the version that [`KnoxHttp::openapi`] answers. With the feature
+/// `openapi`.
 #[cfg(feature = "openapi")]
 pub use utoipa;
 pub use verifier_http::{VerifierHttp, VerifierHttpBuilder};

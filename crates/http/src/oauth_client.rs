@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 /// A service that may ask about tokens: its id, and the hash of its secret. See
 /// [`KnoxHttpBuilder::oauth_clients`](crate::KnoxHttpBuilder::oauth_clients).
 ///
-/// The hash is plain SHA-256, which is right for a secret of 256 random bits, as [`OAuthClientSecret::generate`] makes it, and
-/// wrong for a password that a person has chosen: whoever reads the hash would guess that.
+/// The hash is plain SHA-256, which is right for a secret of 256 random bits, as [`OAuthClientSecret::generate`] makes
+/// it, and wrong for a password that a person has chosen: whoever reads the hash would guess that.
 #[derive(Clone)]
 pub struct OAuthClient {
     id: String,
@@ -24,8 +24,8 @@ impl OAuthClient {
     ///
     /// # Errors
     ///
-    /// [`OAuthClientError::Id`] unless the id is 1 to 255 bytes of printable ASCII, [`OAuthClientError::Hash`] if `hash` is malformed, or
-    /// is the hash of an empty secret.
+    /// [`OAuthClientError::Id`] unless the id is 1 to 255 bytes of printable ASCII, [`OAuthClientError::Hash`] if
+    /// `hash` is malformed, or is the hash of an empty secret.
     ///
     /// # Examples
     ///
@@ -70,8 +70,8 @@ fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// The secret of a [`OAuthClient`], which the service gets and the issuer does not keep. `Debug` is redacted, and it is wiped
-/// from memory when dropped.
+/// The secret of a [`OAuthClient`], which the service gets and the issuer does not keep. `Debug` is redacted, and it is
+/// wiped from memory when dropped.
 #[derive(Clone)]
 pub struct OAuthClientSecret(Zeroizing<String>);
 
@@ -131,8 +131,8 @@ impl OAuthClients {
         Self(clients.into_iter().collect())
     }
 
-    /// Whether these are the id and the secret of one of the clients. It takes the same time for all of them, and for an id
-    /// that is not there.
+    /// Whether these are the id and the secret of one of the clients. It takes the same time for all of them, and for
+    /// an id that is not there.
     pub(crate) fn authenticate(&self, presented: Option<&ClientCredentials>) -> bool {
         let Some(ClientCredentials { id, secret }) = presented else { return false };
         let hash = sha256(secret);
@@ -148,8 +148,8 @@ pub(crate) struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// What stands behind `Basic` (RFC 6749 §2.3.1): as in RFC 7617, with id and secret form-urlencoded before that. `None`:
-    /// it cannot be read.
+    /// What stands behind `Basic` (RFC 6749 §2.3.1): as in RFC 7617, with id and secret form-urlencoded before that.
+    /// `None`: it cannot be read.
     pub(crate) fn from_basic(encoded: &[u8]) -> Option<Self> {
         const MAX_ENCODED_BYTES: usize = 4096;
         if encoded.len() > MAX_ENCODED_BYTES {

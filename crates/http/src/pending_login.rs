@@ -60,17 +60,17 @@ impl KnoxHttp {
     /// a password that was changed in the meantime does not begin. Give the request
     /// [all headers](Request::with_headers), among which the label is found.
     ///
-    /// With cookies on, a request that is no GET needs a [proof] that a page of the same origin has sent it. This rejects
-    /// only proof of the contrary; [`log_in`](PendingLogin::log_in) asks for the proof, since a login
-    /// [without a cookie](PendingLogin::without_cookie) needs none. A callback that a GET reaches needs a proof of its own,
-    /// such as the `state` of OAuth.
+    /// With cookies on, a request that is no GET needs a [proof] that a page of the same origin has sent it. This
+    /// rejects only proof of the contrary; [`log_in`](PendingLogin::log_in) asks for the proof, since a login [without
+    /// a cookie](PendingLogin::without_cookie) needs none. A callback that a GET reaches needs a proof of its own, such
+    /// as the `state` of OAuth.
     ///
     /// [proof]: crate::KnoxHttpBuilder::cookies
     ///
     /// # Errors
     ///
-    /// [`HttpRejection`] with 403 `cross_origin` if cookies are on and the browser says that a page of another origin has
-    /// sent the request, unless it is a GET.
+    /// [`HttpRejection`] with 403 `cross_origin` if cookies are on and the browser says that a page of another origin
+    /// has sent the request, unless it is a GET.
     pub fn begin_login(&self, request: &Request<'_>) -> Result<PendingLogin, HttpRejection> {
         self.protocol().require_no_foreign_page(request)?;
         let rejected = Rejected { detail: "The login was rejected.", offer_basic: false };
@@ -80,13 +80,13 @@ impl KnoxHttp {
 
     /// Logs in whom the application has checked, and answers as `/get_token` does: with the token, with the label from
     /// `User-Agent` if the request has [all headers](Request::with_headers), and with the same rejections. With
-    /// [cookies](crate::KnoxHttpBuilder::cookies) on it answers as `/login` does: the token is in the cookie and not in the
-    /// body. A login whose check takes a while calls [`begin_login`](Self::begin_login) before it.
+    /// [cookies](crate::KnoxHttpBuilder::cookies) on it answers as `/login` does: the token is in the cookie and not in
+    /// the body. A login whose check takes a while calls [`begin_login`](Self::begin_login) before it.
     ///
     /// # Errors
     ///
-    /// [`HttpRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at the
-    /// session limit, or `cross_origin` without the proof that a cookie needs, 503 if the store cannot tell.
+    /// [`HttpRejection`], with the response to send: 401 if the user is inactive or the login was superseded, 403 at
+    /// the session limit, or `cross_origin` without the proof that a cookie needs, 503 if the store cannot tell.
     ///
     /// # Examples
     ///
@@ -138,22 +138,22 @@ impl PendingLogin {
     }
 
     /// Answers with the token in the body even if cookies are on: for a client that is no browser, such as an app on a
-    /// phone. Such a client need not send an `Origin`. A request that a browser says comes from another origin is rejected
-    /// all the same, since the handler may go by what the browser remembers.
+    /// phone. Such a client need not send an `Origin`. A request that a browser says comes from another origin is
+    /// rejected all the same, since the handler may go by what the browser remembers.
     pub fn without_cookie(self) -> Self {
         Self { transport: Transport::Body, before: None, ..self }
     }
 
     /// Keeps the cookie of this session until the browser is closed, as
-    /// [`Cookies::until_browser_closes`](crate::Cookies::until_browser_closes) does for all: for a login without a tick at
-    /// "keep me logged in". `/rotate` keeps to it; the session has the attribute `jwt_knox_cookie` for that, so a store that
-    /// cannot keep attributes rejects such a login. Without cookies it makes no difference.
+    /// [`Cookies::until_browser_closes`](crate::Cookies::until_browser_closes) does for all: for a login without a tick
+    /// at "keep me logged in". `/rotate` keeps to it; the session has the attribute `jwt_knox_cookie` for that, so a
+    /// store that cannot keep attributes rejects such a login. Without cookies it makes no difference.
     pub fn until_browser_closes(self) -> Self {
         Self { until_browser_closes: true, ..self }
     }
 
-    /// Sends the browser to that page after the login, with 303: for a callback or a link that it has followed. It needs
-    /// [cookies](crate::KnoxHttpBuilder::cookies), since the token would be lost otherwise.
+    /// Sends the browser to that page after the login, with 303: for a callback or a link that it has followed. It
+    /// needs [cookies](crate::KnoxHttpBuilder::cookies), since the token would be lost otherwise.
     ///
     /// Take a page of your own. A `location` that somebody else can choose sends users wherever they like.
     pub fn redirect_to(self, location: impl Into<Cow<'static, str>>) -> Self {
@@ -165,9 +165,9 @@ impl PendingLogin {
         Self { end_session: end_session.into(), ..self }
     }
 
-    /// Rejects the login, as the built-in routes do. Wrong credentials ([`LoginError::InvalidCredentials`]) are reported to
-    /// the log and the observer, and answered as [`log_in`](Self::log_in) answers an inactive user, so that nobody learns
-    /// who has an account.
+    /// Rejects the login, as the built-in routes do. Wrong credentials ([`LoginError::InvalidCredentials`]) are
+    /// reported to the log and the observer, and answered as [`log_in`](Self::log_in) answers an inactive user, so that
+    /// nobody learns who has an account.
     ///
     /// # Examples
     ///

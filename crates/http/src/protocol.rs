@@ -138,8 +138,8 @@ impl Protocol {
     }
 
     /// Returns an error if the browser says that a page of another origin has sent the request: for a login that may do
-    /// without a cookie, and for one by a name and a password. A browser adds what its user once typed into its dialog to
-    /// the requests of any page, and such a page must not put the dialog up either.
+    /// without a cookie, and for one by a name and a password. A browser adds what its user once typed into its dialog
+    /// to the requests of any page, and such a page must not put the dialog up either.
     pub(crate) fn require_no_foreign_page(&self, request: &Request<'_>) -> Result<(), HttpRejection> {
         match &self.cookies {
             Some(cookies) if request.is_from_elsewhere(cookies) => Err(self.reject(Cause::cross_origin())),
@@ -162,8 +162,9 @@ impl Protocol {
         &self.challenge.scheme
     }
 
-    /// Whether a browser may be asked to put up its login dialog, which answers in `Authorization` only. Not where browsers
-    /// log in with a cookie: what is typed there is sent along with requests of other pages for as long as it runs.
+    /// Whether a browser may be asked to put up its login dialog, which answers in `Authorization` only. Not where
+    /// browsers log in with a cookie: what is typed there is sent along with requests of other pages for as long as it
+    /// runs.
     pub(crate) fn offers_basic(&self) -> bool {
         self.cookies.is_none() && self.header.eq_ignore_ascii_case(AUTHORIZATION)
     }

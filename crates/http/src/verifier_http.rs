@@ -13,14 +13,14 @@ use crate::{
     response::rejection::HttpRejection,
 };
 
-/// The guards' part of the HTTP contract on top of a [`Verifier`]: for a service that has no store, and has the issuer's
-/// keys or asks the issuer. It reads credentials and answers rejections as a [`KnoxHttp`](crate::KnoxHttp) does, and has no
-/// routes. Cheap to clone.
+/// The guards' part of the HTTP contract on top of a [`Verifier`]: for a service that has no store, and has the
+/// issuer's keys or asks the issuer. It reads credentials and answers rejections as a [`KnoxHttp`](crate::KnoxHttp)
+/// does, and has no routes. Cheap to clone.
 ///
-/// **By keys alone, it does not see revocation.** A token that was logged out, rotated away or evicted, and one of a user
-/// who was disabled, is accepted until its `exp`. With an [`Introspector`](jwt_knox::Introspector), the issuer is asked,
-/// and such a token is accepted for the [`max_age`](jwt_knox::IntrospectorBuilder::max_age) of an answer at most. In both
-/// cases it gives a [`StatelessToken`] and never an [`Authenticated`](jwt_knox::Authenticated).
+/// **By keys alone, it does not see revocation.** A token that was logged out, rotated away or evicted, and one of a
+/// user who was disabled, is accepted until its `exp`. With an [`Introspector`](jwt_knox::Introspector), the issuer is
+/// asked, and such a token is accepted for the [`max_age`](jwt_knox::IntrospectorBuilder::max_age) of an answer at
+/// most. In both cases it gives a [`StatelessToken`] and never an [`Authenticated`](jwt_knox::Authenticated).
 ///
 /// It dereferences to the [`Verifier`] underneath.
 ///
@@ -70,8 +70,8 @@ impl VerifierHttp {
         self.0.protocol.request(method, path, header)
     }
 
-    /// Decides whether the bearer token of `request` is valid. A revoked one is accepted until its `exp`, unless the issuer
-    /// is asked.
+    /// Decides whether the bearer token of `request` is valid. A revoked one is accepted until its `exp`, unless the
+    /// issuer is asked.
     ///
     /// # Errors
     ///
@@ -183,7 +183,8 @@ impl fmt::Debug for VerifierHttp {
 pub struct VerifierHttpBuilder(Inner);
 
 impl VerifierHttpBuilder {
-    /// The word in front of the token in the `Authorization` header. It is read without regard to case. Default: `Bearer`.
+    /// The word in front of the token in the `Authorization` header. It is read without regard to case. Default:
+    /// `Bearer`.
     pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
         self.0.protocol.set_scheme(scheme.into());
         self

@@ -33,8 +33,8 @@ struct Rest {
     attributes: BTreeMap<String, String>,
 }
 
-/// The value of a record: lines in the order that `common.lua` says. None of them has a line break: labels have no control
-/// characters, and JSON escapes them.
+/// The value of a record: lines in the order that `common.lua` says. None of them has a line break: labels have no
+/// control characters, and JSON escapes them.
 pub(crate) fn encode(record: &SessionRecord) -> Result<String, StoreError> {
     let rest = Rest {
         absolute_expires_at: record.absolute_expires_at.map(Timestamp::as_microsecond),

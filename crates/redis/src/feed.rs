@@ -14,8 +14,8 @@ use crate::{
 /// Hears of what servers announce whose store is [announcing](crate::RedisStore::announcing), by `SUBSCRIBE`. For
 /// [`Knox::follow`](jwt_knox::Knox::follow).
 ///
-/// It has a connection of its own. In a cluster, each node hears of all announcements: give it several, and it goes on to
-/// the next when one fails.
+/// It has a connection of its own. In a cluster, each node hears of all announcements: give it several, and it goes on
+/// to the next when one fails.
 ///
 /// # Examples
 ///

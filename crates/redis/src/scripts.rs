@@ -1,7 +1,7 @@
 //! The scripts: one for each operation. Redis runs a script while nothing else runs.
 //!
-//! Each declares the one key that it uses. What begins with `#!lua` is a write to Redis, which a replica rejects. A read
-//! has no such line and finds out by itself, so that it still works where writes do not: see `common.lua`.
+//! Each declares the one key that it uses. What begins with `#!lua` is a write to Redis, which a replica rejects. A
+//! read has no such line and finds out by itself, so that it still works where writes do not: see `common.lua`.
 
 use std::sync::LazyLock;
 

@@ -66,8 +66,8 @@ impl<C> RedisStore<C> {
     }
 
     /// Announces what ends sessions and what gives them new tokens, in the same script, so that other servers with a
-    /// [`RedisFeed`](crate::RedisFeed) see it within milliseconds. Default: nothing is announced. All servers and tools on
-    /// the same sessions should be set the same.
+    /// [`RedisFeed`](crate::RedisFeed) see it within milliseconds. Default: nothing is announced. All servers and tools
+    /// on the same sessions should be set the same.
     #[must_use]
     pub fn announcing(self) -> Self {
         Self { announces: true, ..self }
@@ -84,8 +84,8 @@ impl<C> RedisStore<C> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync> RedisStore<C> {
-    /// Announces that something has changed about a subject that other servers may remember, as when a user was disabled:
-    /// they ask the [`SubjectCheck`](jwt_knox::SubjectCheck) again.
+    /// Announces that something has changed about a subject that other servers may remember, as when a user was
+    /// disabled: they ask the [`SubjectCheck`](jwt_knox::SubjectCheck) again.
     ///
     /// # Errors
     ///

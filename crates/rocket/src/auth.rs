@@ -21,8 +21,8 @@ use crate::{
 /// ignite.
 ///
 /// Do not take `Option<KnoxAuth>`: Rocket turns every error into `None` there, so that a revoked token, or a store that
-/// is down, looks like a request without a token. The [`fairing`](crate::fairing) does not let such an answer out, but the handler has run
-/// by then. Take [`MaybeAuth`].
+/// is down, looks like a request without a token. The [`fairing`](crate::fairing) does not let such an answer out, but
+/// the handler has run by then. Take [`MaybeAuth`].
 ///
 /// # Examples
 ///
@@ -70,8 +70,8 @@ impl<'r> FromRequest<'r> for KnoxAuth {
     }
 }
 
-/// Optional authentication that fails closed: no credential is `None`, but an invalid or revoked token is 401 and a store
-/// that is down is 503.
+/// Optional authentication that fails closed: no credential is `None`, but an invalid or revoked token is 401 and a
+/// store that is down is 503.
 ///
 /// # Examples
 ///
@@ -114,8 +114,8 @@ impl<'r> FromRequest<'r> for MaybeAuth {
     }
 }
 
-/// Who sends the request, if they have what `G` asks for besides a valid token: [`Scoped`], [`Recent`], [`Passive`], or a
-/// pair of these.
+/// Who sends the request, if they have what `G` asks for besides a valid token: [`Scoped`], [`Recent`], [`Passive`], or
+/// a pair of these.
 ///
 /// With a `VerifierHttp` for `H` it is a [`GuardedToken`](crate::GuardedToken), for which no store is asked.
 ///
@@ -169,9 +169,9 @@ pub type ScopedAuth<S> = GuardedAuth<Scoped<S>>;
 /// ```
 pub type RecentAuth<const SECONDS: u64> = GuardedAuth<Recent<SECONDS>>;
 
-/// Who sends the request, which does not count as a use of the session: for what a page polls by itself, so that an idle
-/// timeout measures what the user does. A [`RequireAuth`](crate::RequireAuth) in front counts it, unless it is passive
-/// too.
+/// Who sends the request, which does not count as a use of the session: for what a page polls by itself, so that an
+/// idle timeout measures what the user does. A [`RequireAuth`](crate::RequireAuth) in front counts it, unless it is
+/// passive too.
 ///
 /// # Examples
 ///

@@ -13,14 +13,14 @@ use crate::translate::{for_status, response, stashed, swallowed};
 /// Sets a Rocket up: manages a handle for the guards, a [`KnoxHttp`](crate::KnoxHttp) or a
 /// [`VerifierHttp`](crate::VerifierHttp), and registers the [`catchers`] for the whole application.
 ///
-/// It also overrides the answer of a handler that takes `Option<KnoxAuth>`, which Rocket fills with `None` for *any* error: if the
-/// token was invalid, or nobody could tell, the rejection is sent in place of the handler's success. The same holds for a
-/// `Result<KnoxAuth, _>` whose error the handler passes over. Take
-/// [`MaybeAuth`](crate::MaybeAuth) there, or [`MaybeToken`](crate::MaybeToken), so that the handler does not run at all.
+/// It also overrides the answer of a handler that takes `Option<KnoxAuth>`, which Rocket fills with `None` for *any*
+/// error: if the token was invalid, or nobody could tell, the rejection is sent in place of the handler's success. The
+/// same holds for a `Result<KnoxAuth, _>` whose error the handler passes over. Take [`MaybeAuth`](crate::MaybeAuth)
+/// there, or [`MaybeToken`](crate::MaybeToken), so that the handler does not run at all.
 ///
 /// An application that has catchers of its own for 401, 403 or 503 at `/` manages the handle itself, with
-/// `.manage(knox)`, and registers these catchers where it wants them. One with two handles attaches this with the one, and
-/// manages the other.
+/// `.manage(knox)`, and registers these catchers where it wants them. One with two handles attaches this with the one,
+/// and manages the other.
 ///
 /// # Examples
 ///
@@ -49,8 +49,8 @@ impl<H: Handle> Fairing for SetUp<H> {
         Ok(rocket.manage(self.0.clone()).register("/", catchers()))
     }
 
-    /// Rocket turns a guard that fails into `None` for an `Option` of it: a revoked token, or a store that is down, would
-    /// look like a stranger. The handler has run by now, but nobody gets what it made.
+    /// Rocket turns a guard that fails into `None` for an `Option` of it: a revoked token, or a store that is down,
+    /// would look like a stranger. The handler has run by now, but nobody gets what it made.
     async fn on_response<'r>(&self, request: &'r Request<'_>, answer: &mut Response<'r>) {
         let class = answer.status().class();
         if (class.is_success() || class.is_redirection())

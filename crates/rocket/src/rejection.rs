@@ -12,8 +12,8 @@ use rocket::{
 
 use crate::translate;
 
-/// A request that is rejected or cannot be decided. As a response it has the status of the rejection, such as 401 or 503,
-/// and a problem in JSON.
+/// A request that is rejected or cannot be decided. As a response it has the status of the rejection, such as 401 or
+/// 503, and a problem in JSON.
 ///
 /// A guard that fails with it leaves the response to a catcher; see [`catchers`](crate::catchers). A handler that takes
 /// `Result<KnoxAuth, KnoxRejection>` can return it, since it is a responder.

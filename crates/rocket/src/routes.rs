@@ -16,7 +16,7 @@ use crate::translate;
 ///
 /// `/get_token` needs a [`Login`](jwt_knox_http::Login), and so does `/login`, which is there if
 /// [cookies](jwt_knox_http::KnoxHttpBuilder::cookies) are on.
-/// With [clients](jwt_knox_http::KnoxHttpBuilder::clients), there are `/introspect` and `/revoke` too.
+/// With [clients](jwt_knox_http::KnoxHttpBuilder::oauth_clients), there are `/introspect` and `/revoke` too.
 ///
 /// # Examples
 ///

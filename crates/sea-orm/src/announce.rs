@@ -23,8 +23,8 @@ pub(crate) async fn announce(connection: &impl ConnectionTrait, subject: &str) -
     connection.execute_raw(notify).await.map(drop)
 }
 
-/// The statement, which changes sessions, and with it the announcement of each. It gives a row for each session that it has
-/// changed.
+/// The statement, which changes sessions, and with it the announcement of each. It gives a row for each session that it
+/// has changed.
 pub(crate) fn announcing(statement: Statement) -> Statement {
     let changes = statement.sql;
     let sql =

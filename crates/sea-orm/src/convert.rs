@@ -41,8 +41,8 @@ pub(crate) fn record(row: &QueryResult) -> Result<SessionRecord, StoreError> {
     from_model(decode(|| entity::Model::from_query_result(row, "")).map_err(store_error)?)
 }
 
-/// When all sessions of the subject of a row were last revoked. A time that cannot be read is none, so that the subject can
-/// log in, and the next revocation overwrites it.
+/// When all sessions of the subject of a row were last revoked. A time that cannot be read is none, so that the subject
+/// can log in, and the next revocation overwrites it.
 pub(crate) fn revoked_at(row: &QueryResult) -> Option<NaiveDateTime> {
     decode(|| subject_lock::Model::from_query_result(row, ""))
         .inspect_err(|error| {

@@ -47,8 +47,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// One row for each subject that has logged in. A transaction that adds a session, or ends all of them, holds the lock on
-/// it.
+/// One row for each subject that has logged in. A transaction that adds a session, or ends all of them, holds the lock
+/// on it.
 // The derive wants these items public, in a module that is not.
 #[allow(unreachable_pub)]
 pub(crate) mod subject_lock {

@@ -17,8 +17,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Hears of what servers announce whose store is [announcing](crate::SeaOrmStore::announcing), by `LISTEN`. For
 /// [`Knox::follow`](jwt_knox::Knox::follow).
 ///
-/// It takes one connection of the pool and keeps it. A pooler that hands connections on between transactions, as PgBouncer
-/// may be set to, cannot listen: give it a connection to the server itself.
+/// It takes one connection of the pool and keeps it. A pooler that hands connections on between transactions, as
+/// PgBouncer may be set to, cannot listen: give it a connection to the server itself.
 ///
 /// # Examples
 ///

@@ -13,8 +13,8 @@ use crate::entity::{Column, Entity, subject_lock};
 
 /// Makes and updates the tables of this crate.
 ///
-/// It keeps its progress in a separate table, `jwt_knox_migrations`, so it does not interfere with the migrations of the
-/// application. To let the application's migrator make the tables instead, add [`CreateSessions`] to its list.
+/// It keeps its progress in a separate table, `jwt_knox_migrations`, so it does not interfere with the migrations of
+/// the application. To let the application's migrator make the tables instead, add [`CreateSessions`] to its list.
 ///
 /// # Examples
 ///
@@ -69,8 +69,8 @@ impl MigratorTrait for Migrator {
         }
     }
 
-    /// Drops the tables of this crate and makes them again. Those of the application stay, unlike with the method that a
-    /// migrator has by default.
+    /// Drops the tables of this crate and makes them again. Those of the application stay, unlike with the method that
+    /// a migrator has by default.
     async fn fresh<'c, C>(db: C) -> Result<(), DbErr>
     where
         C: IntoSchemaManagerConnection<'c>,

@@ -13,8 +13,8 @@ const ATTEMPTS: u32 = 10;
 /// How often it is tried on a server that is read-only, in case another one has taken its place.
 const READ_ONLY_ATTEMPTS: u32 = 3;
 
-/// Runs a statement or transaction until it ends in anything but a conflict with another one, or a connection that is no
-/// longer fit, at most [`ATTEMPTS`] times.
+/// Runs a statement or transaction until it ends in anything but a conflict with another one, or a connection that is
+/// no longer fit, at most [`ATTEMPTS`] times.
 pub(crate) async fn until_done<T, F>(
     connection: &DatabaseConnection,
     mut transaction: impl FnMut() -> F,
@@ -54,9 +54,9 @@ enum Reason {
     ReadOnly,
 }
 
-/// By the SQLSTATE, and by what else the server says where that is not enough: its message may be in another language, and
-/// is the last resort. SQLite has no conflicts: its writers take the one lock first, and a writer that does not get it has
-/// waited as long as the connection allows.
+/// By the SQLSTATE, and by what else the server says where that is not enough: its message may be in another language,
+/// and is the last resort. SQLite has no conflicts: its writers take the one lock first, and a writer that does not get
+/// it has waited as long as the connection allows.
 fn reason(error: &DbErr) -> Option<Reason> {
     let (DbErr::Exec(error) | DbErr::Query(error) | DbErr::Conn(error)) = error else { return None };
     let RuntimeErr::SqlxError(error) = error else { return None };
@@ -75,7 +75,8 @@ fn reason(error: &DbErr) -> Option<Reason> {
     }
 }
 
-/// The function of PostgreSQL that has reported the error. The driver can be named only if this crate was told to use it.
+/// The function of PostgreSQL that has reported the error. The driver can be named only if this crate was told to use
+/// it.
 #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
 fn routine(error: &dyn DatabaseError) -> Option<&str> {
     #[cfg(feature = "postgres")]
@@ -97,8 +98,8 @@ fn number(error: &dyn DatabaseError) -> Option<u16> {
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 const BUSY: Duration = Duration::from_secs(1);
 
-/// Closes the connections that nobody uses, so that the next attempt gets a fresh one. In a busy pool that is none: then the
-/// next that is given back, or the same stale ones would go from hand to hand.
+/// Closes the connections that nobody uses, so that the next attempt gets a fresh one. In a busy pool that is none:
+/// then the next that is given back, or the same stale ones would go from hand to hand.
 ///
 /// The pool of a driver can be named only if this crate was told to use it.
 async fn close_stale(connection: &DatabaseConnection) {

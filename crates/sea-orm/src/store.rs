@@ -67,8 +67,8 @@ struct Shared {
     /// The SQL of `find`, which is the same each time. Putting it together takes longer than all else that `find` does
     /// here.
     find: OnceLock<String>,
-    /// A write on a subject waits for its turn before it takes a connection. So many calls for one subject, which wait for
-    /// each other in the database anyway, do not hold the whole pool.
+    /// A write on a subject waits for its turn before it takes a connection. So many calls for one subject, which wait
+    /// for each other in the database anyway, do not hold the whole pool.
     turns: Turns,
     /// Whether the database is a Galera cluster.
     galera: OnceCell<bool>,
@@ -82,9 +82,9 @@ impl SeaOrmStore {
         Self { connection, announces: false, shared: Arc::default() }
     }
 
-    /// Announces what ends sessions and what gives them new tokens, in the same transaction, so that other servers with a
-    /// [`PostgresFeed`](crate::PostgresFeed) see it within milliseconds. Default: nothing is announced. All servers and
-    /// tools on the database should be set the same.
+    /// Announces what ends sessions and what gives them new tokens, in the same transaction, so that other servers with
+    /// a [`PostgresFeed`](crate::PostgresFeed) see it within milliseconds. Default: nothing is announced. All servers
+    /// and tools on the database should be set the same.
     ///
     /// # Errors
     ///
@@ -95,9 +95,9 @@ impl SeaOrmStore {
         Ok(Self { announces: true, ..self })
     }
 
-    /// Announces that something has changed about a subject that other servers may remember, as when a user was disabled:
-    /// they ask the [`SubjectCheck`](jwt_knox::SubjectCheck) again. In a transaction of the application's own, execute
-    /// `SELECT pg_notify('jwt_knox', …)` with the subject instead.
+    /// Announces that something has changed about a subject that other servers may remember, as when a user was
+    /// disabled: they ask the [`SubjectCheck`](jwt_knox::SubjectCheck) again. In a transaction of the application's
+    /// own, execute `SELECT pg_notify('jwt_knox', …)` with the subject instead.
     ///
     /// # Errors
     ///
@@ -197,8 +197,8 @@ impl SeaOrmStore {
     /// which all were last revoked, too.
     async fn begin(&self, subject: &str) -> Result<(DatabaseTransaction, Option<NaiveDateTime>), DbErr> {
         let options = match self.connection.get_database_backend() {
-            // SQLite has one writer at a time. A transaction that is going to write says so at once, or may be told later
-            // to start over.
+            // SQLite has one writer at a time. A transaction that is going to write says so at once, or may be told
+            // later to start over.
             DatabaseBackend::Sqlite => TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
@@ -308,7 +308,8 @@ impl TokenStore for SeaOrmStore {
         let sql = self.shared.find.get_or_init(|| {
             let mut find = Entity::find_by_id(primary_key(session));
             if backend == DatabaseBackend::MySql {
-                // Without strict mode, a time that is none becomes zero. The driver reads that as null, which is no expiry.
+                // Without strict mode, a time that is none becomes zero. The driver reads that as null, which is no
+                // expiry.
                 find = find.filter(Expr::cust("(expires_at IS NULL OR expires_at <> 0)"));
                 find = find.filter(Expr::cust("(absolute_expires_at IS NULL OR absolute_expires_at <> 0)"));
             }
@@ -409,8 +410,8 @@ impl TokenStore for SeaOrmStore {
 /// How long a write that waits for others is tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effort {
-    /// As long as its caller waits for it. A login that was given up must not evict anybody later, and a rotation that comes
-    /// after its grace would look like a theft.
+    /// As long as its caller waits for it. A login that was given up must not evict anybody later, and a rotation that
+    /// comes after its grace would look like a theft.
     WhileWanted,
     /// Also without the caller, as the end of a session.
     ToTheEnd,

@@ -16,11 +16,12 @@ use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use crate::convert::store_error;
 
-/// How long a write keeps the others waiting. One that takes longer may be waiting for a server that has gone away without a
-/// word, and would keep them out for as long.
+/// How long a write keeps the others waiting. One that takes longer may be waiting for a server that has gone away
+/// without a word, and would keep them out for as long.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// How many writes may go on beside the one that has its turn, because they take longer. Each holds a connection of the pool.
+/// How many writes may go on beside the one that has its turn, because they take longer. Each holds a connection of the
+/// pool.
 const OVERDUE: u32 = 2;
 
 /// How many writes may be under way or wait.

@@ -4,26 +4,12 @@
 
 use std::thread;
 
-use jwt_knox_test_program::command;
+use jwt_knox_test_program::server_command;
 
 /// The program, with this environment variable.
 fn start_with(variable: &str, value: &str) -> String {
-    let mut program = command("axum");
-    program.current_dir(env!("CARGO_TARGET_TMPDIR")).env("LISTEN", "127.0.0.1:0");
-    for unset in [
-        "DATABASE_URL",
-        "KNOX_SECRET",
-        "KNOX_LIMIT",
-        "KNOX_LIFETIME_SECONDS",
-        "KNOX_ROTATION_GRACE_SECONDS",
-        "KNOX_DEBUG_VERIFY",
-        "KNOX_COOKIES",
-        "KNOX_STORE_URL",
-        "KNOX_CACHE_MAX_AGE_MS",
-        "KNOX_FEED",
-    ] {
-        program.env_remove(unset);
-    }
+    let mut program = server_command("axum");
+    program.current_dir(env!("CARGO_TARGET_TMPDIR"));
     let output = program.env(variable, value).output().unwrap();
     assert!(!output.status.success());
     let said = [output.stdout, output.stderr].concat();

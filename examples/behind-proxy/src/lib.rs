@@ -43,8 +43,8 @@ pub fn app() -> Router {
     Router::new().route("/", get(greet)).route("/admin/", get(greet_admin))
 }
 
-/// Only for tokens with the scope `admin`. The proxy has asked for it by the path as it reads that, which may be in another
-/// way than here.
+/// Only for tokens with the scope `admin`. The proxy has asked for it by the path as it reads that, which may be in
+/// another way than here.
 async fn greet_admin(headers: HeaderMap) -> Result<String, StatusCode> {
     let scopes = headers.get("x-auth-scope").and_then(|scopes| scopes.to_str().ok()).unwrap_or_default();
     if scopes.split(' ').any(|scope| scope == "admin") { greet(headers).await } else { Err(StatusCode::FORBIDDEN) }

@@ -121,8 +121,8 @@ impl User {
 
     async fn logout(&self) -> Result<String, Failure> {
         let auth = self.authenticate().await?;
-        // The file goes last. If the store fails, the session is still there, and so is the token that can end it. Not found
-        // is as good: another device has ended it in the meantime.
+        // The file goes last. If the store fails, the session is still there, and so is the token that can end it. Not
+        // found is as good: another device has ended it in the meantime.
         let _ = self.knox.revoke(&auth.session_ref()).await?;
         fs::remove_file(&self.token_file)?;
         Ok("bye".to_owned())

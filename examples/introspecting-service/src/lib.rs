@@ -35,8 +35,8 @@ pub fn profile() -> Result<TokenProfile, ConfigError> {
     TokenProfile::new().issuer("https://auth.example.com")?.audience("orders")
 }
 
-/// The routes. With a handle that asks the issuer, a revoked token is accepted for its `max_age` at most. While the issuer
-/// cannot be asked, a request with a token is answered with 503.
+/// The routes. With a handle that asks the issuer, a revoked token is accepted for its `max_age` at most. While the
+/// issuer cannot be asked, a request with a token is answered with 503.
 pub fn app(verifier: VerifierHttp) -> Router {
     let reports = Router::new()
         .route("/sales", get(|| async { "42 sold\n" }))

@@ -17,8 +17,8 @@ const MAX: usize = 10_000;
 
 /// The logins that have begun in browsers. Cheap to clone; clones share them.
 ///
-/// They are in the memory of this process. Several servers behind a balancer keep them in what they share, such as Redis,
-/// where `GETDEL` takes one once.
+/// They are in the memory of this process. Several servers behind a balancer keep them in what they share, such as
+/// Redis, where `GETDEL` takes one once.
 #[derive(Debug, Clone, Default)]
 pub struct BegunLogins(Arc<Mutex<Inner>>);
 

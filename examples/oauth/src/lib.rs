@@ -13,7 +13,8 @@
 //! From then on nothing of the provider is involved: the session is one of jwt-knox, and ends when it says so. The
 //! provider's access token is used once, to ask who the user is, and dropped.
 //!
-//! [`provider`] talks to the provider, [`begun`] remembers who is on the way there, and [`users`] are the application's.
+//! [`provider`] talks to the provider, [`begun`] remembers who is on the way there, and [`users`] are the
+//! application's.
 
 pub mod begun;
 pub mod provider;
@@ -98,7 +99,8 @@ fn begin(state: &AppState, jar: CookieJar, client: Client) -> ([(HeaderName, &'s
     ([(CACHE_CONTROL, "no-store")], jar.add(cookie(browser.into_secret())), Redirect::to(request.url.as_str()))
 }
 
-/// What the provider adds to the URL of the callback: a code, or an error. Anybody can send a browser here with anything.
+/// What the provider adds to the URL of the callback: a code, or an error. Anybody can send a browser here with
+/// anything.
 #[derive(Default, Deserialize)]
 struct Callback {
     state: Option<CsrfToken>,
@@ -149,8 +151,8 @@ async fn log_in(
     }
 }
 
-/// `Lax`, since the provider's page sends the browser to the callback; `__Host-`, so that no other host of the domain can
-/// set it.
+/// `Lax`, since the provider's page sends the browser to the callback; `__Host-`, so that no other host of the domain
+/// can set it.
 fn cookie(browser: String) -> Cookie<'static> {
     Cookie::build((COOKIE, browser)).path("/").secure(true).http_only(true).same_site(SameSite::Lax).build()
 }

@@ -31,8 +31,8 @@ pub struct ProviderSettings {
     pub token_url: Url,
     /// Where the provider says who the user is.
     pub userinfo_url: Url,
-    /// The callback, as it is registered with the provider. Each provider gets a callback of its own, or one could hand in
-    /// the codes of another.
+    /// The callback, as it is registered with the provider. Each provider gets a callback of its own, or one could hand
+    /// in the codes of another.
     pub redirect_url: Url,
     /// What is asked for. Less is better: only the id is used.
     pub scopes: Vec<String>,
@@ -120,8 +120,8 @@ impl Provider {
 
     /// Redeems the code of a callback, and asks who the user is: their id at the provider.
     ///
-    /// The id comes from the provider itself, over TLS, with a token that it has just given to this application. So there
-    /// is no ID token to verify; with OpenID Connect, the crate `openidconnect` can do that instead.
+    /// The id comes from the provider itself, over TLS, with a token that it has just given to this application. So
+    /// there is no ID token to verify; with OpenID Connect, the crate `openidconnect` can do that instead.
     ///
     /// # Errors
     ///

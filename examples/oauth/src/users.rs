@@ -22,8 +22,8 @@ struct User {
 }
 
 impl Users {
-    /// The id of the user whom the provider knows by `provider_id`. Whoever logs in for the first time becomes a user; an
-    /// application that lets in only whom it knows rejects them here.
+    /// The id of the user whom the provider knows by `provider_id`. Whoever logs in for the first time becomes a user;
+    /// an application that lets in only whom it knows rejects them here.
     #[must_use]
     pub fn find_or_add(&self, provider_id: &str) -> i64 {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! A service that verifies the tokens of another server by its public keys, without a store.
 //!
-//! `cargo run --example resource_server` starts it, with a server beside it that issues tokens. [`app`] and [`jwks`] are
-//! what to copy.
+//! `cargo run --example resource_server` starts it, with a server beside it that issues tokens. [`app`] and [`jwks`]
+//! are what to copy.
 
 pub mod issuer;
 pub mod jwks;

@@ -30,7 +30,8 @@ fn me(auth: KnoxAuth) -> RawJson<String> {
     RawJson(json!({"subject": auth.subject().as_str(), "session_id": auth.session_id().as_str()}).to_string())
 }
 
-/// What the routes are and what they answer, for generators of clients. An application merges this into its own document.
+/// What the routes are and what they answer, for generators of clients. An application merges this into its own
+/// document.
 struct Document(String);
 
 #[get("/openapi.json")]

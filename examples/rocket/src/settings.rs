@@ -16,7 +16,8 @@ pub struct Settings {
     pub database_url: String,
     /// `KNOX_STORE_URL`: `redis://…` keeps sessions in Redis. Unset: in the database.
     pub store_url: Option<String>,
-    /// `KNOX_CACHE_MAX_AGE_MS`: for how many milliseconds the answers of the store are remembered. Default: 0, not at all.
+    /// `KNOX_CACHE_MAX_AGE_MS`: for how many milliseconds the answers of the store are remembered. Default: 0, not at
+    /// all.
     pub cache: Cache,
     /// `KNOX_FEED`: `1` tells other servers on the same store at once what this one ends, and hears of what they end.
     pub feed: bool,

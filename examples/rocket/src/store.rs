@@ -21,8 +21,8 @@ type Feed = Box<dyn ChangeFeed>;
 ///
 /// # Errors
 ///
-/// [`Failure`] if the store cannot be reached, or can have no feed. It does not contain the URL, which may have a password
-/// in it.
+/// [`Failure`] if the store cannot be reached, or can have no feed. It does not contain the URL, which may have a
+/// password in it.
 pub async fn open(
     url: Option<&str>,
     connection: DatabaseConnection,

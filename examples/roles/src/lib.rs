@@ -3,14 +3,14 @@
 //! `cargo run --example roles`, then follow what it prints.
 //!
 //! [`Users`] is the table. As a `SubjectCheck` it reads the user once per request and hands it on to the handlers.
-//! [`RoleAuth`] is the extractor that lets only users with a role through. A role that is taken away is gone at the next
-//! request, and nobody is logged out. A user who is set inactive gets a 401.
+//! [`RoleAuth`] is the extractor that lets only users with a role through. A role that is taken away is gone at the
+//! next request, and nobody is logged out. A user who is set inactive gets a 401.
 //!
-//! **Roles and scopes.** A role says what a user may do, as of now; it is in the users table and in no token. A scope says
-//! what a token may do. It is granted at the login, is in the token and its record, and stays as it is for the whole
-//! session. It confines a token that was made for a purpose, such as a job, and gives its user nothing. Here both have to
-//! agree: a token with scopes opens what needs a role only if the role is one of its scopes, and only while its user has
-//! the role. A token without scopes is its owner's, and may do whatever the owner's roles allow.
+//! **Roles and scopes.** A role says what a user may do, as of now; it is in the users table and in no token. A scope
+//! says what a token may do. It is granted at the login, is in the token and its record, and stays as it is for the
+//! whole session. It confines a token that was made for a purpose, such as a job, and gives its user nothing. Here both
+//! have to agree: a token with scopes opens what needs a role only if the role is one of its scopes, and only while its
+//! user has the role. A token without scopes is its owner's, and may do whatever the owner's roles allow.
 
 mod role_auth;
 mod users;
@@ -72,8 +72,8 @@ async fn take_role(_: RoleAuth<Admin>, Path((name, role)): Path<(String, Role)>,
     found(users.update(&name, |user| _ = user.roles.remove(&role)))
 }
 
-/// The sessions of the user stay in the store, and are good again if the user is set active again. To end them for good,
-/// call `knox.revoke_all` after the update.
+/// The sessions of the user stay in the store, and are good again if the user is set active again. To end them for
+/// good, call `knox.revoke_all` after the update.
 async fn deactivate(_: RoleAuth<Admin>, Path(name): Path<String>, users: State<Users>) -> StatusCode {
     found(users.update(&name, |user| user.is_active = false))
 }

@@ -104,8 +104,8 @@ impl Login for Users {
     }
 }
 
-/// Replace this by `Passwords`, which checks the slow hash in the user's row where it blocks no other request, and takes as
-/// long if there is no user; `examples/axum/src/users.rs` shows how.
+/// Replace this by `Passwords`, which checks the slow hash in the user's row where it blocks no other request, and
+/// takes as long if there is no user; `examples/axum/src/users.rs` shows how.
 fn is_password(user: &User, password: &str) -> bool {
     matches!((&*user.name, password), ("alice", "wonderland") | ("bob", "builder"))
 }

@@ -3,12 +3,12 @@
 //! `cargo run --example second_factor`, then follow what it prints.
 //!
 //! [`login`] is what jwt-knox asks: the password first, then the code. [`second_factor`] decides about codes: each is
-//! accepted once, and wrong ones are counted. The users are in memory; see `examples/axum` for a table of users, and for
-//! a `SubjectCheck` that rejects those who are disabled.
+//! accepted once, and wrong ones are counted. The users are in memory; see `examples/axum` for a table of users, and
+//! for a `SubjectCheck` that rejects those who are disabled.
 //!
-//! Left out: setting the second factor up. An application shows the secret as a QR code (`otpauth://totp/…`), and stores
-//! it once the user has sent a right code. It asks for a recent login before, tells the user by mail after, and ends the
-//! other sessions (`revoke_others`), which began without it.
+//! Left out: setting the second factor up. An application shows the secret as a QR code (`otpauth://totp/…`), and
+//! stores it once the user has sent a right code. It asks for a recent login before, tells the user by mail after, and
+//! ends the other sessions (`revoke_others`), which began without it.
 
 pub mod login;
 pub mod passwords;

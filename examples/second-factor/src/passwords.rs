@@ -24,8 +24,8 @@ pub fn hash(password: &str) -> Result<String, Error> {
     Ok(Argon2::default().hash_password(password.as_bytes())?.to_string())
 }
 
-/// Hashes `password` and compares it with `stored`. `None`: that is not a hash to compare with, as `!` is not, and nothing
-/// was hashed.
+/// Hashes `password` and compares it with `stored`. `None`: that is not a hash to compare with, as `!` is not, and
+/// nothing was hashed.
 #[must_use]
 pub fn compare(password: &str, stored: &str) -> Option<bool> {
     let stored = PasswordHash::new(stored).ok().filter(|stored| stored.salt.is_some() && stored.hash.is_some())?;

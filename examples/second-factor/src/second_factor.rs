@@ -11,9 +11,9 @@ use totp_rs::{Builder, Secret, Totp, TotpError};
 
 /// So many wrong codes in a row, and then a wait.
 ///
-/// With 5 codes in 5 minutes, of which 3 are right at any time, somebody with the password gets in with a probability of
-/// 0.4 % a day. A product makes each wait longer than the one before, and tells the user by mail that somebody has the
-/// password.
+/// With 5 codes in 5 minutes, of which 3 are right at any time, somebody with the password gets in with a probability
+/// of 0.4 % a day. A product makes each wait longer than the one before, and tells the user by mail that somebody has
+/// the password.
 pub const MAX_WRONG: u32 = 5;
 
 /// How long no code is looked at then, in seconds.
@@ -74,8 +74,8 @@ pub struct SecondFactor {
 }
 
 impl SecondFactor {
-    /// Codes of six digits, which change every 30 seconds. One step of 30 seconds earlier or later is accepted, for clocks
-    /// that differ and people who type slowly.
+    /// Codes of six digits, which change every 30 seconds. One step of 30 seconds earlier or later is accepted, for
+    /// clocks that differ and people who type slowly.
     ///
     /// # Errors
     ///

@@ -312,8 +312,8 @@ async fn remove_expired(pool: PgPool, now: Timestamp, batch: NonZeroU32) -> Resu
     Ok(result.rows_affected())
 }
 
-/// Begins a transaction in which nobody else adds sessions of `subject` or revokes them all, and gives the time at which
-/// all were last revoked.
+/// Begins a transaction in which nobody else adds sessions of `subject` or revokes them all, and gives the time at
+/// which all were last revoked.
 async fn begin(pool: &PgPool, subject: &Subject) -> Result<(PgTransaction<'static>, Option<i64>), Failure> {
     // Each statement sees what was committed before it. So those after the lock see what its last holder has done.
     let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;

@@ -89,9 +89,9 @@ async fn admit(line: &str, knox: &Knox) -> Result<(String, Authenticated), Issue
     Ok((token, auth))
 }
 
-/// Replace this: find the user, and check the password against a slow hash, in `spawn_blocking` and few at the same time.
-/// Check an unknown user's against some fixed hash, so that the time does not tell who exists. The subject is the user's id,
-/// which never changes.
+/// Replace this: find the user, and check the password against a slow hash, in `spawn_blocking` and few at the same
+/// time. Check an unknown user's against some fixed hash, so that the time does not tell who exists. The subject is the
+/// user's id, which never changes.
 async fn check_password(name: &str, password: &str) -> Option<Subject> {
     let user_id = match (name, password) {
         ("alice", "wonderland") => "user-1",

@@ -10,8 +10,8 @@
 //! | a program | `/chat` | `Authorization: Bearer …` |
 //! | a page that has a token and no cookie | `/chat/token` | the token as the first message, since a page cannot set headers |
 //!
-//! When the server closes a connection, the code tells the client what to do: after 1008 it logs in again, after 1013 it
-//! connects again later.
+//! When the server closes a connection, the code tells the client what to do: after 1008 it logs in again, after 1013
+//! it connects again later.
 
 use std::{sync::Arc, time::Duration};
 
@@ -64,9 +64,9 @@ struct AppState {
 ///
 /// [`HttpConfigError`] if a setting is wrong.
 pub fn app(knox: Knox, room: Sender<Utf8Bytes>) -> Result<Router, HttpConfigError> {
-    // Replace this: find the user, and check the password by `Passwords`, which hashes where it blocks no other request and
-    // takes as long for an unknown user; `examples/axum/src/users.rs` shows how. Limit how often one may be tried. The subject
-    // is the user's id, which never changes.
+    // Replace this: find the user, and check the password by `Passwords`, which hashes where it blocks no other request
+    // and takes as long for an unknown user; `examples/axum/src/users.rs` shows how. Limit how often one may be tried.
+    // The subject is the user's id, which never changes.
     let login = login_fn(|credentials| async move {
         match (credentials.username(), credentials.password()) {
             ("alice", "wonderland") => Ok(NewSession::new(1)),
@@ -91,8 +91,8 @@ fn file(content_type: &'static str, text: &'static str) -> MethodRouter<AppState
     get(move || async move { ([(CONTENT_TYPE, content_type)], AppendHeaders(example_page::HEADERS), text) })
 }
 
-/// For a client that sends its credential with the upgrade. Without a valid one this does not run, and the client gets a
-/// 401.
+/// For a client that sends its credential with the upgrade. Without a valid one this does not run, and the client gets
+/// a 401.
 async fn chat(auth: KnoxAuth, upgrade: WebSocketUpgrade, State(app): State<AppState>) -> Response {
     bounded(upgrade, MAX_MESSAGE).on_upgrade(move |socket| serve(socket, auth.into_inner(), app))
 }
@@ -163,8 +163,8 @@ async fn close(mut socket: WebSocket, reason: &AuthenticateError) {
     };
     let farewell = async {
         socket.send(Message::Close(Some(CloseFrame { code, reason: text.into() }))).await?;
-        // If the connection were dropped with something unread, the client might not get the last message. What it still
-        // says does not count.
+        // If the connection were dropped with something unread, the client might not get the last message. What it
+        // still says does not count.
         while socket.recv().await.transpose()?.is_some() {}
         Ok::<_, Error>(())
     };

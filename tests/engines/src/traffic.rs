@@ -29,7 +29,8 @@ pub const SUBJECTS: usize = 40;
 /// No call may take longer. `Knox` gives each call of the store 5 seconds, and a rotation makes two or three of them.
 const PATIENCE: Duration = Duration::from_secs(16);
 
-/// Settings as the servers of the tests have them: a rotated token is replaced at once, and using it again ends nothing.
+/// Settings as the servers of the tests have them: a rotated token is replaced at once, and using it again ends
+/// nothing.
 pub fn builder(store: impl TokenStore) -> KnoxBuilder {
     Knox::builder(SigningKey::hs256("a key of the engine tests, long enough").unwrap())
         .store(store)

@@ -16,8 +16,8 @@ use jwt_knox_engines::{
 use jwt_knox_sea_orm::SeaOrmStore;
 use jwt_knox_testkit::store_tests;
 
-/// A cluster with the tables. With `wsrep_sync_wait` of 1, a read waits until the node has what was committed before; with
-/// 3, a change does so, too.
+/// A cluster with the tables. With `wsrep_sync_wait` of 1, a read waits until the node has what was committed before;
+/// with 3, a change does so, too.
 fn start(sync_wait: u32) -> Engine {
     let mut engine = Engine::start("galera");
     engine.tell(&format!("everywhere SET GLOBAL wsrep_sync_wait = {sync_wait}"));

@@ -194,8 +194,8 @@ async fn primaries_that_die_under_load_take_the_last_answers_with_them_at_most()
     }
 }
 
-/// Revokes sessions while the replica of their primary is cut off, kills the primary and promotes the replica. Gives how
-/// many of them were answered, how many were not, and how many tokens are accepted afterwards.
+/// Revokes sessions while the replica of their primary is cut off, kills the primary and promotes the replica. Gives
+/// how many of them were answered, how many were not, and how many tokens are accepted afterwards.
 async fn fail_over_to_a_replica_that_is_cut_off(min_replicas: u32) -> [usize; 3] {
     let mut engine = Engine::start("redis-cluster");
     engine.tell(&format!("set_everywhere min-replicas-to-write {min_replicas}"));

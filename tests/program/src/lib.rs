@@ -19,6 +19,28 @@ pub fn command(example: &str) -> Command {
     Command::new(path)
 }
 
+/// The program of an example server, on a free port, whatever is set in the environment.
+#[must_use]
+pub fn server_command(example: &str) -> Command {
+    let mut command = command(example);
+    for variable in [
+        "DATABASE_URL",
+        "KNOX_SECRET",
+        "KNOX_LIMIT",
+        "KNOX_LIFETIME_SECONDS",
+        "KNOX_ROTATION_GRACE_SECONDS",
+        "KNOX_DEBUG_VERIFY",
+        "KNOX_COOKIES",
+        "KNOX_STORE_URL",
+        "KNOX_CACHE_MAX_AGE_MS",
+        "KNOX_FEED",
+    ] {
+        command.env_remove(variable);
+    }
+    command.env("LISTEN", "127.0.0.1:0");
+    command
+}
+
 /// A program that runs until this is dropped.
 #[derive(Debug)]
 pub struct Program {

@@ -125,8 +125,8 @@ impl Route {
 }
 
 impl Servers {
-    /// Starts an issuer, and a service that asks it at `path`: made of the URL of that, and of a time limit that is over
-    /// when the test says so.
+    /// Starts an issuer, and a service that asks it at `path`: made of the URL of that, and of a time limit that is
+    /// over when the test says so.
     pub async fn start(
         path: &'static str,
         issuer: impl FnOnce(ManualClock) -> Router,

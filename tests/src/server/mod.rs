@@ -41,7 +41,7 @@ pub enum Framework {
     Actix,
     /// `jwt-knox-rocket`.
     Rocket,
-    /// The adapter for plain hyper of this crate.
+    /// The adapter for plain hyper of `examples/adapter-hyper`.
     Hyper,
 }
 
@@ -52,13 +52,23 @@ impl Framework {
 
 /// A server that runs until the process ends.
 ///
-/// Besides the built-in routes it has, on every framework: `/me` and, for POST, `/change` (need a token), `/maybe` (optional), `/admin` (needs the
-/// scope `admin`), `/thrice` (asks three times), `/.well-known/jwks.json`, `/guarded/hello` and `/guarded_admin/hello`
-/// (behind [`RequireAuth`]); `/recent` (needs a login of the last 300 seconds), `/poll` (does not count as use) and the same
-/// behind [`RequireAuth`], `/guarded_recent/hello` and `/guarded_poll/hello`; and with a `?` on errors of the core: `/role` (a claim), `/project` (a scope known at run
-/// time only), `/own_login` (logs the user in whom the header `x-user` names, and does what `x-end` and
-/// `x-next` say), `/again` (one more session), `/leave` (revokes all of them). On Actix Web and Rocket also `/swallow`, which takes the framework's own
-/// `Option<KnoxAuth>`.
+/// Besides the built-in routes it has, on every framework:
+///
+/// | path | what it does |
+/// |---|---|
+/// | `/me`; `/change`, for POST | needs a token |
+/// | `/maybe` | takes one |
+/// | `/admin` | needs the scope `admin` |
+/// | `/thrice` | asks three times |
+/// | `/recent` | needs a login of the last 300 seconds |
+/// | `/poll` | does not count as a use |
+/// | `/guarded/hello`, `/guarded_me` | behind [`RequireAuth`] |
+/// | `/guarded_admin/hello`, `/guarded_recent/hello`, `/guarded_poll/hello` | behind one that asks for the same as above |
+/// | `/role`, `/project` | a claim; a scope known at run time only: with a `?` on errors of the core |
+/// | `/own_login` | logs the user in whom the header `x-user` names, and does what `x-end` and `x-next` say |
+/// | `/again`, `/leave` | one more session; revokes all of them |
+/// | `/swallow` | on Actix Web and Rocket: takes the framework's own `Option<KnoxAuth>` |
+/// | `/.well-known/jwks.json` | the public keys |
 ///
 /// [`RequireAuth`]: jwt_knox_axum::RequireAuth
 #[derive(Debug, Clone, Copy)]

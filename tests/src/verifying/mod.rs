@@ -14,9 +14,9 @@ use crate::server::{Admin, Framework, Role, project_scope};
 
 /// A server without a store, which runs until the process ends.
 ///
-/// Its routes are those of [`Server`](crate::Server) that it can have, and answer the same: `/me` and, for POST, `/change`;
-/// `/maybe`, `/admin`, `/thrice`, `/role` and `/project`; `/guarded/hello`, `/guarded_admin/hello` and `/guarded_me`. On
-/// Actix Web and Rocket also `/swallow`, which takes the framework's own `Option<VerifiedToken>`.
+/// Its routes are those of [`Server`](crate::Server) that it can have, and answer the same: `/me` and, for POST,
+/// `/change`; `/maybe`, `/admin`, `/thrice`, `/role` and `/project`; `/guarded/hello`, `/guarded_admin/hello` and
+/// `/guarded_me`. On Actix Web and Rocket also `/swallow`, which takes the framework's own `Option<VerifiedToken>`.
 #[derive(Debug, Clone, Copy)]
 pub struct VerifyingServer {
     /// Where it listens.

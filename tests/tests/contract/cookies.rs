@@ -252,7 +252,8 @@ fn an_own_login_sets_the_cookie_too(fixture: &Fixture) {
     assert_eq!(cookies.status(&Call::get("/me").cookie(reply.cookie().unwrap().0)), 200);
     let reply = cookies.send(&page.clone().header("x-next", "body"));
     assert_eq!((cookies.verify(&reply.token()), reply.header("set-cookie")), (204, None));
-    // One login may be kept until the browser is closed, and the next for longer. A rotation changes nothing about that.
+    // One login may be kept until the browser is closed, and the next for longer. A rotation changes nothing about
+    // that.
     for (call, is_kept) in [(page.clone().header("x-next", "closing"), false), (page.clone(), true)] {
         let reply = cookies.send(&call);
         let rotate = Call::post("/rotate").cookie(reply.cookie().unwrap().0);

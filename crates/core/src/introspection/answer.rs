@@ -86,8 +86,8 @@ pub(super) fn read(
     }))
 }
 
-/// Returns an error unless what the issuer says fits what the token says. Otherwise something between them has mixed answers
-/// up, or they read the token differently.
+/// Returns an error unless what the issuer says fits what the token says. Otherwise something between them has mixed
+/// answers up, or they read the token differently.
 fn check_same_token(members: &ClaimSet, claimed: &Claimed) -> Result<(), ResponseError> {
     let same = |name, is_same: bool| if is_same { Ok(()) } else { Err(ResponseError::OtherToken(name)) };
     let session = claimed.session();

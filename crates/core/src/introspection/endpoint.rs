@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use crate::error::StoreError;
 
 /// The endpoint of an issuer that says whether a token is active ([RFC 7662 §2]), for an
-/// [`Introspector`](crate::Introspector): a POST with the HTTP client of the application, over HTTPS, to an address in its
-/// settings and never to one in a token. Send the id and the secret that the issuer knows the service by, follow no
+/// [`Introspector`](crate::Introspector): a POST with the HTTP client of the application, over HTTPS, to an address in
+/// its settings and never to one in a token. Send the id and the secret that the issuer knows the service by, follow no
 /// redirects, and stop reading at [`IntrospectionResponse::MAX_BODY_BYTES`].
 ///
 /// [`introspection_endpoint_fn`] makes one out of a closure.
@@ -97,8 +97,8 @@ where
     }
 }
 
-/// A request to say whether one token is active ([RFC 7662 §2.1]). `Debug` does not show the token, and the body is wiped
-/// from memory when dropped.
+/// A request to say whether one token is active ([RFC 7662 §2.1]). `Debug` does not show the token, and the body is
+/// wiped from memory when dropped.
 ///
 /// [RFC 7662 §2.1]: https://www.rfc-editor.org/rfc/rfc7662#section-2.1
 pub struct IntrospectionRequest(Zeroizing<String>);
@@ -125,8 +125,8 @@ impl fmt::Debug for IntrospectionRequest {
     }
 }
 
-/// What an [`IntrospectionEndpoint`] has received. It is read by the [`Introspector`](crate::Introspector), which accepts
-/// only what conforms to RFC 7662. `Debug` does not show the body.
+/// What an [`IntrospectionEndpoint`] has received. It is read by the [`Introspector`](crate::Introspector), which
+/// accepts only what conforms to RFC 7662. `Debug` does not show the body.
 #[derive(Clone)]
 pub struct IntrospectionResponse {
     pub(super) status: u16,

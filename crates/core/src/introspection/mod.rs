@@ -30,16 +30,17 @@ use crate::{
 ///
 /// **Use it with the issuer's keys if you can**: `Verifier::remote(keys, profile)`
 /// [`.with_introspector(introspector)`](crate::Verifier::with_introspector) asks only about tokens that the issuer has
-/// signed. Without keys, anyone can make up a well-formed token and trigger a request, so unauthenticated clients can use
-/// up the [concurrent requests](IntrospectorBuilder::max_concurrent_requests), and then nobody gets in.
+/// signed. Without keys, anyone can make up a well-formed token and trigger a request, so unauthenticated clients can
+/// use up the [concurrent requests](IntrospectorBuilder::max_concurrent_requests), and then nobody gets in.
 ///
-/// - **How late it may be is a setting**, [`max_age`](IntrospectorBuilder::max_age). Unless set, the issuer is asked for
-///   each request, after the request has come. That a token is not active is never remembered.
-/// - Requests that present one token at the same time wait for one question, if its answer is not too old for them: with a
-///   `max_age` of zero for the next one, since the one that is under way began before they came. So there is one question
-///   about a token at a time. A caller that goes away leaves it to the next.
-/// - If the issuer does not answer in [time](IntrospectorBuilder::time_limit), with 200, and as RFC 7662 says, the service
-///   cannot tell whether the token is valid: that is [`AuthenticateError::Store`], over HTTP a 503. It is not remembered.
+/// - **How late it may be is a setting**, [`max_age`](IntrospectorBuilder::max_age). Unless set, the issuer is asked
+///   for each request, after the request has come. That a token is not active is never remembered.
+/// - Requests that present one token at the same time wait for one question, if its answer is not too old for them:
+///   with a `max_age` of zero for the next one, since the one that is under way began before they came. So there is one
+///   question about a token at a time. A caller that goes away leaves it to the next.
+/// - If the issuer does not answer in [time](IntrospectorBuilder::time_limit), with 200, and as RFC 7662 says, the
+///   service cannot tell whether the token is valid: that is [`AuthenticateError::Store`], over HTTP a 503. It is not
+///   remembered.
 /// - The issuer is not asked about what is no JWT of the profile by its form and its claims: that is rejected.
 ///
 /// No task has to be spawned, and no async runtime is needed.
@@ -228,19 +229,19 @@ pub struct IntrospectorBuilder {
 }
 
 impl IntrospectorBuilder {
-    /// How long it is remembered that a token was active, counted from before the question. Default: zero, the issuer is
-    /// asked for each request.
+    /// How long it is remembered that a token was active, counted from before the question. Default: zero, the issuer
+    /// is asked for each request.
     ///
-    /// **A session that has ended is noticed after `max_age` at the latest.** An answer is never used again after the `exp`
-    /// in it, to which no leeway is added. The issuer counts a question as a use of the session, and not what is answered
-    /// from memory, so keep this well below an idle timeout.
+    /// **A session that has ended is noticed after `max_age` at the latest.** An answer is never used again after the
+    /// `exp` in it, to which no leeway is added. The issuer counts a question as a use of the session, and not what is
+    /// answered from memory, so keep this well below an idle timeout.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self
     }
 
-    /// How many tokens are remembered at most, each in less than 256 bytes. Only active ones are, so that invented tokens
-    /// do not push them out. Default: 10,000.
+    /// How many tokens are remembered at most, each in less than 256 bytes. Only active ones are, so that invented
+    /// tokens do not push them out. Default: 10,000.
     pub fn max_entries(mut self, max_entries: u32) -> Self {
         self.max_entries = max_entries;
         self
@@ -259,8 +260,8 @@ impl IntrospectorBuilder {
         self
     }
 
-    /// The `token_type` of the issuer's tokens, which is compared without regard to case: the scheme that it is set to. An
-    /// answer with another one is none. Default: `Bearer`.
+    /// The `token_type` of the issuer's tokens, which is compared without regard to case: the scheme that it is set to.
+    /// An answer with another one is none. Default: `Bearer`.
     pub fn token_type(mut self, token_type: impl Into<String>) -> Self {
         self.token_type = token_type.into();
         self
@@ -284,8 +285,8 @@ impl fmt::Debug for IntrospectorBuilder {
     }
 }
 
-/// The issuer has not said whether a token is active. The cause is that of the error inside, whose own words are about a
-/// store.
+/// The issuer has not said whether a token is active. The cause is that of the error inside, whose own words are about
+/// a store.
 #[derive(Debug)]
 struct NoResponse(Arc<StoreError>);
 

@@ -45,8 +45,8 @@ pub(super) trait PublicKey: Send + Sync {
     fn algorithm(&self) -> Algorithm;
     /// The JWK thumbprint (RFC 7638).
     fn thumbprint(&self) -> String;
-    /// Verifies the signature of a JWT whose header has been judged. Of HMAC nothing else; otherwise also what `options`
-    /// ask for.
+    /// Verifies the signature of a JWT whose header has been judged. Of HMAC nothing else; otherwise also what
+    /// `options` ask for.
     fn verify(&self, token: &str, options: VerificationOptions) -> Result<(), SignatureError>;
     /// As a public JWK with the name `key_id`; `None` for a symmetric key, which has no public form.
     fn to_jwk(&self, key_id: &str) -> Option<String>;

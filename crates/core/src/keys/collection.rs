@@ -16,8 +16,8 @@ use crate::{
 /// Something that has keys to verify with.
 #[async_trait]
 pub(crate) trait VerifyingKeys: fmt::Debug + Send + Sync {
-    /// Calls `then` with the key for a token with that `kid`, if there is one. A token without one can only mean the one
-    /// key of a collection of one.
+    /// Calls `then` with the key for a token with that `kid`, if there is one. A token without one can only mean the
+    /// one key of a collection of one.
     fn with_key(&self, key_id: Option<&str>, then: &mut dyn FnMut(&VerifyingKey));
 
     /// That key.

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use crate::keys::Algorithm;
 
-/// What tells a key from others, without the key: what is left of one that was retired, and what is remembered with a token
-/// of the key that has signed it.
+/// What tells a key from others, without the key: what is left of one that was retired, and what is remembered with a
+/// token of the key that has signed it.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) key_id: Arc<str>,

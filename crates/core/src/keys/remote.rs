@@ -26,21 +26,21 @@ use crate::{
     timer::TimeLimit,
 };
 
-/// The keys that an issuer publishes, which are fetched when a token needs them, and fetched anew as they change. A clone
-/// is the same set.
+/// The keys that an issuer publishes, which are fetched when a token needs them, and fetched anew as they change. A
+/// clone is the same set.
 ///
 /// - It begins empty. A token cannot be verified until a fetch has succeeded, and that is not the token's fault: the
 ///   answer is [`AuthenticateError::Store`](crate::AuthenticateError::Store), over HTTP a 503.
-/// - A token whose `kid` is unknown makes it fetch, at most once in the [cooldown](RemoteKeySetBuilder::cooldown), so that
-///   forged tokens do no harm. A key that the issuer begins to sign with is thus known at once. A `kid` that is still
-///   unknown is rejected.
+/// - A token whose `kid` is unknown makes it fetch, at most once in the [cooldown](RemoteKeySetBuilder::cooldown), so
+///   that forged tokens do no harm. A key that the issuer begins to sign with is thus known at once. A `kid` that is
+///   still unknown is rejected.
 /// - When the keys are no longer fresh, the next request fetches, and those beside it go on with the old keys. The new
 ///   keys replace all old ones, so a key that the issuer has removed is gone.
 /// - There is never more than one fetch. Those who need it wait for it, each no longer than the
 ///   [time limit](RemoteKeySetBuilder::time_limit). A caller that goes away leaves it to the next.
-/// - A fetch that fails, or gives no key that can be used, changes nothing. The next one waits for a second, then for two,
-///   up to a minute, or up to 5 seconds while there are no keys that count. In the meantime the old keys count, for
-///   [a day](RemoteKeySetBuilder::stale_if_error) after they were fresh, and an unknown `kid` cannot be told.
+/// - A fetch that fails, or gives no key that can be used, changes nothing. The next one waits for a second, then for
+///   two, up to a minute, or up to 5 seconds while there are no keys that count. In the meantime the old keys count,
+///   for [a day](RemoteKeySetBuilder::stale_if_error) after they were fresh, and an unknown `kid` cannot be told.
 ///
 /// No task has to be spawned, and no async runtime is needed. A JWK Set is read as by
 /// [`KeySet::from_jwks`](crate::KeySet::from_jwks): keys that cannot be used are skipped.
@@ -100,8 +100,8 @@ impl RemoteKeySet {
     }
 
     /// Fetches the keys now, whatever the cooldown says: for a service that is not to start without keys, and for an
-    /// operator who has replaced a stolen key. The fetch begins after this call, so its keys are those that are published
-    /// now. One that is under way is waited for, as long as the time limit at most.
+    /// operator who has replaced a stolen key. The fetch begins after this call, so its keys are those that are
+    /// published now. One that is under way is waited for, as long as the time limit at most.
     ///
     /// # Errors
     ///
@@ -257,16 +257,16 @@ impl fmt::Debug for RemoteKeySet {
 pub struct RemoteKeySetBuilder(Shared);
 
 impl RemoteKeySetBuilder {
-    /// How long after the beginning of a fetch no unknown `kid` makes it fetch again, from 1 second to 1 hour. Default: 30
-    /// seconds.
+    /// How long after the beginning of a fetch no unknown `kid` makes it fetch again, from 1 second to 1 hour. Default:
+    /// 30 seconds.
     pub fn cooldown(mut self, cooldown: Duration) -> Self {
         self.0.ages.cooldown = cooldown;
         self
     }
 
-    /// How long keys are fresh if their source does not say. Default: 5 minutes. This and what a source says is at least
-    /// the cooldown and at most 24 hours. It is how long a key counts that the issuer has removed, if no unknown `kid`
-    /// makes the set fetch.
+    /// How long keys are fresh if their source does not say. Default: 5 minutes. This and what a source says is at
+    /// least the cooldown and at most 24 hours. It is how long a key counts that the issuer has removed, if no unknown
+    /// `kid` makes the set fetch.
     pub fn default_max_age(mut self, max_age: Duration) -> Self {
         self.0.ages.default_max_age = max_age;
         self

@@ -59,8 +59,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyRingError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyRingError::TwoAlgorithms`] if it has,
-    /// or had, the same key for another algorithm; [`KeyRingError::Retired`] if it is a key that was retired.
+    /// [`KeyRingError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyRingError::TwoAlgorithms`] if
+    /// it has, or had, the same key for another algorithm; [`KeyRingError::Retired`] if it is a key that was retired.
     pub fn stage(&self, key: SigningKey) -> Result<(), KeyRingError> {
         self.add(Entry::private(KeyState::Staged, key))
     }
@@ -69,8 +69,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyRingError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyRingError::TwoAlgorithms`] if it has,
-    /// or had, the same key for another algorithm; [`KeyRingError::Retired`] if it is a key that was retired.
+    /// [`KeyRingError::DuplicateKeyId`] if the ring has, or had, a key of that id; [`KeyRingError::TwoAlgorithms`] if
+    /// it has, or had, the same key for another algorithm; [`KeyRingError::Retired`] if it is a key that was retired.
     pub fn add_verifying(&self, key: VerifyingKey) -> Result<(), KeyRingError> {
         self.add(Entry::public(KeyState::Verifying, key))
     }
@@ -88,8 +88,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyRingError::UnknownKeyId`] if there is no such key, [`KeyRingError::CannotSign`] if it is retired or was given for
-    /// verifying only. The ring is then as it was.
+    /// [`KeyRingError::UnknownKeyId`] if there is no such key, [`KeyRingError::CannotSign`] if it is retired or was
+    /// given for verifying only. The ring is then as it was.
     pub fn promote(&self, key_id: &str) -> Result<(), KeyRingError> {
         self.change(|entries| {
             if find(entries, key_id)?.signing.is_none() {
@@ -110,13 +110,13 @@ impl KeyRing {
     /// accepted or issued in between. The stolen key is retired under every id that it has here.
     ///
     /// Everybody whose token the stolen key has signed has to log in again. Their sessions are in the store until they
-    /// expire, though no token opens them any more. Tokens of the other keys stay valid; retire those as well if they may
-    /// have been stolen with it. Make `new` afresh: a key that was staged was in the same memory as the stolen one.
+    /// expire, though no token opens them any more. Tokens of the other keys stay valid; retire those as well if they
+    /// may have been stolen with it. Make `new` afresh: a key that was staged was in the same memory as the stolen one.
     ///
     /// # Errors
     ///
-    /// [`KeyRingError::UnknownKeyId`] if there is no key `stolen`; as for [`stage`](Self::stage) if `new` cannot join the
-    /// ring. The ring is then as it was.
+    /// [`KeyRingError::UnknownKeyId`] if there is no key `stolen`; as for [`stage`](Self::stage) if `new` cannot join
+    /// the ring. The ring is then as it was.
     ///
     /// # Examples
     ///
@@ -156,8 +156,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyRingError::UnknownKeyId`] if there is no such key, [`KeyRingError::IsSigning`] if it is the one that signs: promote
-    /// another one first.
+    /// [`KeyRingError::UnknownKeyId`] if there is no such key, [`KeyRingError::IsSigning`] if it is the one that signs:
+    /// promote another one first.
     pub fn retire(&self, key_id: &str) -> Result<(), KeyRingError> {
         self.change(|entries| {
             let entry = find(entries, key_id)?;
@@ -215,12 +215,12 @@ impl KeyRing {
     /// **A ring that is in the folder is replaced, and its keys are gone.** So `save` is for a ring that was
     /// [loaded](Self::load) from there; [`save_new`](Self::save_new) is for the first one.
     ///
-    /// The folder is made if it is not there, for its owner only (mode 0700). The file is for its owner only (0600), and
-    /// takes the place of the one before it in one step, so that nobody reads half of it. Of two programs that change
-    /// the ring in a folder at once, the later one wins: let one do it at a time.
+    /// The folder is made if it is not there, for its owner only (mode 0700). The file is for its owner only (0600),
+    /// and takes the place of the one before it in one step, so that nobody reads half of it. Of two programs that
+    /// change the ring in a folder at once, the later one wins: let one do it at a time.
     ///
-    /// The file is a JWK Set whose keys have one member more, `state`. A JWK of another tool can be added to it by hand;
-    /// without a `state` it is staged. The list `retired` has the ids and thumbprints of the keys that are gone.
+    /// The file is a JWK Set whose keys have one member more, `state`. A JWK of another tool can be added to it by
+    /// hand; without a `state` it is staged. The list `retired` has the ids and thumbprints of the keys that are gone.
     ///
     /// # Errors
     ///
@@ -253,13 +253,13 @@ impl KeyRing {
 
     /// Writes a new ring into a folder that has none, as [`save`](Self::save) does.
     ///
-    /// Of two programs that do it at once, one succeeds. On a file system without hard links, a program that reads the ring
-    /// meanwhile may find half of it, and one that crashes may leave that: delete `ring.json` then.
+    /// Of two programs that do it at once, one succeeds. On a file system without hard links, a program that reads the
+    /// ring meanwhile may find half of it, and one that crashes may leave that: delete `ring.json` then.
     ///
     /// # Errors
     ///
-    /// [`KeyFolderError::Present`] if there is a ring in the folder, or anything else by the name `ring.json`. It stays as
-    /// it is. [`KeyFolderError::Io`] if the folder or the file cannot be written.
+    /// [`KeyFolderError::Present`] if there is a ring in the folder, or anything else by the name `ring.json`. It stays
+    /// as it is. [`KeyFolderError::Io`] if the folder or the file cannot be written.
     ///
     /// # Examples
     ///
@@ -288,8 +288,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// As for [`load`](Self::load). [`KeyFolderError::Ring`] if the folder has a key that was retired here, or another key
-    /// under an id that is known here. The ring is then as it was.
+    /// As for [`load`](Self::load). [`KeyFolderError::Ring`] if the folder has a key that was retired here, or another
+    /// key under an id that is known here. The ring is then as it was.
     pub fn reload(&self, folder: impl AsRef<Path>) -> Result<(), KeyFolderError> {
         let mut loaded = folder::read(folder.as_ref())?;
         self.change(|entries| {

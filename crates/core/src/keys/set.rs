@@ -60,17 +60,17 @@ impl KeySet {
 
     /// The public keys of a JWK Set ([RFC 7517 §5]).
     ///
-    /// The algorithm of a key is its `alg` or, without one, that of its curve. A key without a `kid` gets its thumbprint
-    /// for one. Keys that cannot be used are skipped, and the others used: those for encryption, of unknown kinds, too
-    /// small, broken, private, symmetric, or with an id that another key has. [`skipped`](Self::skipped) lists them, and
-    /// they are logged: those for other purposes at the level `debug`, the rest at `warn`.
+    /// The algorithm of a key is its `alg` or, without one, that of its curve. A key without a `kid` gets its
+    /// thumbprint for one. Keys that cannot be used are skipped, and the others used: those for encryption, of unknown
+    /// kinds, too small, broken, private, symmetric, or with an id that another key has. [`skipped`](Self::skipped)
+    /// lists them, and they are logged: those for other purposes at the level `debug`, the rest at `warn`.
     ///
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     ///
     /// # Errors
     ///
-    /// [`KeySetError::NotAKeySet`] if that is no JWK Set, or one of more than 256 KiB; [`KeySetError::NoKey`] if no key of
-    /// it can be used.
+    /// [`KeySetError::NotAKeySet`] if that is no JWK Set, or one of more than 256 KiB; [`KeySetError::NoKey`] if no key
+    /// of it can be used.
     pub fn from_jwks(jwks: &str) -> Result<Self, KeySetError> {
         Self::read(jwks, None)
     }

@@ -104,8 +104,8 @@ impl SigningKey {
         Self::new(ParsedKey { key: key.map_err(|error| KeyError::Generation(error.into()))?, key_id: None })
     }
 
-    /// Reads a private key in PEM: PKCS #8 (`BEGIN PRIVATE KEY`), PKCS #1 for RSA (`BEGIN RSA PRIVATE KEY`), or SEC 1 for
-    /// ECDSA (`BEGIN EC PRIVATE KEY`).
+    /// Reads a private key in PEM: PKCS #8 (`BEGIN PRIVATE KEY`), PKCS #1 for RSA (`BEGIN RSA PRIVATE KEY`), or SEC 1
+    /// for ECDSA (`BEGIN EC PRIVATE KEY`).
     ///
     /// Text in front, a byte order mark, lines of any length and line breaks that are missing or written as `\n` do no
     /// harm.
@@ -159,7 +159,8 @@ impl SigningKey {
         Self::new(read::private(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
-    /// Reads a key from an environment variable: PEM, a JWK or the base64 of a file with one, or the text itself for HMAC.
+    /// Reads a key from an environment variable: PEM, a JWK or the base64 of a file with one, or the text itself for
+    /// HMAC.
     ///
     /// # Errors
     ///

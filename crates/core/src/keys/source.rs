@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 
-/// Fetches the JWK Set of an issuer, for a [`RemoteKeySet`](crate::RemoteKeySet): with the HTTP client of the application,
-/// over HTTPS, from an address in its settings and never from one in a token. Read no more than a few hundred KiB, and
-/// treat any status but 200 as an error.
+/// Fetches the JWK Set of an issuer, for a [`RemoteKeySet`](crate::RemoteKeySet): with the HTTP client of the
+/// application, over HTTPS, from an address in its settings and never from one in a token. Read no more than a few
+/// hundred KiB, and treat any status but 200 as an error.
 ///
 /// [`jwks_source_fn`] makes one out of a closure.
 ///

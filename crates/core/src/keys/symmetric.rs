@@ -79,8 +79,8 @@ pub(super) fn warn_of_mistakes(algorithm: Algorithm, key: &[u8]) {
 
 /// Whether the signature of a JWT is that of `key` (RFC 7515 §5.2), compared in constant time.
 ///
-/// By the MAC of RustCrypto and not by that of the signing library, which is several times slower and decodes header and
-/// claims once more.
+/// By the MAC of RustCrypto and not by that of the signing library, which is several times slower and decodes header
+/// and claims once more.
 pub(super) fn verify<M: Mac + KeyInit>(key: &[u8], token: &str) -> Result<(), SignatureError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(SignatureError::Malformed)?;
     let signature = Base64UrlUnpadded::decode_vec(signature).map_err(|_| SignatureError::Malformed)?;

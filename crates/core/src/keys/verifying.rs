@@ -88,7 +88,8 @@ impl VerifyingKey {
         Self::new(read::public(algorithm, EncodedKey::detect(algorithm, &contents))?)
     }
 
-    /// Reads a key from an environment variable: PEM, a JWK or the base64 of a file with one, or the text itself for HMAC.
+    /// Reads a key from an environment variable: PEM, a JWK or the base64 of a file with one, or the text itself for
+    /// HMAC.
     ///
     /// # Errors
     ///

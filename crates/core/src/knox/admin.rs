@@ -126,8 +126,8 @@ impl KnoxAdmin {
         self.limit.apply(self.store.list(subject, self.expiry_cutoff())).await
     }
 
-    /// Gives a session another label; an empty one takes it away. Control characters are dropped, and all after the 255th
-    /// character. Gives the session as it is now; `None`: it has ended.
+    /// Gives a session another label; an empty one takes it away. Control characters are dropped, and all after the
+    /// 255th character. Gives the session as it is now; `None`: it has ended.
     ///
     /// # Errors
     ///
@@ -250,8 +250,8 @@ impl KnoxAdmin {
     }
 }
 
-/// Sessions of a subject may end. When dropped, the next epoch begins, and then those look who wait for that, also if the
-/// answer of the store was lost or the caller has gone away.
+/// Sessions of a subject may end. When dropped, the next epoch begins, and then those look who wait for that, also if
+/// the answer of the store was lost or the caller has gone away.
 #[must_use]
 pub(super) struct Ending<'a> {
     _changing: Changing<'a>,

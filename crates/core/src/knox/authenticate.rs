@@ -60,8 +60,8 @@ impl Authenticated {
         self.own_session(self.session_id())
     }
 
-    /// The primary key of a session of the same subject, whether it is there or not: for a page on which users end their own
-    /// sessions. With the subject from anywhere else, they could end those of others.
+    /// The primary key of a session of the same subject, whether it is there or not: for a page on which users end
+    /// their own sessions. With the subject from anywhere else, they could end those of others.
     ///
     /// # Examples
     ///
@@ -122,8 +122,8 @@ impl Authenticated {
         self.session().created_at
     }
 
-    /// Returns an error unless the login is no older than `max_age`: for what a stolen token or a screen left unlocked must not
-    /// do, such as changing the password. The client has to log in again for a token that may.
+    /// Returns an error unless the login is no older than `max_age`: for what a stolen token or a screen left unlocked
+    /// must not do, such as changing the password. The client has to log in again for a token that may.
     ///
     /// # Errors
     ///
@@ -144,8 +144,8 @@ impl Authenticated {
         let (then, now) = (self.authenticated_at(), self.checked_at);
         let is_recent = match elapsed(then, now) {
             Some(age) => age <= max_age,
-            // The server that logged the user in may be ahead of this one. Further ahead, a clock was wrong, and how long
-            // ago the login was is unknown.
+            // The server that logged the user in may be ahead of this one. Further ahead, a clock was wrong, and how
+            // long ago the login was is unknown.
             None => elapsed(now, then).is_some_and(|ahead| ahead <= TokenProfile::MAX_LEEWAY),
         };
         if is_recent { Ok(()) } else { Err(LoginTooOld { max_age }) }
@@ -226,8 +226,8 @@ enum OnReuse {
 enum Decision<'a> {
     /// That is known.
     Ready(Result<Authenticated, AuthenticateError>),
-    /// The store and the application have to be asked, or the store to be told of a use. That may have begun, so this is
-    /// to be awaited.
+    /// The store and the application have to be asked, or the store to be told of a use. That may have begun, so this
+    /// is to be awaited.
     Pending(Pin<Box<dyn Future<Output = Result<Authenticated, AuthenticateError>> + Send + 'a>>),
 }
 
@@ -250,8 +250,8 @@ struct Question<'a> {
 }
 
 impl Knox {
-    /// Decides whether `token` is valid. This is the one way in: every [`Authenticated`] begins here. `token` is the JWT
-    /// alone, as text or as bytes, without the `Bearer` that stands before it in a header.
+    /// Decides whether `token` is valid. This is the one way in: every [`Authenticated`] begins here. `token` is the
+    /// JWT alone, as text or as bytes, without the `Bearer` that stands before it in a header.
     ///
     /// Verifies the signature and the claims, reads one record by its primary key, compares digests in constant time,
     /// then checks the expiry and the subject. A token that was rotated away is valid for the
@@ -285,8 +285,8 @@ impl Knox {
         }
     }
 
-    /// Decides at once by what is known of a token, or asks. That is boxed, so that the future of a request need not have
-    /// room for it.
+    /// Decides at once by what is known of a token, or asks. That is boxed, so that the future of a request need not
+    /// have room for it.
     fn try_authenticate(&self, token: &[u8], usage: Usage, span: Option<&Span>) -> Decision<'_> {
         let now = self.now();
         let token = match self.verify(token, now) {
@@ -387,8 +387,8 @@ impl Knox {
     /// Decides whether the token that `auth` came with is still valid, for a connection or a job that lasts.
     ///
     /// It makes the checks of [`authenticate`](Self::authenticate) that can come out differently now: the key ring,
-    /// `exp`, the record, its expiry, the subject. So the token itself need not be kept. It does not count as a use:
-    /// a connection on which nothing happens does not keep a session with an idle timeout alive. A token that was rotated
+    /// `exp`, the record, its expiry, the subject. So the token itself need not be kept. It does not count as a use: a
+    /// connection on which nothing happens does not keep a session with an idle timeout alive. A token that was rotated
     /// away is [`Rejection::Revoked`] after the grace, and its session goes on.
     ///
     /// # Errors
@@ -483,7 +483,8 @@ impl Knox {
             && record.claims.is_none_or(|digest| digest == self.0.jwt.claims_digest(verified))
     }
 
-    /// Whether a session has not expired. The absolute expiry too, in case a store has let use move the expiry beyond it.
+    /// Whether a session has not expired. The absolute expiry too, in case a store has let use move the expiry beyond
+    /// it.
     fn is_unexpired(&self, record: &SessionRecord, now: Timestamp) -> bool {
         let cutoff = self.expiry_cutoff(now);
         record.is_active(cutoff) && record.absolute_expires_at.is_none_or(|expiry| cutoff < expiry)

@@ -127,12 +127,12 @@ impl KnoxBuilder {
         self
     }
 
-    /// How long a token stays valid after it was rotated away, so that requests under way and a second tab are not logged
-    /// out. Zero: not at all. Default: 10 seconds.
+    /// How long a token stays valid after it was rotated away, so that requests under way and a second tab are not
+    /// logged out. Zero: not at all. Default: 10 seconds.
     ///
-    /// A client that is told that the store could not answer, and rotates again with the old token, has to do so in this
-    /// time. So where the store may hang, let the grace be longer than the [time limit](Self::time_limit) and what the
-    /// client waits, which over HTTP is 5 seconds: 15 seconds, say.
+    /// A client that is told that the store could not answer, and rotates again with the old token, has to do so in
+    /// this time. So where the store may hang, let the grace be longer than the [time limit](Self::time_limit) and what
+    /// the client waits, which over HTTP is 5 seconds: 15 seconds, say.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.settings.rotation_grace = grace;
         self
@@ -145,8 +145,8 @@ impl KnoxBuilder {
         self
     }
 
-    /// How often [`Knox::ended`] asks the store whether a session goes on that no call of this process has ended. Default:
-    /// every 30 seconds.
+    /// How often [`Knox::ended`] asks the store whether a session goes on that no call of this process has ended.
+    /// Default: every 30 seconds.
     ///
     /// [`Knox::ended`]: crate::Knox::ended
     pub fn recheck_interval(mut self, interval: Duration) -> Self {

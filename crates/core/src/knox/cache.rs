@@ -20,9 +20,9 @@ use crate::{
 /// How much a handle remembers of the tokens that were presented lately, and for how long; see
 /// [`KnoxBuilder::cache`](crate::KnoxBuilder::cache).
 ///
-/// By default it is only what never changes about a token: that its signature is valid, and what it says. Whether its key
-/// has been retired, whether it has expired and whether its session goes on is asked each time, so a revocation is seen
-/// at once. With [`max_age`](Self::max_age) it is also what the store and the
+/// By default it is only what never changes about a token: that its signature is valid, and what it says. Whether its
+/// key has been retired, whether it has expired and whether its session goes on is asked each time, so a revocation is
+/// seen at once. With [`max_age`](Self::max_age) it is also what the store and the
 /// [`SubjectCheck`](crate::SubjectCheck) have answered, for so long.
 ///
 /// # Examples
@@ -57,14 +57,14 @@ impl Cache {
         Self::new(0)
     }
 
-    /// Remembers also what the store and the [`SubjectCheck`](crate::SubjectCheck) have answered, for `max_age`. Default:
-    /// zero, they are asked each time.
+    /// Remembers also what the store and the [`SubjectCheck`](crate::SubjectCheck) have answered, for `max_age`.
+    /// Default: zero, they are asked each time.
     ///
-    /// What is ended or rotated through this handle, a clone of it or its [`KnoxAdmin`](crate::KnoxAdmin) is seen at once
-    /// all the same. **What another process ends is seen after `max_age` at the latest**, and so is what the check would
-    /// say of a user whose row has changed, unless [`Knox::forget`](crate::Knox::forget) is called. Where the store
-    /// announces its changes, [`Knox::follow`](crate::Knox::follow) makes that milliseconds. Nothing is rejected by
-    /// what is remembered: the store is asked first.
+    /// What is ended or rotated through this handle, a clone of it or its [`KnoxAdmin`](crate::KnoxAdmin) is seen at
+    /// once all the same. **What another process ends is seen after `max_age` at the latest**, and so is what the check
+    /// would say of a user whose row has changed, unless [`Knox::forget`](crate::Knox::forget) is called. Where the
+    /// store announces its changes, [`Knox::follow`](crate::Knox::follow) makes that milliseconds. Nothing is rejected
+    /// by what is remembered: the store is asked first.
     ///
     /// The records and users of these answers take memory beside the 4 KiB for each token: a record takes a few hundred
     /// bytes and its attributes, 16 KiB at most, and a user what the application hands on.
@@ -140,7 +140,8 @@ impl TokenCache {
         Ok(entry)
     }
 
-    /// What was answered about the session of a token, if that is not too long ago at `now` and nothing has changed since.
+    /// What was answered about the session of a token, if that is not too long ago at `now` and nothing has changed
+    /// since.
     pub(super) fn answer(&self, entry: &CachedToken, now: &Asked) -> Option<StoreAnswer> {
         let mut answer = entry.lock();
         let asked = answer.as_ref()?.asked?;

@@ -25,10 +25,10 @@ impl Knox {
     /// Resolves when the session of `auth` has ended, and says why: for a WebSocket, an event stream or any other
     /// connection that must not outlive it.
     ///
-    /// What a clone of this handle ends is seen at once, if the store has answered; what another process ends, the expiry
-    /// of the idle timeout and what the [`SubjectCheck`](crate::SubjectCheck) says, after the
-    /// [recheck interval](crate::KnoxBuilder::recheck_interval) at the latest. Waiting does not count as a use of the
-    /// session. The session outlives a rotation, and so does the connection.
+    /// What a clone of this handle ends is seen at once, if the store has answered; what another process ends, the
+    /// expiry of the idle timeout and what the [`SubjectCheck`](crate::SubjectCheck) says, after the [recheck
+    /// interval](crate::KnoxBuilder::recheck_interval) at the latest. Waiting does not count as a use of the session.
+    /// The session outlives a rotation, and so does the connection.
     ///
     /// If the store cannot tell three times in a row, the result is [`AuthenticateError::Store`]: close the connection
     /// then too, or whoever was logged out keeps it for as long as the store is down.
@@ -53,8 +53,8 @@ impl Knox {
         let (knox, auth) = (self.clone(), auth.clone());
         async move {
             let waiting = knox.admin().waiters().wait(auth.subject());
-            // Whoever is woken looks at once. The pause after a failure goes on all the same: the store needs the time to come
-            // back, and must not have more of it.
+            // Whoever is woken looks at once. The pause after a failure goes on all the same: the store needs the time
+            // to come back, and must not have more of it.
             let (mut failures, mut pause) = (0, None);
             let sleep = |duration| Some(knox.admin().timer().sleep(duration));
             loop {

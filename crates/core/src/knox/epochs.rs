@@ -42,8 +42,8 @@ impl Epochs {
         self.all.fetch_add(1, SeqCst);
     }
 
-    /// Begins the next epoch of `subject` when dropped: once before it is answered that something has changed, and also if
-    /// the caller goes away before that.
+    /// Begins the next epoch of `subject` when dropped: once before it is answered that something has changed, and also
+    /// if the caller goes away before that.
     pub(super) fn changing<'a>(&'a self, subject: &Subject) -> Changing<'a> {
         Changing(self.counter(subject))
     }

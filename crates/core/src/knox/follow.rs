@@ -17,8 +17,8 @@ impl Knox {
     ///
     /// What another process has ended is then seen here within milliseconds, where a [`Cache`](crate::Cache) with a
     /// `max_age` would still answer from memory, and [`ended`](Self::ended) resolves as soon. A feed that breaks is no
-    /// danger: what was remembered until then is forgotten, what is remembered from then on is so for its `max_age`, and
-    /// the feed is asked again each second.
+    /// danger: what was remembered until then is forgotten, what is remembered from then on is so for its `max_age`,
+    /// and the feed is asked again each second.
     ///
     /// # Examples
     ///

@@ -142,8 +142,9 @@ impl NewSession {
 
     /// Grants these scopes, in place of those set before: the claim `scope` of [RFC 8693 §4.2].
     ///
-    /// Scopes confine a token. One without them is its owner's and may do all that its user may, so an empty list grants
-    /// more than a short one: for a user who may do nothing, issue no token, or give it a scope that grants nothing.
+    /// Scopes confine a token. One without them is its owner's and may do all that its user may, so an empty list
+    /// grants more than a short one: for a user who may do nothing, issue no token, or give it a scope that grants
+    /// nothing.
     ///
     /// [RFC 8693 §4.2]: https://www.rfc-editor.org/rfc/rfc8693#section-4.2
     ///
@@ -191,10 +192,10 @@ impl NewSession {
         self
     }
 
-    /// When the check of the credentials began, by [`Knox::now`]: note it before you read what they are checked against,
-    /// such as a password hash. If all sessions of the subject are revoked after that, the session does not begin. So
-    /// "write the new password, then revoke all sessions" leaves no session of the old password, however long a login
-    /// takes. Default: when [`Knox::issue`] is called. The built-in login notes it itself.
+    /// When the check of the credentials began, by [`Knox::now`]: note it before you read what they are checked
+    /// against, such as a password hash. If all sessions of the subject are revoked after that, the session does not
+    /// begin. So "write the new password, then revoke all sessions" leaves no session of the old password, however long
+    /// a login takes. Default: when [`Knox::issue`] is called. The built-in login notes it itself.
     #[must_use]
     pub fn began_at(mut self, began_at: Timestamp) -> Self {
         self.began_at = Some(began_at);

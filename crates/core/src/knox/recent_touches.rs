@@ -18,7 +18,8 @@ impl RecentTouches {
     /// More are forgotten, which costs one write too many and nothing else.
     const MAX: usize = 10_000;
 
-    /// Whether this call is the one to record a use at `now`: no other one is about to, has done it or has failed lately.
+    /// Whether this call is the one to record a use at `now`: no other one is about to, has done it or has failed
+    /// lately.
     pub(super) fn begin(&self, session: &SessionRef, is_due: impl Fn(Timestamp) -> bool, now: Timestamp) -> bool {
         let mut touches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if touches.get(session).is_some_and(|tried| !is_due(*tried)) {

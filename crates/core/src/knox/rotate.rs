@@ -18,15 +18,15 @@ impl Knox {
     /// Gives the session that `auth` came with a new secret, and so a new token.
     ///
     /// The session keeps its id, label, attributes, claims, audiences, the time of login and the absolute expiry. The
-    /// old token stays valid for the [grace](crate::KnoxBuilder::rotation_grace), so that requests under way and a second
-    /// tab are not logged out. Rotating again with it in that time gives a token with the same new secret: a lost answer,
-    /// or two tabs at once, lose no session.
+    /// old token stays valid for the [grace](crate::KnoxBuilder::rotation_grace), so that requests under way and a
+    /// second tab are not logged out. Rotating again with it in that time gives a token with the same new secret: a
+    /// lost answer, or two tabs at once, lose no session.
     ///
     /// # Errors
     ///
-    /// [`IssueError::Rejected`] if the token is no longer valid: with [`Rejection::Revoked`] if the session has ended in the
-    /// meantime or the token was rotated away, with [`Rejection::UnknownKey`] if its key was retired. Otherwise as for
-    /// [`issue`](Self::issue).
+    /// [`IssueError::Rejected`] if the token is no longer valid: with [`Rejection::Revoked`] if the session has ended
+    /// in the meantime or the token was rotated away, with [`Rejection::UnknownKey`] if its key was retired. Otherwise
+    /// as for [`issue`](Self::issue).
     ///
     /// # Examples
     ///
@@ -49,13 +49,13 @@ impl Knox {
         self.rotate_within(auth, usize::MAX).await
     }
 
-    /// As [`rotate`](Self::rotate), if the new token has `max_token_bytes` at most: for a place with room for no more, such
-    /// as a cookie. A new key may make a token longer than the one before.
+    /// As [`rotate`](Self::rotate), if the new token has `max_token_bytes` at most: for a place with room for no more,
+    /// such as a cookie. A new key may make a token longer than the one before.
     ///
     /// # Errors
     ///
-    /// [`IssueError::TooLarge`] if it is longer: then nothing is rotated, and the token that `auth` came with is valid for as
-    /// long as before. Otherwise as for [`rotate`](Self::rotate).
+    /// [`IssueError::TooLarge`] if it is longer: then nothing is rotated, and the token that `auth` came with is valid
+    /// for as long as before. Otherwise as for [`rotate`](Self::rotate).
     #[tracing::instrument(name = "knox.rotate", level = "debug", skip_all, fields(subject = %auth.subject(), session_id = %auth.session_id()))]
     pub async fn rotate_within(&self, auth: &Authenticated, max_token_bytes: usize) -> Result<Issued, IssueError> {
         let now = self.now();
@@ -135,8 +135,8 @@ impl Knox {
         // What was written into the store since the login prolongs nothing.
         let expires_at = [record.absolute_expires_at, auth.verified().claimed().expires_at].into_iter().flatten().min();
         let token = self.sign(&record, expires_at, secret, &auth.audiences(), &custom, issued_at)?;
-        // Again, now that there is a token: if the old key was stolen and has been replaced in the meantime, none of the new
-        // one follows from what may have been forged.
+        // Again, now that there is a token: if the old key was stolen and has been replaced in the meantime, none of
+        // the new one follows from what may have been forged.
         self.0.jwt.recheck(&self.0.keys, auth.verified(), issued_at)?;
         let bytes = token.expose().len();
         if bytes > max_token_bytes {

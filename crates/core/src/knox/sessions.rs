@@ -19,12 +19,12 @@ impl Knox {
         self.admin().revoke(session).await
     }
 
-    /// Revokes the session of `token`: a logout on behalf of a client, by whoever holds its token. `token` is the JWT alone,
-    /// as in [`authenticate`](Self::authenticate). One that is not valid has no session. That of a subject who is inactive
-    /// for now does have one, and it ends.
+    /// Revokes the session of `token`: a logout on behalf of a client, by whoever holds its token. `token` is the JWT
+    /// alone, as in [`authenticate`](Self::authenticate). One that is not valid has no session. That of a subject who
+    /// is inactive for now does have one, and it ends.
     ///
-    /// A token that was rotated away is treated as in [`authenticate`](Self::authenticate): after its grace, the session
-    /// ends because of the reuse, unless that is switched off, and the answer is [`Revocation::NotFound`].
+    /// A token that was rotated away is treated as in [`authenticate`](Self::authenticate): after its grace, the
+    /// session ends because of the reuse, unless that is switched off, and the answer is [`Revocation::NotFound`].
     ///
     /// # Errors
     ///
@@ -58,9 +58,9 @@ impl Knox {
 
     /// Revokes all sessions of the subject but the one that `auth` came with, and says how many were active.
     ///
-    /// It does so even if that session has ended since `auth` was made. So of two calls at once from two sessions, each ends
-    /// the session of the other, and the user logs in again. If the second did nothing, a thief who came first would stay
-    /// logged in, after the owner has changed the password and ended all other sessions.
+    /// It does so even if that session has ended since `auth` was made. So of two calls at once from two sessions, each
+    /// ends the session of the other, and the user logs in again. If the second did nothing, a thief who came first
+    /// would stay logged in, after the owner has changed the password and ended all other sessions.
     ///
     /// # Errors
     ///
@@ -88,8 +88,8 @@ impl Knox {
         self.admin().remove_all(auth.subject(), Some(&auth.session_id()), RevocationCause::Others).await
     }
 
-    /// Revokes all sessions of `subject`, and says how many were active. Call it when a password is changed. A session that
-    /// has expired and is accepted for the leeway is revoked too, and not counted.
+    /// Revokes all sessions of `subject`, and says how many were active. Call it when a password is changed. A session
+    /// that has expired and is accepted for the leeway is revoked too, and not counted.
     ///
     /// # Errors
     ///
@@ -98,9 +98,9 @@ impl Knox {
         self.admin().revoke_all(subject).await
     }
 
-    /// Forgets what is remembered of the sessions of `subject` by a [`Cache`](crate::Cache) with a `max_age`: call it when
-    /// what the [`SubjectCheck`](crate::SubjectCheck) would say has changed, as when a user was disabled. What is revoked
-    /// through this handle is forgotten by itself.
+    /// Forgets what is remembered of the sessions of `subject` by a [`Cache`](crate::Cache) with a `max_age`: call it
+    /// when what the [`SubjectCheck`](crate::SubjectCheck) would say has changed, as when a user was disabled. What is
+    /// revoked through this handle is forgotten by itself.
     pub fn forget(&self, subject: &Subject) {
         self.admin().epochs().changed(subject);
     }
@@ -132,8 +132,8 @@ impl Knox {
         self.admin().sessions(subject).await
     }
 
-    /// Gives a session another label, for the list of sessions; an empty one takes it away. Control characters are dropped,
-    /// and all after the 255th character. Gives the session as it is now; `None`: it has ended.
+    /// Gives a session another label, for the list of sessions; an empty one takes it away. Control characters are
+    /// dropped, and all after the 255th character. Gives the session as it is now; `None`: it has ended.
     ///
     /// # Errors
     ///

@@ -20,8 +20,8 @@ pub(super) enum Touch {
 }
 
 impl Knox {
-    /// Whether this request is the one to record the use of its session: it was not done lately, and no other request is
-    /// about to, also none that has read the record before. No request tries again before the next interval.
+    /// Whether this request is the one to record the use of its session: it was not done lately, and no other request
+    /// is about to, also none that has read the record before. No request tries again before the next interval.
     pub(super) fn begin_touch(&self, record: &SessionRecord, now: Timestamp) -> bool {
         let interval = self.0.settings.touch_interval;
         let interval = record.idle_timeout.map_or(interval, |timeout| interval.min(timeout / 4));

@@ -10,10 +10,10 @@ use crate::{error::StoreError, subject::Subject};
 ///
 /// # Contract
 ///
-/// - What ends a session or gives it a new token is announced after it is committed, or in the same atomic step. What only
-///   records a use or changes a label need not be.
-/// - **A gap is never silent.** Announcements that come while there is no connection are lost. So the first answer of each
-///   connection is [`Change::Any`], once everything that is announced from then on will be heard.
+/// - What ends a session or gives it a new token is announced after it is committed, or in the same atomic step. What
+///   only records a use or changes a label need not be.
+/// - **A gap is never silent.** Announcements that come while there is no connection are lost. So the first answer of
+///   each connection is [`Change::Any`], once everything that is announced from then on will be heard.
 /// - A connection that is lost is an error. The next call makes a new one.
 #[async_trait]
 pub trait ChangeFeed: Send + 'static {

@@ -66,8 +66,8 @@ impl SessionLimit {
     ///
     /// Labels compare byte for byte. A session without a label replaces none and is replaced by none, and one with a
     /// [default label](crate::NewSession::default_label) replaces none: two computers with the same browser are two
-    /// devices. So the application has to name devices, by [`NewSession::label`](crate::NewSession::label). A client that
-    /// can log in as the subject can choose the label, and so which sessions end.
+    /// devices. So the application has to name devices, by [`NewSession::label`](crate::NewSession::label). A client
+    /// that can log in as the subject can choose the label, and so which sessions end.
     #[must_use]
     pub const fn one_per_label(self) -> Self {
         Self { is_one_per_label: true, ..self }

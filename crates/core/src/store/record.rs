@@ -47,8 +47,8 @@ pub struct SessionRecord {
     /// The scopes of the token, separated by spaces. Kept here as well as in the token, so that a stolen signing key is
     /// not enough to widen them.
     pub scope: Option<String>,
-    /// The digest of the token's custom claims, so that a stolen signing key is not enough to change them. `None`: it was
-    /// not kept, as for a session of another library, and the key alone vouches for the claims.
+    /// The digest of the token's custom claims, so that a stolen signing key is not enough to change them. `None`: it
+    /// was not kept, as for a session of another library, and the key alone vouches for the claims.
     pub claims: Option<ClaimsDigest>,
     /// What to call it in a list of sessions: at most 255 characters, no control characters.
     pub label: Option<String>,
@@ -60,8 +60,8 @@ impl SessionRecord {
     /// The longest label, in characters.
     pub const MAX_LABEL_CHARS: usize = 255;
 
-    /// A record with only the required fields set. Its id follows from the digest; a store sets that of a session which was
-    /// rotated.
+    /// A record with only the required fields set. Its id follows from the digest; a store sets that of a session which
+    /// was rotated.
     #[must_use]
     pub fn new(subject: Subject, digest: TokenDigest, created_at: Timestamp) -> Self {
         Self {
@@ -296,8 +296,8 @@ pub(crate) fn clean_label(label: &str) -> Option<String> {
 }
 
 /// Characters that change how the text around them looks, and so what a list of sessions seems to say, or that show
-/// nothing, so that a label of them looks empty: those that Unicode calls `Default_Ignorable_Code_Point`, line separators,
-/// and blank letters.
+/// nothing, so that a label of them looks empty: those that Unicode calls `Default_Ignorable_Code_Point`, line
+/// separators, and blank letters.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,

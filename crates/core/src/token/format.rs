@@ -147,9 +147,9 @@ impl TokenFormat {
         self.checked_hash()
     }
 
-    /// Leaves `sid` out, for a store on a table of another library, which keeps the digest and no session id. The id of a
-    /// session then follows from the present secret: it changes at a rotation, which knows no grace. With a store that keeps
-    /// ids, such as those of this library, a rotation would lose the session.
+    /// Leaves `sid` out, for a store on a table of another library, which keeps the digest and no session id. The id of
+    /// a session then follows from the present secret: it changes at a rotation, which knows no grace. With a store
+    /// that keeps ids, such as those of this library, a rotation would lose the session.
     pub fn without_session_id(self) -> Self {
         Self { has_session_id: false, ..self }
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::readable_debug, named::serde_as_str, subject::Subject};
 
-/// The public id of a session: the first 16 bytes of the digest of its first secret, as 32 lower-case hexadecimal digits. A
-/// rotation does not change it.
+/// The public id of a session: the first 16 bytes of the digest of its first secret, as 32 lower-case hexadecimal
+/// digits. A rotation does not change it.
 ///
 /// Safe to log, to list and to put in a URL: it proves nothing and opens nothing.
 ///

@@ -129,8 +129,8 @@ impl Unverified<'_> {
 }
 
 impl JwtCodec {
-    /// Where the store or the issuer is asked, which knows whether a session has begun, whatever the clock of the server
-    /// that issued the token, and ends what has no `exp`.
+    /// Where the store or the issuer is asked, which knows whether a session has begun, whatever the clock of the
+    /// server that issued the token, and ends what has no `exp`.
     pub(crate) fn stateful(profile: TokenProfile) -> Self {
         Self { profile, require_exp: false, check_iat: false }
     }
@@ -208,8 +208,9 @@ impl JwtCodec {
         })
     }
 
-    /// What a token says that is a signed JWT by its form, with the claims of a token of ours, and whose time is now. Its
-    /// signature is not verified, so anybody may have made it. It has no characters but those of base64url and dots.
+    /// What a token says that is a signed JWT by its form, with the claims of a token of ours, and whose time is now.
+    /// Its signature is not verified, so anybody may have made it. It has no characters but those of base64url and
+    /// dots.
     pub(crate) fn read_unverified(&self, token: &str, now: Timestamp) -> Result<Claimed, Rejection> {
         let unverified = self.read_header(token)?;
         if decode_base64(unverified.signature)?.is_empty() {

@@ -69,11 +69,12 @@ impl TokenProfile {
     }
 
     /// How far the clocks of servers may be apart, at most 10 minutes. Applied once, to `exp`, to the record and to
-    /// `nbf`; and only when it is over does the use of a token after the grace of its rotation count as a theft. Default: 0.
+    /// `nbf`; and only when it is over does the use of a token after the grace of its rotation count as a theft.
+    /// Default: 0.
     ///
     /// A token that a server whose clock is ahead has just issued is accepted in any case: where the store is asked,
-    /// `iat` may be in the future, and in a [`Verifier`](crate::Verifier) `iat` and `nbf` may be so by 60 seconds, or by
-    /// this leeway if that is longer.
+    /// `iat` may be in the future, and in a [`Verifier`](crate::Verifier) `iat` and `nbf` may be so by 60 seconds, or
+    /// by this leeway if that is longer.
     ///
     /// # Errors
     ///

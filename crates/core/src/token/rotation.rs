@@ -18,8 +18,8 @@ use crate::{
 
 /// The random part that makes a new secret out of an old one.
 ///
-/// The new secret is HKDF-SHA-256 of the old one with the nonce as salt ([RFC 5869]). So a client that rotates twice with
-/// the old token gets the same new secret, and neither the store nor the token alone gives it away.
+/// The new secret is HKDF-SHA-256 of the old one with the nonce as salt ([RFC 5869]). So a client that rotates twice
+/// with the old token gets the same new secret, and neither the store nor the token alone gives it away.
 ///
 /// [RFC 5869]: https://www.rfc-editor.org/rfc/rfc5869
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,8 @@ impl RotationNonce {
 
 /// The secret that a session had before its last rotation, as the store keeps it.
 ///
-/// [`Display`](fmt::Display) gives one line of printable ASCII, at most [`MAX_TEXT_BYTES`](Self::MAX_TEXT_BYTES) long, and
-/// [`FromStr`] reads it.
+/// [`Display`](fmt::Display) gives one line of printable ASCII, at most [`MAX_TEXT_BYTES`](Self::MAX_TEXT_BYTES) long,
+/// and [`FromStr`] reads it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PreviousSecret(Box<Parts>);
 

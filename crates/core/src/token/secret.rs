@@ -1,4 +1,4 @@
-//! What is secret: the random part of a token, and the token that carries it.
+//! The secret of a token: how it is generated and written.
 
 use std::{borrow::Cow, fmt};
 
@@ -24,7 +24,8 @@ pub(crate) struct SecretForm {
     pub(crate) encoding: SecretEncoding,
 }
 
-/// The random string that makes a session its own: it travels as the JWT's `jti` and is never stored, only its digest is.
+/// The random string that makes a session its own: it travels as the JWT's `jti` and is never stored, only its digest
+/// is.
 ///
 /// Wiped from memory when dropped.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! The test vectors of Wycheproof and of the RFCs, which are in `tests/vectors`.
 //!
-//! They are signatures over any bytes, not JWTs of ours: what counts is whether the signature is accepted, by the same code
-//! that judges a token.
+//! They are signatures over any bytes, not JWTs of ours: what counts is whether the signature is accepted, by the same
+//! code that judges a token.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

@@ -220,7 +220,8 @@ async fn the_user_is_remembered_until_forgotten() {
     assert_eq!(fixture.rejection(issued.token.expose()).await, Rejection::SubjectInactive);
 }
 
-/// What is remembered never rejects: another server may have put the expiry off, or rotated the token back into its grace.
+/// What is remembered never rejects: another server may have put the expiry off, or rotated the token back into its
+/// grace.
 #[tokio::test]
 async fn the_store_is_asked_before_anything_is_rejected() {
     let lifetime = Lifetime::idle_after(seconds(8)).unwrap();

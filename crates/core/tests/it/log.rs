@@ -15,8 +15,8 @@ thread_local! {
 
 /// The warnings and errors that are logged while `action` runs, a line each.
 pub(crate) fn warnings_of(action: impl FnOnce()) -> String {
-    // One subscriber for all threads. With one for each, another thread that comes to an event first, without one, could
-    // make `tracing` keep it from all.
+    // One subscriber for all threads. With one for each, another thread that comes to an event first, without one,
+    // could make `tracing` keep it from all.
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| tracing::subscriber::set_global_default(Warnings).unwrap());
     // For the events that were met before.

@@ -483,8 +483,8 @@ async fn rejects_a_rotation_that_would_grant_more_than_the_login() {
     }
 }
 
-/// Two servers whose clocks differ by less than the leeway: the token is no longer valid on the one that is ahead, and nobody
-/// has stolen it.
+/// Two servers whose clocks differ by less than the leeway: the token is no longer valid on the one that is ahead, and
+/// nobody has stolen it.
 #[tokio::test]
 async fn a_token_after_its_grace_is_no_reuse_within_the_leeway() {
     let audit = Audit::default();

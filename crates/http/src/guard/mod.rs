@@ -14,8 +14,8 @@ use crate::{
 /// What a handler needs besides a valid token, as a type: for the extractor `GuardedAuth<G>` of each adapter, and its
 /// short forms `ScopedAuth`, `RecentAuth` and `PassiveAuth`. A pair needs both.
 ///
-/// With a [`VerifierHttp`](crate::VerifierHttp) for `H`, for the extractors `GuardedToken<G>` and `ScopedToken`: these need
-/// scopes and nothing else, since only the store knows when a login was, and counts a use.
+/// With a [`VerifierHttp`](crate::VerifierHttp) for `H`, for the extractors `GuardedToken<G>` and `ScopedToken`: these
+/// need scopes and nothing else, since only the store knows when a login was, and counts a use.
 ///
 /// # Examples
 ///

@@ -83,8 +83,8 @@ impl<H: Handle> Requirement<H> {
     ///
     /// # Errors
     ///
-    /// [`HttpRejection`], with the response to send: that of [`KnoxHttp::authenticate`], 403 if a scope is missing, or 401
-    /// if the login is too old.
+    /// [`HttpRejection`], with the response to send: that of [`KnoxHttp::authenticate`], 403 if a scope is missing, or
+    /// 401 if the login is too old.
     pub fn authenticate<'a>(
         &'a self,
         request: &Request<'a>,
@@ -98,8 +98,8 @@ impl<H: Handle> Requirement<H> {
         })
     }
 
-    /// The same where authentication is optional: no credential is `None`; a bad one, or a store that is down, stays what
-    /// it is.
+    /// The same where authentication is optional: no credential is `None`; a bad one, or a store that is down, stays
+    /// what it is.
     ///
     /// # Errors
     ///

@@ -16,8 +16,8 @@ use crate::{
 
 /// Checks a user name and a password, and says what session they begin.
 ///
-/// Take as long for an unknown user as for a wrong password, or the time tells who is a user; and hash passwords where they
-/// block no other request, and not too many at once. [`Passwords`](crate::Passwords) does both.
+/// Take as long for an unknown user as for a wrong password, or the time tells who is a user; and hash passwords where
+/// they block no other request, and not too many at once. [`Passwords`](crate::Passwords) does both.
 ///
 /// # Examples
 ///
@@ -106,8 +106,8 @@ pub enum LoginError {
     /// 401.
     #[error("the user name or the password is wrong, or the user is inactive")]
     InvalidCredentials,
-    /// The login needs something else, as a second factor: that status, with that code for programs and that sentence for
-    /// people. [`LoginError::rejected`] makes one.
+    /// The login needs something else, as a second factor: that status, with that code for programs and that sentence
+    /// for people. [`LoginError::rejected`] makes one.
     #[error("{detail}")]
     Rejected {
         /// From 400 to 499. Anything else is answered with 500.

@@ -16,10 +16,10 @@ use crate::login::LoginError;
 
 /// Verifies passwords for a [`Login`](crate::Login), by the hash of your choice.
 ///
-/// A hash of passwords takes long on purpose, and much memory. So it runs on threads that serve no requests, and only so
-/// many at a time, whatever clients do: the others wait for their turn, for 5 seconds at most, and a client that hangs up
-/// does not make room for another while its password is still hashed. For a user who is not there it takes as long as for
-/// a wrong password, so that the time does not tell who is a user.
+/// A hash of passwords takes long on purpose, and much memory. So it runs on threads that serve no requests, and only
+/// so many at a time, whatever clients do: the others wait for their turn, for 5 seconds at most, and a client that
+/// hangs up does not make room for another while its password is still hashed. For a user who is not there it takes as
+/// long as for a wrong password, so that the time does not tell who is a user.
 ///
 /// Cheap to clone; clones share the queue.
 ///
@@ -70,14 +70,14 @@ struct Inner {
 type Compare = dyn Fn(&str, &str) -> Option<bool> + Send + Sync;
 
 impl Passwords {
-    /// Verifies by `compare`, which says whether a password is the one that was hashed to a stored string; `None`: that is
-    /// not a hash to compare with, as `!` is not, and no time was spent. It may take its time.
+    /// Verifies by `compare`, which says whether a password is the one that was hashed to a stored string; `None`: that
+    /// is not a hash to compare with, as `!` is not, and no time was spent. It may take its time.
     ///
-    /// `decoy` is what to compare with in place of such a string, and where there is no user: a hash of the same kind and
-    /// cost as those of users.
+    /// `decoy` is what to compare with in place of such a string, and where there is no user: a hash of the same kind
+    /// and cost as those of users.
     ///
-    /// At most half as many passwords are hashed at a time as there are cores, so that the other half is left for requests
-    /// with tokens.
+    /// At most half as many passwords are hashed at a time as there are cores, so that the other half is left for
+    /// requests with tokens.
     #[must_use]
     pub fn new(decoy: impl Into<String>, compare: impl Fn(&str, &str) -> Option<bool> + Send + Sync + 'static) -> Self {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
@@ -85,8 +85,8 @@ impl Passwords {
         Self::with_max_concurrent(max_concurrent, decoy, compare)
     }
 
-    /// As [`new`](Self::new), with so many passwords at a time: each takes the memory of one hash, 19 MiB with the usual
-    /// Argon2id, and a core.
+    /// As [`new`](Self::new), with so many passwords at a time: each takes the memory of one hash, 19 MiB with the
+    /// usual Argon2id, and a core.
     #[must_use]
     pub fn with_max_concurrent(
         max_concurrent: NonZeroUsize,
@@ -101,8 +101,8 @@ impl Passwords {
         }))
     }
 
-    /// Whether `password` is the one that was hashed to `stored`. `None`: there is no such user, which takes as long, and is
-    /// `false`.
+    /// Whether `password` is the one that was hashed to `stored`. `None`: there is no such user, which takes as long,
+    /// and is `false`.
     ///
     /// # Errors
     ///

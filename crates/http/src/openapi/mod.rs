@@ -26,8 +26,8 @@ impl KnoxHttp {
     /// second handle in one document needs a [prefix](crate::KnoxHttpBuilder::openapi_prefix).
     ///
     /// Where the application writes a body itself, by [`token_response`](crate::KnoxHttpBuilder::token_response) or
-    /// [`problem`](crate::KnoxHttpBuilder::problem), the schema `KnoxToken` or `KnoxProblem` allows anything. A schema of
-    /// that name in the document of the application takes its place when this one is merged or nested into it.
+    /// [`problem`](crate::KnoxHttpBuilder::problem), the schema `KnoxToken` or `KnoxProblem` allows anything. A schema
+    /// of that name in the document of the application takes its place when this one is merged or nested into it.
     ///
     /// HEAD is not described where there is GET: the answer is the same without its body.
     ///

@@ -39,8 +39,8 @@ fn other_methods(knox: &KnoxHttp, endpoint: Endpoint) -> Option<String> {
     })
 }
 
-/// The methods that are described: those that are answered, but for HEAD, which is as GET. Where all are answered alike,
-/// it is GET.
+/// The methods that are described: those that are answered, but for HEAD, which is as GET. Where all are answered
+/// alike, it is GET.
 fn methods(endpoint: Endpoint) -> Vec<HttpMethod> {
     let method = |name| match name {
         "GET" => Some(HttpMethod::Get),

@@ -47,14 +47,14 @@ impl Cookies {
         self
     }
 
-    /// Keeps the cookie until the browser is closed. Default: until the absolute expiry of the session, and for 400 days
-    /// at most.
+    /// Keeps the cookie until the browser is closed. Default: until the absolute expiry of the session, and for 400
+    /// days at most.
     pub fn until_browser_closes(self) -> Self {
         Self { is_persistent: false, ..self }
     }
 
-    /// For trying things out on plain HTTP where the browser keeps no `Secure` cookies: leaves `Secure` out, and is called
-    /// `session`. Anybody on the way can read such a cookie, and other hosts of the domain can set it.
+    /// For trying things out on plain HTTP where the browser keeps no `Secure` cookies: leaves `Secure` out, and is
+    /// called `session`. Anybody on the way can read such a cookie, and other hosts of the domain can set it.
     pub fn insecure(self) -> Self {
         Self { name: "session".into(), is_secure: false, ..self }
     }
@@ -148,8 +148,8 @@ impl Default for Cookies {
     }
 }
 
-/// The attribute of a session that says how long its cookie is kept, if that is not what the handle says. A rotation sets
-/// the cookie anew, and has nothing else to go by.
+/// The attribute of a session that says how long its cookie is kept, if that is not what the handle says. A rotation
+/// sets the cookie anew, and has nothing else to go by.
 pub(crate) const COOKIE_ATTRIBUTE: &str = "jwt_knox_cookie";
 
 /// Its value for a cookie that goes when the browser is closed.
@@ -160,8 +160,8 @@ const PREFIX: &str = "__Host-";
 /// How long the name and the value of a cookie may be together (RFC 6265bis §5.7).
 const MAX_BYTES: usize = 4096;
 
-/// The host and port of an origin, as a `Host` header has them. One of plain HTTP counts only if that is allowed, or if it
-/// is this machine: a page that somebody on the way has put in must not speak for the secure one.
+/// The host and port of an origin, as a `Host` header has them. One of plain HTTP counts only if that is allowed, or if
+/// it is this machine: a page that somebody on the way has put in must not speak for the secure one.
 fn authority(origin: &str, allow_plain: bool) -> Option<&str> {
     let is_authority = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))

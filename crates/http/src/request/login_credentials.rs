@@ -21,8 +21,8 @@ use crate::{
 
 /// A user name and a password that a client sent, and what else came with them: a second factor, say.
 ///
-/// Neither has a control character, and neither is longer than 1024 bytes. `Debug` is redacted, and the password and the
-/// body that it came in are wiped from memory when dropped.
+/// Neither has a control character, and neither is longer than 1024 bytes. `Debug` is redacted, and the password and
+/// the body that it came in are wiped from memory when dropped.
 #[derive(Clone)]
 pub struct Credentials {
     username: String,
@@ -48,8 +48,8 @@ impl Credentials {
         &self.password
     }
 
-    /// Another member of the JSON object that the credentials came in. `None`: it is not there or `null`, or they came by
-    /// HTTP Basic.
+    /// Another member of the JSON object that the credentials came in. `None`: it is not there or `null`, or they came
+    /// by HTTP Basic.
     ///
     /// # Errors
     ///

@@ -139,8 +139,8 @@ impl<'a> Request<'a> {
         self.browser.as_ref().map_or(Values::None, |browser| browser.cookie)
     }
 
-    /// Whether a page of another origin could have made the browser send this, and would gain by it: a request that changes
-    /// something, or an upgrade to a WebSocket, which the page could read.
+    /// Whether a page of another origin could have made the browser send this, and would gain by it: a request that
+    /// changes something, or an upgrade to a WebSocket, which the page could read.
     pub(crate) fn is_cross_origin(&self, cookies: &Cookies) -> bool {
         let Some(Browser { site, origin, host, is_upgrade, .. }) = self.browser else { return false };
         let changes_nothing = is_safe(self.method) && !is_upgrade;
@@ -155,8 +155,8 @@ impl<'a> Request<'a> {
 
     /// The request that a proxy has got from the client, of which this one tells.
     ///
-    /// Proxies ask by GET whatever they have got. So a method counts as safe only if the proxy says that it is, and nothing
-    /// says otherwise: a header that the client has sent along can only make it unsafe.
+    /// Proxies ask by GET whatever they have got. So a method counts as safe only if the proxy says that it is, and
+    /// nothing says otherwise: a header that the client has sent along can only make it unsafe.
     pub(crate) fn original_request(&self) -> Self {
         let is_original = |name: &str| ORIGINAL_METHOD.iter().any(|header| name.eq_ignore_ascii_case(header));
         let mut original = self.headers.iter().filter(|(name, _)| is_original(name)).map(|(_, value)| value).peekable();

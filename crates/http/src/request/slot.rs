@@ -166,8 +166,8 @@ impl<A> Drop for Place<'_, A> {
     }
 }
 
-/// Tells a credential from others of the same request, without keeping it. The key is random and no hash is ever shown, so
-/// nobody can look for two that are taken for each other.
+/// Tells a credential from others of the same request, without keeping it. The key is random and no hash is ever shown,
+/// so nobody can look for two that are taken for each other.
 fn fingerprint(credential: Credential<'_>) -> u64 {
     static KEY: LazyLock<(u64, SharedSeed)> = LazyLock::new(|| {
         let random = RandomState::new();

@@ -59,8 +59,8 @@ problem_codes! {
     LoginSuperseded "login_superseded" 401
     /// The subject has as many sessions as it may have.
     LimitReached "limit_reached" 403
-    /// A request with the session cookie that changes something, or that opens a WebSocket, and no proof that a page of the
-    /// server's own origin has sent it.
+    /// A request with the session cookie that changes something, or that opens a WebSocket, and no proof that a page of
+    /// the server's own origin has sent it.
     CrossOrigin "cross_origin" 403
     /// The application has answered with a bare 403.
     Forbidden "forbidden" 403

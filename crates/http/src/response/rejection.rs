@@ -254,8 +254,8 @@ impl HttpRejection {
         matches!(self.0.cause, Cause::MissingToken)
     }
 
-    /// Whether the token may be that of a session, and only whether its user may be logged in speaks against it, or cannot
-    /// be told.
+    /// Whether the token may be that of a session, and only whether its user may be logged in speaks against it, or
+    /// cannot be told.
     pub(crate) fn may_have_session(&self) -> bool {
         self.is_undecided()
             || matches!(self.0.cause, Cause::Token(Rejection::SubjectInactive | Rejection::SubjectUnknown))
@@ -266,8 +266,8 @@ impl HttpRejection {
         matches!(self.0.cause, Cause::Undecided(_))
     }
 
-    /// Whether it is about who sends the request: the credential is invalid, or it cannot be decided now. A handler that takes
-    /// such a rejection for a request without a credential fails open.
+    /// Whether it is about who sends the request: the credential is invalid, or it cannot be decided now. A handler
+    /// that takes such a rejection for a request without a credential fails open.
     #[must_use]
     pub fn forbids_anonymous(&self) -> bool {
         matches!(

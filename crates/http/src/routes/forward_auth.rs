@@ -24,8 +24,8 @@ pub(crate) async fn answer(knox: &KnoxHttp, request: &Request<'_>) -> Result<Res
     Ok(identity(&auth))
 }
 
-/// The scopes in the query. It comes from the settings of the proxy, and a slip there must not let anybody in: nothing is
-/// skipped that is not understood.
+/// The scopes in the query. It comes from the settings of the proxy, and a slip there must not let anybody in: nothing
+/// is skipped that is not understood.
 fn wanted_scopes(request: &Request<'_>) -> Result<Vec<String>, Cause> {
     let Some(query) = request.query else {
         let what = "the adapter does not say which query a request has; it must call `Request::with_query`";
@@ -50,8 +50,8 @@ fn unreadable(detail: &'static str) -> Cause {
     Cause::Other(ProblemCode::InvalidRequest, Cow::Borrowed(detail))
 }
 
-/// Who it is, in headers that the proxy copies into the request. All of them are there: for one that is not, some proxies
-/// leave what the client has sent by that name.
+/// Who it is, in headers that the proxy copies into the request. All of them are there: for one that is not, some
+/// proxies leave what the client has sent by that name.
 fn identity(auth: &Authenticated) -> Response {
     let subject = utf8_percent_encode(auth.subject().as_str(), &ENCODED).to_string();
     Response::ok()
@@ -60,8 +60,8 @@ fn identity(auth: &Authenticated) -> Response {
         .with_header("x-auth-scope", auth.session().scope.clone().unwrap_or_default())
 }
 
-/// What is encoded in a subject: all that could mean something to a proxy, to HTTP or to a reader of the header. What stays
-/// is what ids and mail addresses are made of; a `+` would be a space to some decoders.
+/// What is encoded in a subject: all that could mean something to a proxy, to HTTP or to a reader of the header. What
+/// stays is what ids and mail addresses are made of; a `+` would be a space to some decoders.
 const ENCODED: AsciiSet =
     NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b':');
 

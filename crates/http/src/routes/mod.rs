@@ -135,7 +135,8 @@ async fn logout(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     }
 }
 
-/// Ends the session of a user who is inactive now, or of whom nobody can tell: it must not be there when they come back.
+/// Ends the session of a user who is inactive now, or of whom nobody can tell: it must not be there when they come
+/// back.
 async fn log_out_anyone(knox: &KnoxHttp, request: &Request<'_>, rejection: HttpRejection) -> Answer {
     if check_method(Endpoint::Logout, request).is_err() {
         return Err(rejection);
@@ -180,8 +181,8 @@ async fn sessions(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     knox.json(serde_json::to_string(&sessions))
 }
 
-/// Revokes the session that the path names, or gives it another label, if it is one of the subject's own: a foreign one is
-/// as unknown as any other.
+/// Revokes the session that the path names, or gives it another label, if it is one of the subject's own: a foreign one
+/// is as unknown as any other.
 async fn session(knox: &KnoxHttp, request: &Request<'_>) -> Answer {
     let auth = authenticate_for(knox, Endpoint::Session, request).await?;
     let id = request.path.rsplit('/').next().unwrap_or_default().parse()?;

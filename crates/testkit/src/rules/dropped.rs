@@ -225,8 +225,8 @@ async fn later_calls_are_kept(handles: &Handles, bystander: &mut SessionRecord, 
     );
 }
 
-/// What the list may be if `remove_all` was dropped, and perhaps still runs. A login that began before tells whether its
-/// time is remembered: then the sessions must be gone as well.
+/// What the list may be if `remove_all` was dropped, and perhaps still runs. A login that began before tells whether
+/// its time is remembered: then the sessions must be gone as well.
 async fn those_that_match_a_login(
     handles: &Handles,
     subject: &Subject,

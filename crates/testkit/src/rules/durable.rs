@@ -9,8 +9,8 @@ use crate::{
     },
 };
 
-/// A client that opens the store again sees every record and revocation that was committed before, and no record that was
-/// removed.
+/// A client that opens the store again sees every record and revocation that was committed before, and no record that
+/// was removed.
 pub async fn reopening_sees_every_committed_record(open: Opener) {
     let subject = subject();
     let mut records: Vec<SessionRecord> = (0..8).map(|created| session_until(&subject, created, 600)).collect();

@@ -32,8 +32,8 @@ pub async fn set_label_changes_the_label_alone(store: Arc<dyn TokenStore>) {
     assert_eq!(store.list(&owner, at(10)).await, [other, record], "set_label: other sessions keep their label");
 }
 
-/// `set_label` neither makes a record nor brings one back: one that is missing, removed, evicted, revoked or expired stays
-/// so.
+/// `set_label` neither makes a record nor brings one back: one that is missing, removed, evicted, revoked or expired
+/// stays so.
 pub async fn set_label_needs_an_active_session(store: Arc<dyn TokenStore>) {
     needs_an_active_session(Probe(store), "set_label", |store, key, now| async move {
         store.set_label(&key, Some("new"), now).await

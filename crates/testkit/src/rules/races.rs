@@ -455,8 +455,8 @@ pub async fn a_rotation_revives_nothing(store: Arc<dyn TokenStore>) {
     }
 }
 
-/// Rotations that meet a logout of all, or of all others: the session that is spared goes on being rotated, and no other
-/// is left.
+/// Rotations that meet a logout of all, or of all others: the session that is spared goes on being rotated, and no
+/// other is left.
 pub async fn a_rotation_does_not_outlive_remove_all(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for round in 0..ROUNDS {

@@ -154,8 +154,8 @@ async fn supersedes(store: &Probe, model: &SessionRecord, revoked_at: Timestamp,
     }
 }
 
-/// A login that is superseded changes nothing, whatever the limit: it evicts and replaces no session, and is not said to
-/// be beyond the limit.
+/// A login that is superseded changes nothing, whatever the limit: it evicts and replaces no session, and is not said
+/// to be beyond the limit.
 pub async fn a_superseded_login_changes_nothing(store: Arc<dyn TokenStore>) {
     let store = Probe(store);
     for limit in [

@@ -73,8 +73,8 @@ impl ModelSession {
         }
     }
 
-    /// Whether a use now is to be recorded: not in the leeway, and not so soon after the last one that was. The first one
-    /// is.
+    /// Whether a use now is to be recorded: not in the leeway, and not so soon after the last one that was. The first
+    /// one is.
     pub(super) fn is_recorded(&self, now: i64, touch_interval: Duration) -> bool {
         let throttle = self.idle.map_or(micros(touch_interval), |idle| micros(touch_interval).min(idle / 4));
         self.last_used.is_none_or(|last| now >= last + throttle) && !self.has_expired(now)
