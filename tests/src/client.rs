@@ -1,6 +1,7 @@
 //! A client that sends whatever bytes a test wants, and reads what comes back.
 
 use std::{
+    fmt,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -12,13 +13,28 @@ use serde_json::Value;
 use crate::document;
 
 /// A request, byte for byte.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Call {
     method: String,
     target: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     is_described: bool,
+}
+
+impl fmt::Debug for Call {
+    /// As text, and no body that is too long to read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = self.headers.iter().map(|(name, value)| (name, text(value)));
+        let body = if self.body.len() > 1000 { format!("{} bytes", self.body.len()) } else { text(&self.body) };
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("headers", &headers.collect::<Vec<_>>())
+            .field("body", &body)
+            .finish()
+    }
 }
 
 impl Call {

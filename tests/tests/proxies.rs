@@ -346,11 +346,11 @@ fn a_store_that_is_down_is_503(site: &Site) {
 
 fn an_auth_server_that_is_not_there_lets_nobody_in(site: &Site) {
     let token = site.alice();
-    // Nobody listens there; or who does hangs up.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (closed, hanging_up) = (TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(), listener.local_addr());
+    // Nobody listens there, nor will a server of another test; or who does hangs up.
+    let (closed, listener) = ("127.0.0.1:1".parse().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let hanging_up = listener.local_addr().unwrap();
     thread::spawn(move || listener.incoming().for_each(drop));
-    for auth in [closed, hanging_up.unwrap()] {
+    for auth in [closed, hanging_up] {
         let site = Site::in_front_of(site.proxy, auth, site.world.clone());
         for path in ["/", "/admin/"] {
             // Some have a status of their own for it.
