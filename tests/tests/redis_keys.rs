@@ -38,11 +38,12 @@ async fn the_key_still_expires_after_a_login_that_evicts_all() {
 async fn the_key_expires_with_the_session_that_was_spared() {
     const DAY: i64 = 24 * 3600;
     let url = env::var("KNOX_TEST_REDIS_URL").unwrap();
-    let mut connection = redis::Client::open(url).unwrap().get_connection_manager().await.unwrap();
+    let connection = redis::Client::open(url).unwrap().get_connection_manager().await.unwrap();
     let prefix = format!("jwt-knox-test-spared-{}", std::process::id());
     let store = RedisStore::with_prefix(connection.clone(), &*prefix);
     let (subject, now) = (Subject::new("alice").unwrap(), Timestamp::now());
-    let mut lives = async || -> i64 {
+    let lives = async || -> i64 {
+        let mut connection = connection.clone();
         redis::cmd("TTL").arg(format!("{prefix}:{{YWxpY2U}}")).query_async(&mut connection).await.unwrap()
     };
     let session = |number: u32, seconds: Option<i64>| {
@@ -63,6 +64,16 @@ async fn the_key_expires_with_the_session_that_was_spared() {
         assert!((expected - 60..=expected).contains(&lives().await), "{}", lives().await);
         assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 1);
     }
+    // One of another version of this crate, say.
+    let unreadable = session(3, Some(3600));
+    let _ = store.insert(unreadable.clone(), None, now).await.unwrap();
+    let key = format!("{prefix}:{{YWxpY2U}}");
+    let mut damage = redis::pipe();
+    damage.hset(&key, unreadable.id.as_str(), "9\n?").expire(&key, 60);
+    let () = damage.query_async(&mut connection.clone()).await.unwrap();
+    assert_eq!(store.remove_all(&subject, Some(&unreadable.id), now).await.unwrap(), 0);
+    assert!(lives().await > DAY - 60, "it is remembered that all were revoked");
+    assert_eq!(store.remove_all(&subject, None, now).await.unwrap(), 0);
     let endless = session(1, None);
     // It begins when all were revoked.
     let _ = store.insert(endless.clone(), None, now).await.unwrap();

@@ -228,21 +228,28 @@ async fn one_subject_leaves_room(database: &TestDatabase) {
     let (busy, limit) = (subject(), Some(SessionLimit::evict_oldest(3).unwrap()));
     let kept = session(&busy);
     assert_eq!(store.insert(kept.clone(), limit, now()).await.unwrap(), INSERTED);
+    let others: Vec<_> = (0..16).map(|_| session(&busy)).collect();
+    for other in &others {
+        assert_eq!(store.insert(other.clone(), None, now()).await.unwrap(), INSERTED);
+    }
     let holder = admin.begin().await.unwrap();
-    for lock in [
-        format!("SELECT subject FROM jwt_knox_subjects WHERE subject = '{busy}' FOR UPDATE"),
-        format!("SELECT id FROM jwt_knox_sessions WHERE subject = '{busy}' AND id = '{}' FOR UPDATE", kept.id),
-    ] {
+    let lock = format!("SELECT subject FROM jwt_knox_subjects WHERE subject = '{busy}' FOR UPDATE");
+    execute(&holder, &lock).await.unwrap();
+    // Each by its key, since MySQL would otherwise lock what is between them too.
+    for SessionRecord { id, .. } in others.iter().chain([&kept]) {
+        let lock = format!("SELECT id FROM jwt_knox_sessions WHERE subject = '{busy}' AND id = '{id}' FOR UPDATE");
         execute(&holder, &lock).await.unwrap();
     }
     let mut calls = JoinSet::new();
     for number in 0..64 {
         let (store, busy, kept) = (store.clone(), busy.clone(), kept.clone());
+        let other = others[number % others.len()].session_ref();
         calls.spawn(async move {
-            match number % 4 {
+            match number % 5 {
                 0 => drop(store.rotate(&kept.session_ref(), &rotation(&kept)).await.unwrap()),
-                1 => drop(store.touch(&kept.session_ref(), now(), None).await.unwrap()),
-                2 => drop(store.remove_all(&busy, Some(&kept.id), now()).await.unwrap()),
+                1 => drop(store.touch(&other, now(), None).await.unwrap()),
+                2 => drop(store.remove(&other).await.unwrap()),
+                3 => drop(store.remove_all(&busy, Some(&kept.id), now()).await.unwrap()),
                 _ => drop(store.insert(session(&busy), limit, now()).await.unwrap()),
             }
         });

@@ -75,7 +75,10 @@ impl MigratorTrait for Migrator {
     where
         C: IntoSchemaManagerConnection<'c>,
     {
-        Steps::refresh(db).await
+        let connection = db.into_database_executor();
+        CreateSessions.down(&SchemaManager::new(borrowed(&connection))).await?;
+        Self::uninstall(borrowed(&connection)).await?;
+        Self::up(borrowed(&connection), None).await
     }
 }
 
@@ -306,6 +309,7 @@ async fn check_server(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             if !is_at_least(&version, min) {
                 return unfit(format!("version {version} is too old; MySQL 8.0 or MariaDB 10.6 or later is needed"));
             }
+            check_session(manager.get_connection()).await?;
         }
         // The driver brings its own SQLite.
         _ => {}

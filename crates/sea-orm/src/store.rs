@@ -30,7 +30,7 @@ use crate::{
     convert::{date_time, record, revoked_at, row, store_error},
     entity::{ActiveModel, Column, Entity, subject_lock},
     galera, retry,
-    turns::{Row, Turns},
+    turns::{Lane, Turns},
 };
 
 /// Keeps sessions in a database that SeaORM talks to: SQLite, PostgreSQL, MySQL or MariaDB.
@@ -121,10 +121,10 @@ impl SeaOrmStore {
         runtime.spawn(work(self.clone())).await.map_err(store_error)?
     }
 
-    /// Writes on `row`, in a task, until it is done.
+    /// Writes in its turn, in a task, until it is done.
     async fn write<T, F>(
         &self,
-        row: Row,
+        lane: Lane,
         effort: Effort,
         statements: impl Fn(Self, Wanted) -> F + Send + Sync + 'static,
     ) -> Result<T, StoreError>
@@ -135,7 +135,7 @@ impl SeaOrmStore {
         let (sender, _caller) = oneshot::channel();
         let wanted = Wanted { effort, caller: Arc::new(sender) };
         self.in_task(async move |store: Self| {
-            let turn = store.shared.turns.wait(&row).await?;
+            let turn = store.shared.turns.wait(&lane).await?;
             let attempt = || {
                 let (is_wanted, work) = (wanted.check(), statements(store.clone(), wanted.clone()));
                 async move {
@@ -174,8 +174,12 @@ impl SeaOrmStore {
     ) -> Result<bool, StoreError> {
         let is_announced = announces && self.announces;
         let statement = if is_announced { announcing(statement) } else { statement };
-        let row = Row::Session(session.subject.clone(), session.id);
-        let changed = self.write(row, effort, move |store, _| {
+        let subject = session.subject.clone();
+        let lane = match effort {
+            Effort::WhileWanted => Lane::Changes(subject),
+            Effort::ToTheEnd => Lane::Endings(subject),
+        };
+        let changed = self.write(lane, effort, move |store, _| {
             let statement = statement.clone();
             async move {
                 Ok::<_, DbErr>(if is_announced {
@@ -296,11 +300,11 @@ impl TokenStore for SeaOrmStore {
         now: Timestamp,
     ) -> Result<InsertOutcome, StoreError> {
         let (row, created_at, now) = (row(&record)?, date_time(record.created_at)?, date_time(now)?);
-        let (lock, record) = (Row::Subject(record.subject.clone()), Arc::new(record));
+        let (lane, record) = (Lane::Sessions(record.subject.clone()), Arc::new(record));
         let insert = move |store: Self, wanted| {
             store.insert_within(Arc::clone(&record), row.clone(), created_at, limit, now, wanted)
         };
-        self.write(lock, Effort::WhileWanted, insert).await
+        self.write(lane, Effort::WhileWanted, insert).await
     }
 
     async fn find(&self, session: &SessionRef) -> Result<Option<Arc<SessionRecord>>, StoreError> {
@@ -379,7 +383,7 @@ impl TokenStore for SeaOrmStore {
     ) -> Result<u64, StoreError> {
         let (owned, except, now) = (subject.clone(), except.copied(), date_time(now)?);
         let remove = move |store: Self, _| store.remove_all_within(owned.clone(), except, now);
-        self.write(Row::Subject(subject.clone()), Effort::ToTheEnd, remove).await
+        self.write(Lane::Sessions(subject.clone()), Effort::ToTheEnd, remove).await
     }
 
     async fn remove_expired(&self, now: Timestamp, batch: NonZeroU32) -> Result<u64, StoreError> {

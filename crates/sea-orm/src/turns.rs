@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use jwt_knox::{SessionId, StoreError, Subject};
+use jwt_knox::{StoreError, Subject};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use crate::convert::store_error;
@@ -22,20 +22,25 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// How many writes may go on beside the one that has its turn, because they take longer. Each holds a connection of the
 /// pool.
-const OVERDUE: u32 = 2;
+const OVERDUE: u32 = 1;
 
 /// How many writes may be under way or wait.
 const QUEUE: usize = 1000;
 
-/// What this process is writing on.
+/// What this process is writing.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<Row, Arc<Queue>>>);
+pub(crate) struct Turns(Mutex<HashMap<Lane, Arc<Queue>>>);
 
-/// The row that a write has to lock: that of the subject, or of one session of it. A logout does not wait for logins.
+/// Writes of one kind on one subject, which have their turns apart from the other kinds: the end of a session does not wait
+/// for logins, nor for uses to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Row {
-    Subject(Subject),
-    Session(Subject, SessionId),
+pub(crate) enum Lane {
+    /// Logins, and the ends of all sessions: those that lock the subject.
+    Sessions(Subject),
+    /// Uses, rotations and labels of its sessions.
+    Changes(Subject),
+    /// The ends of single sessions.
+    Endings(Subject),
 }
 
 #[derive(Default)]
@@ -45,26 +50,26 @@ struct Queue {
 }
 
 impl Turns {
-    /// Waits until no other write on `row` has its turn. The turn ends when this is dropped.
+    /// Waits until no other write in `lane` has its turn. The turn ends when this is dropped.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if very many wait already.
-    pub(crate) async fn wait(&self, row: &Row) -> Result<Turn<'_>, StoreError> {
-        let mut turn = Turn { turns: self, row: row.clone(), queue: self.queue(row), guard: None };
+    pub(crate) async fn wait(&self, lane: &Lane) -> Result<Turn<'_>, StoreError> {
+        let mut turn = Turn { turns: self, lane: lane.clone(), queue: self.queue(lane), guard: None };
         // The map has one as well.
         if Arc::strong_count(&turn.queue) > QUEUE + 1 {
-            return Err(store_error("too many writes on one subject or session at the same time"));
+            return Err(store_error("too many writes on one subject at the same time"));
         }
         turn.guard = Some(Arc::clone(&turn.queue.turn).lock_owned().await);
         Ok(turn)
     }
 
-    fn queue(&self, row: &Row) -> Arc<Queue> {
-        Arc::clone(self.lock().entry(row.clone()).or_default())
+    fn queue(&self, lane: &Lane) -> Arc<Queue> {
+        Arc::clone(self.lock().entry(lane.clone()).or_default())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Row, Arc<Queue>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Lane, Arc<Queue>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,7 +77,7 @@ impl Turns {
 /// The turn of one write, or a place in the queue for it.
 pub(crate) struct Turn<'a> {
     turns: &'a Turns,
-    row: Row,
+    lane: Lane,
     queue: Arc<Queue>,
     guard: Option<OwnedMutexGuard<()>>,
 }
@@ -98,7 +103,7 @@ impl Drop for Turn<'_> {
         let mut turns = self.turns.lock();
         // The map and this one have it: nobody else waits or writes.
         if Arc::strong_count(&self.queue) == 2 {
-            turns.remove(&self.row);
+            turns.remove(&self.lane);
         }
     }
 }
@@ -120,8 +125,8 @@ mod tests {
 
     use super::*;
 
-    fn subject(number: u32) -> Row {
-        Row::Subject(Subject::from(number))
+    fn subject(number: u32) -> Lane {
+        Lane::Sessions(Subject::from(number))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -148,8 +153,8 @@ mod tests {
     async fn whoever_stops_waiting_is_out_of_the_queue() {
         let turns = Turns::default();
         let first = turns.wait(&subject(1)).await.unwrap();
-        let row = subject(1);
-        let mut waiting = Box::pin(turns.wait(&row));
+        let lane = subject(1);
+        let mut waiting = Box::pin(turns.wait(&lane));
         assert!(poll_once(&mut waiting).await.is_pending());
         drop(first);
         assert_eq!(turns.lock().len(), 1, "somebody waits");
@@ -160,10 +165,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_hangs_keeps_nobody_out_for_long_and_few_go_on_beside_it() {
-        let (turns, row) = (Arc::new(Turns::default()), subject(1));
+        let (turns, lane) = (Arc::new(Turns::default()), subject(1));
         let write = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let (turns, row) = (Arc::clone(&turns), row.clone());
-            tokio::spawn(async move { turns.wait(&row).await.unwrap().take(work).await })
+            let (turns, lane) = (Arc::clone(&turns), lane.clone());
+            tokio::spawn(async move { turns.wait(&lane).await.unwrap().take(work).await })
         };
         let hanging: Vec<_> = (0..=OVERDUE).map(|_| write(Box::pin(pending()))).collect();
         let mut next = write(Box::pin(async {}));
@@ -185,15 +190,15 @@ mod tests {
     async fn a_queue_has_an_end() {
         let turns = Turns::default();
         let first = turns.wait(&subject(1)).await.unwrap();
-        let row = subject(1);
-        let mut waiting: Vec<_> = (1..QUEUE).map(|_| Box::pin(turns.wait(&row))).collect();
+        let lane = subject(1);
+        let mut waiting: Vec<_> = (1..QUEUE).map(|_| Box::pin(turns.wait(&lane))).collect();
         for waiting in &mut waiting {
             assert!(poll_once(waiting).await.is_pending());
         }
-        assert!(turns.wait(&row).await.is_err());
+        assert!(turns.wait(&lane).await.is_err());
         drop(turns.wait(&subject(2)).await.unwrap());
         drop(waiting.pop());
-        assert!(poll_once(&mut Box::pin(turns.wait(&row))).await.is_pending());
+        assert!(poll_once(&mut Box::pin(turns.wait(&lane))).await.is_pending());
         drop((first, waiting));
         assert!(turns.lock().is_empty());
     }

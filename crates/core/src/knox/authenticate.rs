@@ -357,6 +357,7 @@ impl Knox {
     ) -> Result<Authenticated, AuthenticateError> {
         if self.record_use(&token, &mut answer, now).await == Touch::Refused {
             // Something has happened of which nothing is remembered: it has ended, or another server has used it since.
+            token.forget();
             return self.authenticate_by_store(token, usage, now).await;
         }
         let auth = Authenticated::new(answer, &token.verified, now);

@@ -178,6 +178,12 @@ impl CachedToken {
         }
     }
 
+    /// Forgets what was answered.
+    pub(super) fn forget(&self) {
+        let before = self.lock().take();
+        drop(before);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<StoreAnswer>> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -309,7 +309,7 @@ impl Knox {
 
         // Signed before it is stored, so that a token which cannot be made leaves no record behind.
         let audiences = new.audiences.as_deref().unwrap_or(&self.0.jwt.profile.audiences);
-        let token = self.sign(&record, record.absolute_expires_at, &secret, audiences, &new.custom, now)?;
+        let token = self.sign(&record, &secret, audiences, &new.custom, now)?;
 
         let limit = settings.limit.map(|limit| if new.has_default_label { limit.any_per_label() } else { limit });
         // Others may be evicted, and those who wait for their end are woken then.
@@ -346,7 +346,6 @@ impl Knox {
     pub(super) fn sign(
         &self,
         record: &SessionRecord,
-        expires_at: Option<Timestamp>,
         secret: &Secret,
         audiences: &[String],
         custom: &CustomClaims,
@@ -359,7 +358,7 @@ impl Knox {
             secret,
             algorithm: record.digest.algorithm(),
             issued_at,
-            expires_at,
+            expires_at: record.absolute_expires_at,
             audiences,
             scope: record.scope.as_deref(),
             custom,

@@ -126,15 +126,17 @@ impl Knox {
     /// The token of `record` with the claims and audiences of the token that `auth` came with.
     fn issue_again(
         &self,
-        record: SessionRecord,
+        mut record: SessionRecord,
         secret: &Secret,
         auth: &Authenticated,
         max_token_bytes: usize,
     ) -> Result<Issued, IssueError> {
         let (custom, issued_at) = (auth.custom_claims(&self.0.jwt.profile.format), self.now());
         // What was written into the store since the login prolongs nothing.
-        let expires_at = [record.absolute_expires_at, auth.verified().claimed().expires_at].into_iter().flatten().min();
-        let token = self.sign(&record, expires_at, secret, &auth.audiences(), &custom, issued_at)?;
+        let expiries = [record.absolute_expires_at, auth.verified().claimed().expires_at];
+        record.absolute_expires_at = expiries.into_iter().flatten().min();
+        record.expires_at = [record.expires_at, record.absolute_expires_at].into_iter().flatten().min();
+        let token = self.sign(&record, secret, &auth.audiences(), &custom, issued_at)?;
         // Again, now that there is a token: if the old key was stolen and has been replaced in the meantime, none of
         // the new one follows from what may have been forged.
         self.0.jwt.recheck(&self.0.keys, auth.verified(), issued_at)?;

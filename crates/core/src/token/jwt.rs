@@ -305,8 +305,10 @@ impl JwtCodec {
             _ => digest.session_id(),
         };
         let scope = claims.string(&format.names().scope)?.map(str::to_owned);
-        // Nothing vouches for these but the key.
-        claims.retain(|name| !format.is_unused(name));
+        // Where a record vouches for all else, nothing vouches for these but the key.
+        if !self.check_iat {
+            claims.retain(|name| !format.is_unused(name));
+        }
         Ok(Claimed {
             session: SessionRef::new(subject, session_id),
             secret,

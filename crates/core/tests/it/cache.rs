@@ -348,6 +348,8 @@ async fn an_ending_elsewhere_is_seen_when_a_use_is_recorded() {
     assert!(fixture.is_valid(&issued).await, "it is remembered");
     fixture.set(60);
     assert_eq!(fixture.rejection(issued.token.expose()).await, Rejection::Revoked);
+    let poll = fixture.knox.authenticate_passively(issued.token.expose()).await;
+    assert!(matches!(poll, Err(AuthenticateError::Rejected(Rejection::Revoked))), "{poll:?}");
 }
 
 /// A server whose clock is ahead has used a session: this one tries to record its own use once, and not each time.

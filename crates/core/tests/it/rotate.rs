@@ -510,4 +510,5 @@ async fn a_rotation_does_not_prolong_what_the_token_says() {
     fixture.tamper(&issued, |record| (record.absolute_expires_at, record.expires_at) = (None, None)).await;
     let rotated = fixture.rotate(&issued).await;
     assert_eq!(claims(&rotated)["exp"], claims(&issued)["exp"]);
+    assert_eq!(rotated.session.expires_at, issued.session.expires_at, "what the client is told");
 }

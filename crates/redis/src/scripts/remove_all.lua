@@ -34,5 +34,8 @@ elseif expires and is_time(expires) then
   redis.call('PEXPIREAT', key, drop_time(tonumber(expires)), 'GT')
 elseif expires == '' then
   redis.call('PERSIST', key)
+else
+  -- It cannot be read.
+  redis.call('PEXPIRE', key, DAY, 'GT')
 end
 return count

@@ -183,6 +183,10 @@ pub(crate) async fn the_applications_migrator_makes_the_tables(database: TestDat
         assert!(!database.has_table("jwt_knox_migrations").await, "this crate's migrator did not run");
         assert!(database.has_table("notes").await);
         database.keeps_sessions().await;
+        // Whoever has made them.
+        Migrator::fresh(connection).await.unwrap();
+        database.keeps_sessions().await;
+        connection.execute_unprepared("DROP TABLE jwt_knox_migrations").await.unwrap();
 
         AppMigrator::down(connection, None).await.unwrap();
         for table in TABLES.into_iter().chain(["notes"]) {
