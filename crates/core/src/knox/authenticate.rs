@@ -334,9 +334,8 @@ impl Knox {
         now: Timestamp,
     ) -> Result<Authenticated, AuthenticateError> {
         let outcome = match self.ask(&Question { verified: &token.verified, now, on_reuse: OnReuse::Act }).await {
-            Ok(answer) => {
+            Ok(mut answer) => {
                 token.remember(&answer);
-                let mut answer = answer;
                 if self.claim_touch(&answer.record, usage, now) {
                     Box::pin(self.record_use(&token, &mut answer, now)).await;
                 }

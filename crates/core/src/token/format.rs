@@ -182,12 +182,12 @@ impl TokenFormat {
 
     /// Whether a claim of that name is the library's own in other formats, and means nothing in this one.
     pub(crate) fn is_unused(&self, name: &str) -> bool {
-        let is_read = match name {
-            "iss" | "aud" | "exp" | "nbf" | "iat" | "jti_alg" => true,
-            "sid" => self.has_session_id,
-            name => self.names.all().contains(&name),
-        };
-        is_always_reserved(name) && !is_read
+        match name {
+            "nonce" => true,
+            "sid" => !self.has_session_id,
+            "sub" | "jti" | "scope" => !self.names.all().contains(&name),
+            _ => false,
+        }
     }
 
     /// Whether an application may not put a claim of that name into a token of this format.

@@ -26,14 +26,12 @@ until cursor == '0'
 
 -- Long enough for the time above, and for the session that is left.
 local spared = except ~= '' and redis.call('HGET', key, except)
-local expires = spared and string.match(spared, '^1\n(%-?%d*)\n')
+local session = parse(spared)
 if not spared then
   redis.call('PEXPIRE', key, DAY)
-elseif expires and is_time(expires) then
+elseif session then
   redis.call('PEXPIRE', key, DAY)
-  redis.call('PEXPIREAT', key, drop_time(tonumber(expires)), 'GT')
-elseif expires == '' then
-  redis.call('PERSIST', key)
+  keep_until(time(session[EXPIRES]), false)
 else
   -- It cannot be read.
   redis.call('PEXPIRE', key, DAY, 'GT')
